@@ -1,0 +1,57 @@
+import type { InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
+import type { Phase } from '../product/manifest.ts';
+import type { Reason } from '../failure.ts';
+
+/** `state.json`: what the host is meant to run. Written by runs only; the agent starts instances from it after a boot. */
+export interface HostState {
+  readonly schema: 1;
+  readonly product: ProductName;
+  readonly phase: Phase;
+  readonly activeReleaseId: ReleaseId | null;
+  readonly lastGoodReleaseId: ReleaseId | null;
+  /** Releases that a run condemned: never a rollback target, never retried unless a person says so. */
+  readonly failedReleaseIds: readonly ReleaseId[];
+  readonly instances: Readonly<Record<InstanceName, InstanceState>>;
+  readonly router: { readonly port: number } | null;
+  readonly lastRunId: RunId | null;
+  readonly updatedAt: string;
+}
+
+export interface InstanceState {
+  readonly service: ServiceName;
+  readonly port: number;
+  /** The release that the instance was last told to run. */
+  readonly releaseId: ReleaseId;
+  /** Whether the router sends requests to it. */
+  readonly admitted: boolean;
+}
+
+/** `intent.json`: written before a run's first change and removed after its last. Whoever finds one knows what was under way. */
+export interface Intent {
+  readonly schema: 1;
+  readonly runId: RunId;
+  readonly fence: number;
+  readonly kind: 'update-apply';
+  readonly product: ProductName;
+  readonly phase: Phase;
+  readonly fromReleaseId: ReleaseId | null;
+  readonly toReleaseId: ReleaseId;
+  readonly openedAt: string;
+  readonly backupPath: string | null;
+  /** Set when the undo failed as well: the host waits for a person, and refuses other runs until `fairlead recover`. */
+  readonly stranded: Reason | null;
+}
+
+/** What an agent tells of one product on its host. The API plans from it; a run asks again before it acts. */
+export interface HostInspection {
+  readonly product: ProductName;
+  readonly state: HostState | null;
+  /** What `current` resolves to, or null. */
+  readonly currentReleaseId: ReleaseId | null;
+  readonly completeReleaseIds: readonly ReleaseId[];
+  readonly intent: Intent | null;
+  readonly freeBytes: number;
+  readonly router: 'nginx' | 'embedded';
+  /** Key ids of the publishers that this host trusts; empty means that signatures are not demanded. */
+  readonly trustedKeyIds: readonly string[];
+}

@@ -1,0 +1,36 @@
+/**
+ * Identifiers. Each kind is a type of its own, so that the compiler refuses a release where a host is meant.
+ * They are plain strings at run time and travel through JSON unchanged.
+ */
+declare const kind: unique symbol;
+type Id<Kind extends string> = string & { readonly [kind]: Kind };
+
+/** Name of a product, for example `noderax-platform`: a folder name below `/opt`, `/etc` and `/var/lib`. */
+export type ProductName = Id<'product'>;
+/** One immutable build of a product. The only thing that update decisions compare. */
+export type ReleaseId = Id<'release'>;
+/** A machine with an agent. Its task queue is `host:<hostId>`. */
+export type HostId = Id<'host'>;
+/** One workflow execution on a host or a fleet; equal to the Temporal run id of its first execution. */
+export type RunId = Id<'run'>;
+/** A service of a product, for example `api`. */
+export type ServiceName = Id<'service'>;
+/** An instance with its service's name in front, for example `api-a`: names the unit, the conf file and the log. */
+export type InstanceName = Id<'instance'>;
+/** SHA-256 in 64 lower-case hexadecimal digits. */
+export type Sha256 = Id<'sha256'>;
+
+/** What a product, service, instance or host name may look like: it becomes a file name and a unit name. */
+export const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
+/** What a release id may look like: it becomes a directory name below `releases/`. */
+export const releaseIdPattern = /^[A-Za-z0-9]([A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?$/;
+export const sha256Pattern = /^[0-9a-f]{64}$/;
+
+/** The Temporal task queue of a host's agent. */
+export const hostTaskQueue = (host: HostId): string => `host:${host}`;
+
+/** The workflow id of every mutating run on a host. Temporal lets one run of an id be open: this is the host's lock. */
+export const hostWorkflowId = (host: HostId, product: ProductName): string => `host/${host}/${product}`;
+
+/** The task queue of the control worker. */
+export const controlTaskQueue = 'control';

@@ -1,0 +1,129 @@
+import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../ids.ts';
+
+/** The name of the product manifest at the root of every bundle. */
+export const manifestFileName = 'fairlead.yaml';
+
+export type Phase = 'setup' | 'installed';
+export type Role = 'controller' | 'node';
+
+/**
+ * What `fairlead.yaml` says, after it was checked. All durations are in seconds. Paths in `command` are relative to the
+ * release's directory; `{release}`, `{state}` and `{config}` in arguments, environment and backup paths stand for the release's
+ * directory, the state root (`/var/lib/<product>`) and the configuration directory (`/etc/<product>`).
+ */
+export interface ProductManifest {
+  readonly schema: 1;
+  readonly product: ProductName;
+  readonly releaseId: ReleaseId;
+  /** A label that many releases share. No decision reads it. */
+  readonly platformVersion: string;
+  /** The role that this artifact was built for, and the name of the feature set built into it. */
+  readonly artifact: { readonly role: Role; readonly profile: string };
+  /** The phase that a first install starts in. */
+  readonly initialPhase: Phase;
+  readonly services: readonly Service[];
+  readonly probes: Readonly<Record<string, Probe>>;
+  /** Names of the probes that must all pass for the phase to count as healthy. */
+  readonly health: Readonly<Record<Phase, readonly string[]>>;
+  readonly router: RouterDeclaration | null;
+  readonly hooks: { readonly preflight?: Hook; readonly backup?: Hook; readonly migrate?: Hook; readonly restore?: Hook };
+  /** Paths kept by the backup, beside configuration, router and host state, which always are. */
+  readonly backupPaths: readonly string[];
+  readonly data: DataDeclaration;
+  /** The oldest release that this one can be applied over; null accepts every release. */
+  readonly updateFrom: { readonly releases: readonly ReleaseId[] } | null;
+  readonly certificates: { readonly names: readonly string[] } | null;
+  /** How many releases and backups stay on the host. The active and the last good release are never counted or pruned. */
+  readonly retention: { readonly releases: number; readonly backups: number };
+  /** How long an instance has to stay healthy on the new release before the next one is touched. */
+  readonly bakeSeconds: number;
+}
+
+export interface Service {
+  readonly name: ServiceName;
+  /** argv; the first word is looked up in the release's directory, then on the PATH. */
+  readonly command: readonly string[];
+  /** Short names, without the service's: `a` for `api-a`. */
+  readonly instances: Readonly<Record<Phase, readonly string[]>>;
+  /** Loopback port of each instance, by short name. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly env: Readonly<Record<string, string>>;
+  readonly stopSignal: 'SIGTERM' | 'SIGINT' | 'SIGQUIT';
+  /** After the stop signal, how long until SIGKILL. */
+  readonly stopSeconds: number;
+  /** How long in-flight work may take to end once the instance is out of the router. */
+  readonly drainSeconds: number;
+  /** How long a started instance may take until it is ready. */
+  readonly startSeconds: number;
+  readonly reloadSignal: 'SIGHUP' | 'SIGUSR1' | 'SIGUSR2' | null;
+  /** Lower numbers are started and updated first; the web front is last. */
+  readonly order: number;
+  readonly probes: { readonly live: string; readonly ready: string; readonly detailed?: string };
+}
+
+export interface Probe {
+  readonly name: string;
+  /** `service`: asked of each instance on its own port. `router`: asked through the router, as a client would. */
+  readonly target: { readonly service: ServiceName } | 'router';
+  readonly path: string;
+  readonly expectStatus: number;
+  /** A field of the JSON answer that must equal the release id; null where the answer does not tell. */
+  readonly releaseIdField: string | null;
+  /** Text that the body must contain; null where it is not read. */
+  readonly expectBody: string | null;
+  readonly timeoutSeconds: number;
+}
+
+export interface RouterDeclaration {
+  /** The port that clients use. */
+  readonly listen: number;
+  /** First match by the longest prefix. */
+  readonly routes: readonly { readonly path: string; readonly service: ServiceName }[];
+  readonly nginx: {
+    /** A file in the bundle with the `location` blocks; null has Fairlead write them from `routes`. */
+    readonly include: string | null;
+    /** Name of the nginx upstream of each routed service. */
+    readonly upstreams: Readonly<Record<string, string>>;
+  };
+}
+
+export interface Hook {
+  readonly command: readonly string[];
+  readonly timeoutSeconds: number;
+}
+
+export interface DataDeclaration {
+  readonly schemaGeneration: number;
+  /** The oldest schema generation that this release can still read. */
+  readonly readsFrom: number;
+  /** What a rollback past `migrate` does: `keep` where the old release reads the new rows, `restore` puts the backup back, `stop` strands. */
+  readonly onRollback: 'keep' | 'restore' | 'stop';
+}
+
+/** One instance of a service in a phase, with everything that its manager needs to run it. */
+export interface InstanceDeclaration {
+  readonly name: InstanceName;
+  readonly service: Service;
+  /** The short name, `a` in `api-a`. */
+  readonly short: string;
+  readonly port: number;
+}
+
+/** The instances of a phase in the order in which they are started and updated. */
+export function instancesOf(manifest: ProductManifest, phase: Phase): InstanceDeclaration[] {
+  return [...manifest.services]
+    .sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
+    .flatMap((service) =>
+      service.instances[phase].map((short) => ({
+        name: `${service.name}-${short}` as InstanceName,
+        service,
+        short,
+        port: service.ports[short] ?? 0,
+      })),
+    );
+}
+
+/** The instance's declaration, or undefined where no phase has one of that name. */
+export function findInstance(manifest: ProductManifest, name: InstanceName): InstanceDeclaration | undefined {
+  return [...instancesOf(manifest, 'installed'), ...instancesOf(manifest, 'setup')].find((instance) => instance.name === name);
+}

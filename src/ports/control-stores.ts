@@ -1,0 +1,109 @@
+import type { Artifact, ArtifactRef } from '../domain/bundle/artifact.ts';
+import type { AuditEntry, AuditRow } from '../domain/audit/chain.ts';
+import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../domain/ids.ts';
+import type { HostInspection } from '../domain/host/state.ts';
+import type { Role } from '../domain/product/manifest.ts';
+import type { Outcome, RunReport } from '../domain/run/report.ts';
+import type { RunEvent } from '../domain/run/event.ts';
+
+/** Releases that control knows, one row per artifact (product, release, role, profile). */
+export interface ReleaseCatalog {
+  /** Idempotent for the same digest. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
+  publish(artifact: Artifact, publishedBy: string): Promise<'published' | 'already_published'>;
+  list(filter: { product?: ProductName; limit: number; before?: string }): Promise<PublishedRelease[]>;
+  /** The artifact for a role, or null. With `profile` undefined, the only one there is for the role. */
+  find(product: ProductName, releaseId: ReleaseId, role: Role, profile?: string): Promise<Artifact | null>;
+  findByDigest(sha256: Sha256): Promise<Artifact | null>;
+}
+
+export interface PublishedRelease extends ArtifactRef {
+  readonly publishedAt: string;
+  readonly publishedBy: string;
+}
+
+/** The bundles themselves, addressed by digest. */
+export interface ArtifactStore {
+  /** Writes durably under a temporary name, checks size and digest, renames. Idempotent. */
+  put(sha256: Sha256, sizeBytes: number, body: AsyncIterable<Uint8Array>): Promise<'stored' | 'already_stored'>;
+  /** Absolute path of a stored bundle, or null. */
+  path(sha256: Sha256): Promise<string | null>;
+}
+
+export type HostStatus = 'pending' | 'connected' | 'disconnected';
+
+export interface HostRow {
+  readonly host: HostId;
+  readonly role: Role;
+  readonly status: HostStatus;
+  readonly agentVersion: string;
+  /** New at every start of the agent's process. */
+  readonly bootId: string;
+  readonly firstSeenAt: string;
+  readonly lastSeenAt: string;
+  readonly products: readonly HostInspection[];
+}
+
+export interface HostRegistry {
+  /** What an agent says at its start and every 15 s after. */
+  hello(beat: { host: HostId; role: Role; agentVersion: string; bootId: string; products: readonly HostInspection[] }): Promise<void>;
+  /** `disconnected` is computed: no beat for 45 s. */
+  list(): Promise<HostRow[]>;
+  find(host: HostId): Promise<HostRow | null>;
+}
+
+export interface RunRow {
+  readonly runId: RunId;
+  readonly workflowId: string;
+  readonly kind: 'update-apply';
+  readonly host: HostId;
+  readonly product: ProductName;
+  readonly fromReleaseId: ReleaseId | null;
+  readonly toReleaseId: ReleaseId;
+  readonly requestedBy: string;
+  readonly requestedAt: string;
+  readonly endedAt: string | null;
+  readonly outcome: Outcome | null;
+  readonly report: RunReport | null;
+  /** Set when a host told that `fairlead recover` brought it back. */
+  readonly recoveredAt: string | null;
+}
+
+export interface RunStore {
+  /** Idempotent by run id. Gives the run's fencing token: higher than every one given before. A second call gives the same token. */
+  open(run: Pick<RunRow, 'runId' | 'workflowId' | 'kind' | 'host' | 'product' | 'toReleaseId' | 'requestedBy' | 'requestedAt'>): Promise<{ readonly fence: number }>;
+  /** Idempotent by (run id, sequence). */
+  appendEvents(events: readonly RunEvent[]): Promise<void>;
+  /** Idempotent: the first report stays. */
+  close(report: RunReport): Promise<void>;
+  /** Idempotent. */
+  markRecovered(runId: RunId, at: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
+  find(runId: RunId): Promise<RunRow | null>;
+  list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; limit: number; before?: string }): Promise<RunRow[]>;
+  events(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
+}
+
+/** Rows are only ever appended, each chained to the one before by its hash. */
+export interface AuditLog {
+  /** With a `key`, a second append of the same key is no second row (activities are retried). */
+  append(entry: AuditEntry, key?: string): Promise<AuditRow>;
+  list(filter: { limit: number; afterSequence?: number; runId?: string; subject?: string }): Promise<AuditRow[]>;
+  /** Walks the whole chain. `firstBroken` names the first row that does not fit, and why. */
+  verify(): Promise<{ readonly rows: number; readonly ok: boolean; readonly firstBroken: { readonly sequence: number; readonly why: string } | null }>;
+}
+
+export type KeyRole = 'admin' | 'agent';
+export interface KeyIdentity {
+  readonly id: string;
+  readonly name: string;
+  readonly role: KeyRole;
+}
+
+/** API keys: 256 random bits, of which only the SHA-256 is stored. */
+export interface KeyStore {
+  /** Makes a key, or registers the given text. The text is returned once and never stored. */
+  create(name: string, role: KeyRole, text?: string): Promise<{ readonly identity: KeyIdentity; readonly text: string }>;
+  /** Who the key belongs to, or null. */
+  identify(text: string): Promise<KeyIdentity | null>;
+  list(): Promise<(KeyIdentity & { readonly masked: string; readonly createdAt: string; readonly revokedAt: string | null })[]>;
+  revoke(id: string): Promise<'revoked' | 'not_found'>;
+}
