@@ -1,0 +1,144 @@
+import type { Artifact } from '../bundle/artifact.ts';
+import type { Reason } from '../failure.ts';
+import type { HostInspection } from '../host/state.ts';
+import type { InstanceName, ReleaseId } from '../ids.ts';
+import { instancesOf, type Phase } from '../product/manifest.ts';
+import type { UpdateRequest } from './request.ts';
+import type { UpdateStep } from './step.ts';
+
+/** What a run will do on a host, decided before it does anything; `update plan` shows the same. */
+export interface UpdatePlan {
+  readonly phase: Phase;
+  readonly fromReleaseId: ReleaseId | null;
+  readonly toReleaseId: ReleaseId;
+  /** Instances that the host runs before, and those that it runs after. */
+  readonly instancesBefore: readonly InstanceName[];
+  readonly instancesAfter: readonly InstanceName[];
+  readonly steps: readonly UpdateStep[];
+  /** What the operator should know beforehand, for example that a service has one instance and will be away. */
+  readonly warnings: readonly string[];
+}
+
+export type PlanDecision =
+  | { readonly kind: 'apply'; readonly plan: UpdatePlan }
+  | { readonly kind: 'unchanged'; readonly activeReleaseId: ReleaseId }
+  | { readonly kind: 'refuse'; readonly reason: Reason };
+
+/**
+ * Decides what an update will do. Pure: the same inspection, artifact and request give the same plan.
+ *
+ * Refuses (class `request` or `host`, nothing was touched): a stranded host, a condemned release, an older release than the new one can
+ * be applied over, data that the new release cannot read back after a rollback, too little room.
+ */
+export function planUpdate(inspection: HostInspection, artifact: Artifact, request: UpdateRequest): PlanDecision {
+  const { state, intent } = inspection;
+  const target = artifact.releaseId;
+  const place = `${request.host}/${request.product}`;
+  const refuse = (reason: Reason): PlanDecision => ({ kind: 'refuse', reason });
+
+  if (intent?.stranded) {
+    return refuse({
+      class: 'host',
+      code: 'host_stranded',
+      message: `${place} is stranded since run ${intent.runId}: ${intent.stranded.message}`,
+      hint: `On the host, run: fairlead recover --product ${request.product} --run ${intent.runId}`,
+    });
+  }
+  const active = state?.activeReleaseId ?? null;
+  const settled = active === target && inspection.currentReleaseId === target && state?.lastGoodReleaseId === target && intent === null;
+  const phase = state?.phase ?? request.phase ?? artifact.manifest.initialPhase;
+  if (settled && Object.values(state.instances).every((instance) => instance.releaseId === target && instance.admitted)) {
+    return { kind: 'unchanged', activeReleaseId: target };
+  }
+  if (state?.failedReleaseIds.includes(target) && !request.allowFailed) {
+    return refuse({
+      class: 'request',
+      code: 'release_condemned',
+      message: `Release ${target} failed on ${place} before and is not retried by itself.`,
+      hint: `If the cause is mended, ask again with --allow-failed; the reason stands in: fairlead runs list --host ${request.host}`,
+    });
+  }
+  if (request.phase && state && state.phase !== request.phase) {
+    return refuse({
+      class: 'request',
+      code: 'phase_fixed',
+      message: `${place} is in phase ${state.phase}; an update does not change it to ${request.phase}.`,
+      hint: 'Leave --phase out; a promotion takes a host from setup to installed.',
+    });
+  }
+  const from = state?.lastGoodReleaseId ?? null;
+  const hop = artifact.manifest.updateFrom;
+  if (from && hop && from !== target && !hop.releases.includes(from)) {
+    return refuse({
+      class: 'request',
+      code: 'hop_needed',
+      message: `Release ${target} cannot be applied over ${from}: it accepts ${hop.releases.join(', ')}.`,
+      hint: `Apply ${hop.releases.at(-1)} first, then ${target}.`,
+    });
+  }
+  const needed = artifact.sizeBytes * 6;
+  if (inspection.freeBytes < needed) {
+    return refuse({
+      class: 'host',
+      code: 'disk_too_full',
+      message: `${place} has ${mebibytes(inspection.freeBytes)} MiB free; release ${target} needs ${mebibytes(needed)} MiB (six times its bundle, for download, extraction and backup).`,
+      hint: 'Make room on the host, or lower retention in fairlead.yaml, and ask again.',
+    });
+  }
+  if (artifact.manifest.router === null && artifact.manifest.health[phase].some((name) => artifact.manifest.probes[name]?.target === 'router')) {
+    return refuse({
+      class: 'release',
+      code: 'router_missing',
+      message: `The health model of phase ${phase} in release ${target} asks through a router, and the manifest declares none.`,
+      hint: 'Add `router:` to fairlead.yaml, or take the router probes out of `health:`.',
+    });
+  }
+
+  const after = instancesOf(artifact.manifest, phase);
+  const namesAfter = after.map((instance) => instance.name);
+  const namesBefore = Object.keys(state?.instances ?? {}) as InstanceName[];
+  const retired = namesBefore.filter((name) => !namesAfter.includes(name));
+  const warnings: string[] = [];
+  for (const service of artifact.manifest.services) {
+    const count = service.instances[phase].length;
+    if (count === 1 && namesBefore.includes(`${service.name}-${service.instances[phase][0]}` as InstanceName)) {
+      warnings.push(`Service ${service.name} has one instance in phase ${phase}: its requests fail while it restarts.`);
+    }
+  }
+  const hooks = artifact.manifest.hooks;
+  if (hooks.migrate && artifact.manifest.data.onRollback === 'stop') {
+    warnings.push('The migration cannot be undone: a failure after it strands the host until a person decides.');
+  }
+  if (hooks.migrate && artifact.manifest.data.onRollback === 'restore') {
+    warnings.push('A rollback after the migration puts the backup back: rows written in between are lost.');
+  }
+  const steps: UpdateStep[] = [
+    { name: 'open-intent' },
+    { name: 'download' },
+    { name: 'verify' },
+    { name: 'extract' },
+    { name: 'preflight' },
+    { name: 'backup' },
+    { name: 'arm-recovery' },
+    ...(hooks.migrate ? [{ name: 'migrate' } as const] : []),
+    { name: 'configure' },
+    { name: 'activate' },
+    ...namesAfter.flatMap((instance): UpdateStep[] => [
+      ...(namesBefore.includes(instance) ? [{ name: 'drain', instance } as const] : []),
+      { name: 'restart', instance },
+      { name: 'prove', instance },
+      { name: 'admit', instance },
+    ]),
+    ...retired.map((instance): UpdateStep => ({ name: 'retire', instance })),
+    { name: 'verify-health' },
+    { name: 'commit' },
+    { name: 'prune' },
+    { name: 'close-intent' },
+  ];
+  return {
+    kind: 'apply',
+    plan: { phase, fromReleaseId: from, toReleaseId: target, instancesBefore: namesBefore, instancesAfter: namesAfter, steps, warnings },
+  };
+}
+
+const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);

@@ -1,0 +1,48 @@
+import type { InstanceName, ReleaseId } from '../ids.ts';
+
+/**
+ * The steps of an update, forward and back, as data: the plan lists them, `update plan` prints them, the workflow looks up the
+ * executor of each by its name.
+ */
+export type UpdateStep =
+  | { readonly name: 'open-intent' }
+  | { readonly name: 'download' }
+  | { readonly name: 'verify' }
+  | { readonly name: 'extract' }
+  | { readonly name: 'preflight' }
+  | { readonly name: 'backup' }
+  | { readonly name: 'arm-recovery' }
+  | { readonly name: 'migrate' }
+  | { readonly name: 'configure' }
+  | { readonly name: 'activate' }
+  | { readonly name: 'drain'; readonly instance: InstanceName }
+  | { readonly name: 'restart'; readonly instance: InstanceName }
+  | { readonly name: 'prove'; readonly instance: InstanceName }
+  | { readonly name: 'admit'; readonly instance: InstanceName }
+  | { readonly name: 'retire'; readonly instance: InstanceName }
+  | { readonly name: 'verify-health' }
+  | { readonly name: 'commit' }
+  | { readonly name: 'prune' }
+  | { readonly name: 'close-intent' };
+
+export type UndoStep =
+  | { readonly name: 'reactivate'; readonly releaseId: ReleaseId }
+  | { readonly name: 'deactivate' }
+  | { readonly name: 'restore-data' }
+  | { readonly name: 'drain'; readonly instance: InstanceName }
+  | { readonly name: 'restart'; readonly instance: InstanceName; readonly releaseId: ReleaseId }
+  | { readonly name: 'prove'; readonly instance: InstanceName; readonly releaseId: ReleaseId }
+  | { readonly name: 'admit'; readonly instance: InstanceName }
+  | { readonly name: 'retire'; readonly instance: InstanceName }
+  | { readonly name: 'unconfigure' }
+  | { readonly name: 'verify-health'; readonly releaseId: ReleaseId }
+  | { readonly name: 'discard'; readonly condemn: boolean }
+  | { readonly name: 'close-intent' };
+
+/** `restart api-a`: how a step is called in reports, events and the Web UI. */
+export function stepTitle(step: UpdateStep | UndoStep): string {
+  return 'instance' in step ? `${step.name} ${step.instance}` : step.name;
+}
+
+/** Steps after which the host serves the new release for good: a cancel that comes later is too late. */
+export const isPastReturn = (step: UpdateStep): boolean => step.name === 'commit' || step.name === 'prune' || step.name === 'close-intent';

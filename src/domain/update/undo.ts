@@ -1,0 +1,50 @@
+import type { FailureClass } from '../failure.ts';
+import type { UpdatePlan } from './plan.ts';
+import type { UndoStep, UpdateStep } from './step.ts';
+
+/**
+ * Which steps bring the host back, given the steps that were started (the last one may have failed half-way).
+ *
+ * `current` is put back before any instance is restarted, because an instance starts from it; the instances then follow in reverse
+ * order. An instance that was only drained is let back into the router without a restart: in one run each is restarted at most once in
+ * each direction. The intent is closed last, when nothing is left to be done.
+ *
+ * @param started steps in the order in which they were started.
+ * @param condemn whether the failure was the release's own fault.
+ */
+export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], restoreData: boolean, failureClass: FailureClass): UndoStep[] {
+  const from = plan.fromReleaseId;
+  const has = (name: UpdateStep['name']) => started.some((step) => step.name === name);
+  const steps: UndoStep[] = [];
+  if (has('activate')) steps.push(from ? { name: 'reactivate', releaseId: from } : { name: 'deactivate' });
+  if (restoreData && has('migrate')) steps.push({ name: 'restore-data' });
+
+  // Its own drained or restarted instances first, the last touched one first: its twins still serve.
+  const touched: { instance: UpdateStep & { instance: string }; restarted: boolean }[] = [];
+  for (const step of started) {
+    if (!('instance' in step)) continue;
+    const known = touched.find((entry) => entry.instance.instance === step.instance);
+    const restarted = step.name === 'restart' || step.name === 'retire';
+    if (known) known.restarted ||= restarted;
+    else touched.push({ instance: step, restarted });
+  }
+  for (const { instance: step, restarted } of touched.reverse()) {
+    const { instance } = step;
+    if (!plan.instancesBefore.includes(instance) || from === null) {
+      steps.push({ name: 'retire', instance });
+      continue;
+    }
+    if (restarted) {
+      steps.push({ name: 'drain', instance }, { name: 'restart', instance, releaseId: from }, { name: 'prove', instance, releaseId: from });
+    }
+    steps.push({ name: 'admit', instance });
+  }
+  if (has('configure')) steps.push({ name: 'unconfigure' });
+  if (has('activate') && from) steps.push({ name: 'verify-health', releaseId: from });
+  if (has('open-intent')) {
+    // A release that was active before, and is applied again, must not be thrown away.
+    if (has('download') && plan.toReleaseId !== from) steps.push({ name: 'discard', condemn: failureClass === 'release' && has('extract') });
+    steps.push({ name: 'close-intent' });
+  }
+  return steps;
+}
