@@ -19,21 +19,14 @@ export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], resto
   if (has('activate')) steps.push(from ? { name: 'reactivate', releaseId: from } : { name: 'deactivate' });
   if (restoreData && has('migrate')) steps.push({ name: 'restore-data' });
 
-  // Its own drained or restarted instances first, the last touched one first: its twins still serve.
-  const touched: { instance: UpdateStep & { instance: string }; restarted: boolean }[] = [];
-  for (const step of started) {
-    if (!('instance' in step)) continue;
-    const known = touched.find((entry) => entry.instance.instance === step.instance);
-    const restarted = step.name === 'restart' || step.name === 'retire';
-    if (known) known.restarted ||= restarted;
-    else touched.push({ instance: step, restarted });
-  }
-  for (const { instance: step, restarted } of touched.reverse()) {
-    const { instance } = step;
-    if (!plan.instancesBefore.includes(instance) || from === null) {
+  // The last touched instance first: its twins still serve.
+  const touched = [...new Set(started.flatMap((step) => ('instance' in step ? [step.instance] : [])))].reverse();
+  for (const instance of touched) {
+    if (from === null || !plan.instancesBefore.includes(instance)) {
       steps.push({ name: 'retire', instance });
       continue;
     }
+    const restarted = started.some((step) => (step.name === 'restart' || step.name === 'retire') && step.instance === instance);
     if (restarted) {
       steps.push({ name: 'drain', instance }, { name: 'restart', instance, releaseId: from }, { name: 'prove', instance, releaseId: from });
     }
