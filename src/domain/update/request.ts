@@ -1,22 +1,22 @@
 import type { HostId, ProductName, ReleaseId } from '../ids.ts';
 import type { Phase, Role } from '../product/manifest.ts';
 
-/** What somebody asked for: apply this release on this host. */
+/** What somebody asked for: one release onto one host. The input of the run, so it must never hold a secret. */
 export interface UpdateRequest {
   readonly host: HostId;
   readonly product: ProductName;
   readonly releaseId: ReleaseId;
-  /** Only for a first install: the phase to start in. Default: the manifest's `initialPhase`. */
+  /** First install only: the phase to start in. Left out, the manifest's `initialPhase` decides. */
   readonly phase?: Phase;
-  /** The artifact's role. Default: the host's. */
+  /** Which artifact of the release. Left out, the host's own role decides. */
   readonly role?: Role;
   readonly strategy: 'rolling';
-  /** Try a release again that failed on this host before. */
+  /** Tries a release again that a run on this host condemned. */
   readonly allowFailed?: boolean;
-  /** Overrides the manifest's bake time. */
+  /** Instead of the manifest's: how long an instance has to stay healthy before the next one is touched. Seconds. */
   readonly bakeSeconds?: number;
-  /** Key name and role of whoever asked. */
+  /** Name and role of the key that asked. */
   readonly requestedBy: string;
-  /** The Idempotency-Key, or an id made for the request. */
+  /** The same request asked twice (a retry after a lost answer) starts one run. */
   readonly requestId: string;
 }

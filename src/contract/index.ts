@@ -1,0 +1,12 @@
+export * from './audit.ts';
+export * from './health.ts';
+export * from './hosts.ts';
+export * from './identifiers.ts';
+export * from './keys.ts';
+export * from './problem.ts';
+export * from './releases.ts';
+export * from './runs.ts';
+export * from './updates.ts';
+
+/** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */
+export const idempotencyHeader = 'idempotency-key';

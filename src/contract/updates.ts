@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { hostStatus } from './hosts.ts';
+import { hostId, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
+import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
+
+const target = { host: hostId, product: productName };
+
+export const UpdateCheckBody = z.strictObject(target);
+export const UpdateCheckAnswer = z
+  .object({
+    ...target,
+    role: role.meta({ description: "The host's role: only artifacts of this role count" }),
+    activeReleaseId: releaseId.nullable(),
+    updateAvailable: z.boolean(),
+    newest: z.object({ releaseId, platformVersion: z.string(), publishedAt: instant }).nullable().meta({ description: 'The release published last that is not condemned on this host' }),
+    candidates: z
+      .array(
+        z.object({
+          releaseId,
+          platformVersion: z.string(),
+          publishedAt: instant,
+          active: z.boolean(),
+          condemned: z.boolean().meta({ description: 'A run on this host failed because of it' }),
+          signedByTrusted: z.boolean().nullable().meta({ description: 'Null where the host demands no signature' }),
+        }),
+      )
+      .meta({ description: "The releases for the host's role, newest first" }),
+  })
+  .meta({ id: 'UpdateCheckAnswer' });
+export type UpdateCheckAnswer = z.infer<typeof UpdateCheckAnswer>;
+
+export const UpdateStatusQuery = z.strictObject(target);
+export const UpdateStatusAnswer = z
+  .object({
+    ...target,
+    hostStatus,
+    lastSeenAt: instant,
+    phase: phase.nullable().meta({ description: 'Null where nothing is installed' }),
+    activeReleaseId: releaseId.nullable(),
+    lastGoodReleaseId: releaseId.nullable(),
+    failedReleaseIds: z.array(releaseId),
+    instances: z.array(z.object({ name: z.string(), service: z.string(), port: z.number().int(), releaseId, admitted: z.boolean() })),
+    stranded: z.object({ runId, reason: Reason }).nullable().meta({ description: 'The host waits for `fairlead recover`' }),
+    run: RunSummary.nullable().meta({ description: 'The run that is under way' }),
+    progress: RunProgress.nullable(),
+    lastRun: RunSummary.nullable().meta({ description: 'The run that ended last' }),
+    links: RunLinks.nullable().meta({ description: 'Of the run that is under way' }),
+  })
+  .meta({ id: 'UpdateStatusAnswer' });
+export type UpdateStatusAnswer = z.infer<typeof UpdateStatusAnswer>;
+
+const change = {
+  ...target,
+  releaseId,
+  phase: phase.optional().meta({ description: 'First install only: the phase to start in' }),
+  role: role.optional().meta({ description: "Which artifact; left out, the host's own role" }),
+  strategy: z.enum(['rolling']).default('rolling'),
+  allowFailed: z.boolean().optional().meta({ description: 'Tries a release again that a run on this host condemned' }),
+  bakeSeconds: z.number().min(0).max(86_400).optional().meta({ description: "Instead of the manifest's: how long an instance has to stay healthy before the next is touched" }),
+};
+
+export const UpdatePlanBody = z.strictObject(change);
+export const UpdatePlanAnswer = z.looseObject({}).meta({ id: 'UpdatePlanAnswer', description: 'What the run would do, without doing it' });
+export type UpdatePlanAnswer = z.infer<typeof UpdatePlanAnswer>;
+
+export const UpdateApplyBody = z.strictObject(change).meta({
+  examples: [{ host: 'h1', product: 'noderax-platform', releaseId: '2026.11.2-4f1c9d0' }],
+});
+export type UpdateApplyBody = z.input<typeof UpdateApplyBody>;
+
+/** 202: the run was accepted. It is durable from here on. */
+export const RunAccepted = z
+  .object({ runId, workflowId: z.string(), host: hostId, product: productName, releaseId, links: RunLinks })
+  .meta({ id: 'RunAccepted' });
+export type RunAccepted = z.infer<typeof RunAccepted>;
+
+export const UpdateRollbackBody = z.strictObject({
+  ...target,
+  bakeSeconds: change.bakeSeconds,
+});
+
+export const UpdateHistoryQuery = z.strictObject({ host: hostId.optional(), product: productName.optional(), ...page('runId') });
+export const UpdateHistory = z.object({ runs: z.array(RunSummary), nextBefore }).meta({ id: 'UpdateHistory' });
+export type UpdateHistory = z.infer<typeof UpdateHistory>;

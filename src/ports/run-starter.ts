@@ -1,0 +1,49 @@
+import type { RunId } from '../domain/ids.ts';
+import type { RunProgress, RunReport } from '../domain/run/report.ts';
+import type { UpdateRequest } from '../domain/update/request.ts';
+
+/** An activity of a run that is not done: what `why does it not move` is answered from. */
+export interface PendingActivity {
+  readonly activity: string;
+  /** Counts from 1. */
+  readonly attempt: number;
+  readonly lastError: string | null;
+  readonly nextAttemptAt: string | null;
+}
+
+export interface OrchestratorHealth {
+  readonly healthy: boolean;
+  /** Where it was asked, without credentials. */
+  readonly address: string;
+  /** What it answered, or why it did not. */
+  readonly detail: string;
+  /** Workers that poll the control queue; null where that cannot be told. None means that runs are accepted and wait. */
+  readonly controlWorkers: number | null;
+}
+
+/** What starts and watches runs. All methods fail with class `dependency`, code `orchestrator_unavailable`, where it cannot be reached. */
+export interface RunStarter {
+  /**
+   * Starts a run, or gives the one that the same `requestId` started. Where the host's workflow id is held by another run:
+   * FairleadError of class `request`, code `run_in_progress`, whose message names the run that holds it (`runHeldBy` reads it).
+   */
+  startUpdate(input: UpdateRequest): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
+  /** Null where the run is unknown or cannot answer a query any more. */
+  progress(runId: RunId): Promise<RunProgress | null>;
+  /** Waits for the end. `cancel` stops the waiting, not the run. */
+  result(runId: RunId, cancel: AbortSignal): Promise<RunReport>;
+  /** Idempotent. Asks the run to roll back and end as `cancelled`; returns once the request is kept, not once it is obeyed. */
+  cancel(runId: RunId, reason: string): Promise<void>;
+  /** Empty where nothing is pending, or where the run has ended. */
+  pending(runId: RunId): Promise<PendingActivity[]>;
+  /** Never throws. */
+  health(): Promise<OrchestratorHealth>;
+}
+
+const holder = /\bheld by run ([A-Za-z0-9._-]+)/;
+
+/** The sentence that `run_in_progress` errors carry, so that the holding run survives every border as text. */
+export const heldBy = (runId: RunId): string => `held by run ${runId}`;
+
+/** The run that a `run_in_progress` message names, or null. */
+export const runHeldBy = (message: string): RunId | null => (holder.exec(message)?.[1] as RunId | undefined) ?? null;
