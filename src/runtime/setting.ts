@@ -1,0 +1,58 @@
+/**
+ * The table of every setting: what it is called in the environment, on the command line and in the configuration file, how its text is
+ * read, and what holds where nobody said anything. `config.ts` reads by it, `docs/configuration.md` is printed from it.
+ */
+export type SettingKind =
+  | { readonly type: 'text'; readonly pattern?: RegExp; readonly expected?: string }
+  | { readonly type: 'choice'; readonly of: readonly string[] }
+  | { readonly type: 'switch' }
+  | { readonly type: 'integer'; readonly min: number; readonly max: number; readonly unit: string }
+  | { readonly type: 'address' }
+  | { readonly type: 'url'; readonly schemes: readonly string[] }
+  | { readonly type: 'path' };
+
+export interface SettingDeclaration {
+  /** Dotted path in the configuration file. */
+  readonly key: string;
+  readonly env: string;
+  readonly flag: string;
+  readonly kind: SettingKind;
+  /** `yes` hides the value, `password` only the password within a URL. */
+  readonly secret?: 'yes' | 'password';
+  readonly about: string;
+  /** What the documentation says of the value that holds without one; the rule itself is in `config.ts`. */
+  readonly otherwise: string;
+}
+
+const row = (key: string, env: string, flag: string, kind: SettingKind, about: string, otherwise: string, secret?: 'yes' | 'password'): SettingDeclaration => ({
+  key, env, flag, kind, about, otherwise, ...(secret === undefined ? {} : { secret }),
+});
+
+const http = ['http', 'https'] as const;
+
+export const settingTable = [
+  row('role', 'FAIRLEAD_ROLE', '--role', { type: 'choice', of: ['controller', 'node'] }, 'What this process is: the control plane, or a host that it deploys to.', 'controller'),
+  row('profile', 'FAIRLEAD_PROFILE', '--profile', { type: 'choice', of: ['local', 'remote'] }, 'A set of defaults: `local` for one machine, `remote` for a control plane that other machines reach.', 'local'),
+  row('features.scheduler', 'FAIRLEAD_SCHEDULER', '--scheduler', { type: 'switch' }, 'Whether schedules (release checks, renewals) are kept.', 'off in profile local, on in profile remote'),
+  row('features.recovery', 'FAIRLEAD_RECOVERY', '--recovery', { type: 'switch' }, 'Whether runs that a dead process left behind are looked for at the start.', 'on'),
+  row('api.url', 'FAIRLEAD_API_URL', '--controller', { type: 'url', schemes: http }, 'Where hosts and people reach the controller. A node cannot do without it.', 'http:// and api.listen on a controller; none on a node'),
+  row('api.listen', 'FAIRLEAD_API_LISTEN', '--api-listen', { type: 'address' }, 'Where the API listens.', '127.0.0.1:8420'),
+  row('api.key', 'FAIRLEAD_API_KEY', '--api-key', { type: 'text' }, 'The key that a node shows to its controller. Prefer the file: an environment can be read by others.', 'read from api.keyFile', 'yes'),
+  row('api.keyFile', 'FAIRLEAD_API_KEY_FILE', '--api-key-file', { type: 'path' }, 'The file that holds the key, 0600.', '<root>/etc/fairlead/agent.key on a node'),
+  row('api.adminKeyFile', 'FAIRLEAD_ADMIN_KEY_FILE', '--admin-key-file', { type: 'path' }, 'A file with an admin key that the API registers when it starts.', 'none'),
+  row('api.agentKeysDir', 'FAIRLEAD_AGENT_KEYS_DIR', '--agent-keys-dir', { type: 'path' }, 'A directory of <host>.key files: agent keys that the API registers when it starts.', 'none'),
+  row('temporal.address', 'FAIRLEAD_TEMPORAL_ADDRESS', '--temporal-address', { type: 'address' }, 'The Temporal frontend, host:port.', "127.0.0.1:7233 in profile local; the controller's host with port 7233 on a node"),
+  row('temporal.namespace', 'FAIRLEAD_TEMPORAL_NAMESPACE', '--temporal-namespace', { type: 'text', pattern: /^[A-Za-z0-9][A-Za-z0-9._-]{1,63}$/, expected: 'a namespace name of 2 to 64 letters, digits, dots, dashes' }, 'The Temporal namespace.', 'default'),
+  row('temporal.uiUrl', 'FAIRLEAD_TEMPORAL_UI_URL', '--temporal-ui-url', { type: 'url', schemes: http }, "The Temporal Web UI, for the links in the API's answers.", 'none: answers carry no such link'),
+  row('database.url', 'FAIRLEAD_DATABASE_URL', '--database-url', { type: 'url', schemes: ['postgres', 'postgresql'] }, 'PostgreSQL. A controller cannot do without it.', 'none', 'password'),
+  row('artifacts.dir', 'FAIRLEAD_ARTIFACTS_DIR', '--artifacts-dir', { type: 'path' }, 'Where the controller keeps published bundles.', '<root>/var/lib/fairlead/artifacts'),
+  row('host.id', 'FAIRLEAD_HOST_ID', '--host-id', { type: 'text', pattern: /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, expected: 'a name of at most 63 lower-case letters, digits, dots, dashes, underscores' }, "This host's name in the fleet. A node cannot do without it.", 'none'),
+  row('host.root', 'FAIRLEAD_ROOT', '--root', { type: 'path' }, "The prefix of every path of this host; a directory of its own makes a development host.", '/'),
+  row('host.ports', 'FAIRLEAD_PORTS', '--ports', { type: 'choice', of: ['manifest', 'free'] }, 'Whether instances and router use the ports of the product manifest, or free ones that are chosen once and kept.', 'manifest'),
+  row('host.router', 'FAIRLEAD_ROUTER', '--router', { type: 'choice', of: ['auto', 'nginx', 'embedded'] }, 'What stands in front of the instances; `auto` takes nginx where it is installed.', 'auto'),
+  row('host.healthListen', 'FAIRLEAD_HEALTH_LISTEN', '--health-listen', { type: 'address' }, "Where the agent's own health endpoint listens. Loopback only.", '127.0.0.1:8421'),
+  row('worker.stickyTimeoutMs', 'FAIRLEAD_STICKY_TIMEOUT_MS', '--sticky-timeout-ms', { type: 'integer', min: 100, max: 60_000, unit: 'ms' }, 'How long the cached workflows of a control worker that died wait before another one takes them.', '5000'),
+  row('log.level', 'FAIRLEAD_LOG_LEVEL', '--log-level', { type: 'choice', of: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] }, 'The least important lines that are still written.', 'info'),
+] as const satisfies readonly SettingDeclaration[];
+
+export type SettingKey = (typeof settingTable)[number]['key'];

@@ -1,0 +1,128 @@
+import { loadSettings, section, settingsOrThrow, shownValue } from '../../../src/runtime/config.ts';
+import type { Settings } from '../../../src/runtime/config.ts';
+
+const noFile = (): null => null;
+const database = { FAIRLEAD_DATABASE_URL: 'postgres://fairlead:hunter2hunter2@127.0.0.1:5432/fairlead' };
+const node = { FAIRLEAD_ROLE: 'node', FAIRLEAD_API_URL: 'https://control.example.net/', FAIRLEAD_HOST_ID: 'web-3' };
+
+function settingsOf(env: Record<string, string>, argv: string[] = [], file: Record<string, string> = {}): Settings {
+  const loaded = loadSettings(env, argv, (path) => file[path] ?? null);
+  if (!loaded.ok) throw new Error(loaded.problems.map(({ where, message }) => `${where}: ${message}`).join('\n'));
+  return loaded.settings;
+}
+
+function problemsOf(env: Record<string, string>, argv: string[] = [], file: Record<string, string> = {}): string[] {
+  const loaded = loadSettings(env, argv, (path) => file[path] ?? null);
+  return loaded.ok ? [] : loaded.problems.map(({ where, message }) => `${where}: ${message}`);
+}
+
+const sourceOf = (settings: Settings, key: string) => settings.values.find((value) => value.key === key)?.source;
+
+describe('which role a process has', () => {
+  test('nothing said: controller, and the source is the default', () => {
+    const settings = settingsOf(database);
+    expect(settings.role).toBe('controller');
+    expect(sourceOf(settings, 'role')).toBe('default');
+    expect(settings.host).toBeNull();
+  });
+
+  const file = { '/etc/fairlead/config.yaml': 'role: node\napi:\n  url: http://c:1\nhost:\n  id: h9\n' };
+  test('file alone decides, and the source names its line', () => {
+    const settings = settingsOf({}, [], file);
+    expect(settings.role).toBe('node');
+    expect(sourceOf(settings, 'role')).toBe('/etc/fairlead/config.yaml:1');
+    expect(sourceOf(settings, 'host.id')).toBe('/etc/fairlead/config.yaml:5');
+  });
+  test('environment wins over the file', () => {
+    const settings = settingsOf({ ...database, FAIRLEAD_ROLE: 'controller' }, [], file);
+    expect(settings.role).toBe('controller');
+    expect(sourceOf(settings, 'role')).toBe('FAIRLEAD_ROLE');
+  });
+  test('flag wins over environment and file', () => {
+    const settings = settingsOf({ ...database, FAIRLEAD_ROLE: 'controller' }, ['--role=node'], file);
+    expect(settings.role).toBe('node');
+    expect(sourceOf(settings, 'role')).toBe('--role');
+  });
+});
+
+describe('a node', () => {
+  test('without a controller address is refused, and the message says how to give it', () => {
+    const [problem] = problemsOf({ FAIRLEAD_ROLE: 'node', FAIRLEAD_HOST_ID: 'web-3' });
+    expect(problem).toMatch(/controller's address/);
+    expect(problem).toContain('--controller VALUE');
+    expect(problem).toContain('FAIRLEAD_API_URL');
+  });
+  test("takes the Temporal server from its controller's host where none is given", () => {
+    const host = section(settingsOf(node), 'host');
+    expect(host.temporal.address).toBe('control.example.net:7233');
+    expect(host.apiUrl).toBe('https://control.example.net');
+    expect(host.apiKeyFile).toBe('/etc/fairlead/agent.key');
+  });
+  test('has every path below its root', () => {
+    const host = section(settingsOf({ ...node, FAIRLEAD_ROOT: '/srv/h1/' }), 'host');
+    expect(host.root).toBe('/srv/h1');
+    expect(host.apiKeyFile).toBe('/srv/h1/etc/fairlead/agent.key');
+  });
+  test('with a health endpoint beyond loopback is refused', () => {
+    expect(problemsOf({ ...node, FAIRLEAD_HEALTH_LISTEN: '0.0.0.0:8421' })).toEqual([expect.stringMatching(/^FAIRLEAD_HEALTH_LISTEN: .*loopback only/)]);
+  });
+  test('has no control and no api section, and asking for one says which role has it', () => {
+    const settings = settingsOf(node);
+    expect(settings.control).toBeNull();
+    expect(() => section(settings, 'api')).toThrow(/role node does not have/);
+  });
+});
+
+test('profile remote has the scheduler on and no default for Temporal', () => {
+  expect(problemsOf({ ...database, FAIRLEAD_PROFILE: 'remote' })).toEqual([expect.stringContaining('FAIRLEAD_TEMPORAL_ADDRESS')]);
+  const settings = settingsOf({ ...database, FAIRLEAD_PROFILE: 'remote', FAIRLEAD_TEMPORAL_ADDRESS: 'temporal:7233' });
+  expect(settings.control?.features).toEqual({ scheduler: true, recovery: true });
+  expect(settingsOf(database).control?.features).toEqual({ scheduler: false, recovery: true });
+});
+
+test('a feature switched off by hand stays off in a profile that has it on', () => {
+  const settings = settingsOf({ ...database, FAIRLEAD_PROFILE: 'remote', FAIRLEAD_TEMPORAL_ADDRESS: 't:7233', FAIRLEAD_SCHEDULER: 'off' });
+  expect(settings.control?.features.scheduler).toBe(false);
+});
+
+test('every problem is named at once, each with its place', () => {
+  const problems = problemsOf(
+    { FAIRLEAD_ROLE: 'boss', FAIRLEAD_STICKY_TIMEOUT_MS: '5s', FAIRLEAD_API_LISTEN: '8420', FAIRLEAD_ARTIFACTS_DIR: 'here' },
+    ['--colour', 'red', '--log-level'],
+    { '/etc/fairlead/config.yaml': 'host:\n  id: UPPER\n  speed: 3\n' },
+  );
+  expect(problems.map((problem) => problem.split(': ')[0])).toEqual([
+    '--colour', 'red', '--log-level', '/etc/fairlead/config.yaml:3', 'FAIRLEAD_ROLE', 'FAIRLEAD_API_LISTEN', 'FAIRLEAD_ARTIFACTS_DIR', '/etc/fairlead/config.yaml:2', 'FAIRLEAD_STICKY_TIMEOUT_MS', 'database.url',
+  ]);
+});
+
+test('a file that is no YAML is a problem with its line', () => {
+  expect(problemsOf(database, [], { '/etc/fairlead/config.yaml': 'role: node\napi: {\n' })).toEqual([expect.stringMatching(/^\/etc\/fairlead\/config\.yaml:\d+: /)]);
+});
+
+test('a file that was named and is not there is a problem; the usual one may be missing', () => {
+  expect(problemsOf({ ...database, FAIRLEAD_CONFIG: '/gone.yaml' })).toEqual(['FAIRLEAD_CONFIG: names /gone.yaml, which does not exist']);
+  expect(loadSettings(database, [], noFile).ok).toBe(true);
+});
+
+test('a file that cannot be read is a problem, not a crash', () => {
+  const loaded = loadSettings(database, [], () => { throw new Error('EACCES: permission denied'); });
+  expect(loaded).toEqual({ ok: false, problems: [{ where: '/etc/fairlead/config.yaml', message: 'cannot be read: EACCES: permission denied' }] });
+});
+
+describe('secrets', () => {
+  test('are masked where settings are shown', () => {
+    const settings = settingsOf({ ...node, FAIRLEAD_API_KEY: 'flk_0123456789abcdefghij' });
+    expect(settings.values.filter(({ key }) => key === 'api.key').map(shownValue)).toEqual(['flk_****ghij']);
+    expect(settingsOf(database).values.filter(({ key }) => key === 'database.url').map(shownValue)).toEqual(['postgres://fairlead:****@127.0.0.1:5432/fairlead']);
+  });
+  test('do not stand in the error about a wrong value', () => {
+    const wrong = 'mysql://fairlead:hunter2hunter2@db/fairlead';
+    expect(() => settingsOrThrow({ FAIRLEAD_DATABASE_URL: wrong }, [], noFile)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('hunter2') }));
+    expect(() => settingsOrThrow({ FAIRLEAD_DATABASE_URL: 'hunter2 hunter2' }, [], noFile)).toThrow(expect.objectContaining({ message: expect.not.stringContaining('hunter2') }));
+  });
+});
+
+test('an empty variable counts as not set', () => {
+  expect(settingsOf({ ...database, FAIRLEAD_ROLE: '' }).role).toBe('controller');
+});
