@@ -10,7 +10,8 @@ import type { RunEvent } from '../domain/run/event.ts';
 export interface ReleaseCatalog {
   /** Idempotent for the same digest. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
   publish(artifact: Artifact, publishedBy: string): Promise<'published' | 'already_published'>;
-  list(filter: { product?: ProductName; limit: number; before?: string }): Promise<PublishedRelease[]>;
+  /** Newest first. `before` is the digest of the last row of the page before. */
+  list(filter: { product?: ProductName; releaseId?: ReleaseId; limit: number; before?: string }): Promise<PublishedRelease[]>;
   /** The artifact for a role, or null. With `profile` undefined, the only one there is for the role. */
   find(product: ProductName, releaseId: ReleaseId, role: Role, profile?: string): Promise<Artifact | null>;
   findByDigest(sha256: Sha256): Promise<Artifact | null>;
@@ -78,6 +79,7 @@ export interface RunStore {
   /** Idempotent. */
   markRecovered(runId: RunId, at: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
   find(runId: RunId): Promise<RunRow | null>;
+  /** Newest first. `before` is the run id of the last row of the page before. */
   list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; limit: number; before?: string }): Promise<RunRow[]>;
   events(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
 }

@@ -1,4 +1,4 @@
-import type { ProductName, ReleaseId } from '../domain/ids.ts';
+import type { ProductName, ReleaseId, Sha256 } from '../domain/ids.ts';
 import type { ArtifactRef, FileList } from '../domain/bundle/artifact.ts';
 import type { ProductManifest } from '../domain/product/manifest.ts';
 
@@ -9,9 +9,10 @@ export type OnProgress = (done: number, total: number) => void;
 export interface ReleaseStore {
   /** The directory of a release, whether it exists or not. */
   directory(product: ProductName, releaseId: ReleaseId): string;
-  /** Releases whose COMPLETE mark stands. */
+  /** Releases whose COMPLETE mark stands, the one completed first in front. */
   listComplete(product: ProductName): Promise<ReleaseId[]>;
-  isComplete(product: ProductName, releaseId: ReleaseId): Promise<boolean>;
+  /** With `sha256`, only where the mark names a bundle of that digest. */
+  isComplete(product: ProductName, releaseId: ReleaseId, sha256?: Sha256): Promise<boolean>;
   readManifest(product: ProductName, releaseId: ReleaseId): Promise<ProductManifest>;
   /**
    * Unpacks a verified bundle: everything is checked against its file list before it is written, re-read never, and made durable before

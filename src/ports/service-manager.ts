@@ -43,4 +43,6 @@ export interface ServiceManager {
   evidence(product: ProductName, instance: InstanceName, lines: number): Promise<Evidence[]>;
   /** POSIX `sh` lines that stop and start the instance with nothing but a shell, for the recovery script. */
   recoveryCommands(spec: InstanceSpec): string[];
+  /** POSIX `sh` lines that stop the instance, however it was started. */
+  stopCommands(spec: InstanceSpec): string[];
 }

@@ -18,8 +18,23 @@ interface BackupMark {
 
 const markName = 'backup.json';
 
-/** Backups as directories below `<state root>/fairlead/backups/<runId>`. @param syncTree makes everything below a directory durable. */
-export function createBackupStore(root: string, syncTree: (directory: string) => Promise<void>): BackupStore {
+interface Dependencies {
+  readonly root: string;
+  /** Makes everything below a directory durable. */
+  readonly syncTree: (directory: string) => Promise<void>;
+  /** Copies with owners and modes. */
+  readonly copyTree: (from: string, to: string) => Promise<void>;
+}
+
+/** Backups as directories below `<state root>/fairlead/backups/<runId>`. */
+export function createBackupStore({ root, syncTree, copyTree }: Dependencies): BackupStore {
+  async function copyIfThere(from: string, to: string): Promise<boolean> {
+    if (!(await exists(from))) return false;
+    await ensureDirectory(dirname(to), 0o700);
+    await copyTree(from, to);
+    return true;
+  }
+
   const layoutOf = (product: ProductName) => hostLayout(root, product);
 
   async function readMark(directory: string): Promise<BackupMark | null> {
@@ -112,13 +127,6 @@ export function createBackupStore(root: string, syncTree: (directory: string) =>
       await fs.rm(directory, { recursive: true, force: true });
     },
   };
-}
-
-async function copyIfThere(from: string, to: string): Promise<boolean> {
-  if (!(await exists(from))) return false;
-  await ensureDirectory(dirname(to), 0o700);
-  await fs.cp(from, to, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true, force: true });
-  return true;
 }
 
 async function sizeOf(directory: string): Promise<number> {

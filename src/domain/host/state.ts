@@ -9,6 +9,8 @@ export interface HostState {
   readonly phase: Phase;
   readonly activeReleaseId: ReleaseId | null;
   readonly lastGoodReleaseId: ReleaseId | null;
+  /** The good release before the last one: what a rollback asked for by a person goes to. */
+  readonly previousGoodReleaseId: ReleaseId | null;
   /** Releases that a run condemned: never a rollback target, never retried unless a person says so. */
   readonly failedReleaseIds: readonly ReleaseId[];
   readonly instances: Readonly<Record<InstanceName, InstanceState>>;
@@ -24,6 +26,8 @@ export interface InstanceState {
   readonly releaseId: ReleaseId;
   /** Whether the router sends requests to it. */
   readonly admitted: boolean;
+  /** The run and direction that started it last: a repeated command must not start it a second time. */
+  readonly startedBy: string | null;
 }
 
 /** `intent.json`: written before a run's first change and removed after its last. Whoever finds one knows what was under way. */

@@ -46,8 +46,9 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
   }
   const active = state?.activeReleaseId ?? null;
   const settled = active === target && inspection.currentReleaseId === target && state?.lastGoodReleaseId === target && intent === null;
-  const phase = state?.phase ?? request.phase ?? artifact.manifest.initialPhase;
-  if (settled && Object.values(state.instances).every((instance) => instance.releaseId === target && instance.admitted)) {
+  // A host on which a first install failed remembers the release, not a phase.
+  const phase = (active ? state?.phase : undefined) ?? request.phase ?? artifact.manifest.initialPhase;
+  if (settled && state && Object.values(state.instances).every((instance) => instance.releaseId === target && instance.admitted)) {
     return { kind: 'unchanged', activeReleaseId: target };
   }
   if (state?.failedReleaseIds.includes(target) && !request.allowFailed) {
@@ -58,11 +59,11 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
       hint: `If the cause is mended, ask again with --allow-failed; the reason stands in: fairlead runs list --host ${request.host}`,
     });
   }
-  if (request.phase && state && state.phase !== request.phase) {
+  if (request.phase && request.phase !== phase) {
     return refuse({
       class: 'request',
       code: 'phase_fixed',
-      message: `${place} is in phase ${state.phase}; an update does not change it to ${request.phase}.`,
+      message: `${place} is in phase ${phase}; an update does not change it to ${request.phase}.`,
       hint: 'Leave --phase out; a promotion takes a host from setup to installed.',
     });
   }

@@ -1,0 +1,44 @@
+import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
+import { demandState } from './instance-spec.ts';
+
+export function createActivationActivities({ store, releases, now }: HostDependencies) {
+  return {
+    /** Points `current` at a complete release. The switch is one rename(2); the state follows it. Forward and back alike. */
+    async activateRelease({ run, releaseId }: ReleaseCommand): Promise<{ changed: boolean }> {
+      const { product } = run;
+      const changed = (await releases.activate(product, releaseId)) === 'activated';
+      const state = demandState(await store.readState(product), product);
+      if (state.activeReleaseId !== releaseId) {
+        await store.writeState({ ...state, activeReleaseId: releaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
+      }
+      return { changed };
+    },
+
+    /** The way back of a first install: no release is active. */
+    async deactivateRelease({ run }: Command): Promise<void> {
+      const { product } = run;
+      await releases.deactivate(product);
+      const state = await store.readState(product);
+      if (state && state.activeReleaseId !== null) {
+        await store.writeState({ ...state, activeReleaseId: null, lastRunId: run.runId, updatedAt: now().toISOString() });
+      }
+    },
+
+    /** The new release is the last good one from here on; there is no way back by itself after this. */
+    async commitRelease({ run, releaseId }: ReleaseCommand): Promise<void> {
+      const { product } = run;
+      const state = demandState(await store.readState(product), product);
+      if (state.lastGoodReleaseId === releaseId && state.lastRunId === run.runId && !state.failedReleaseIds.includes(releaseId)) return;
+      const replaced = state.lastGoodReleaseId === releaseId ? state.previousGoodReleaseId : state.lastGoodReleaseId;
+      await store.writeState({
+        ...state,
+        activeReleaseId: releaseId,
+        lastGoodReleaseId: releaseId,
+        previousGoodReleaseId: replaced,
+        failedReleaseIds: state.failedReleaseIds.filter((id) => id !== releaseId),
+        lastRunId: run.runId,
+        updatedAt: now().toISOString(),
+      });
+    },
+  };
+}

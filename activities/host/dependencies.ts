@@ -1,0 +1,50 @@
+import type { HostId, ProductName, ReleaseId, RunId } from '../../src/domain/ids.ts';
+import type { ArtifactSource } from '../../src/ports/artifact-source.ts';
+import type { BackupStore } from '../../src/ports/backup-store.ts';
+import type { BundleVerifier } from '../../src/ports/bundle-verifier.ts';
+import type { CommandRunner } from '../../src/ports/command-runner.ts';
+import type { HealthProbe } from '../../src/ports/health-probe.ts';
+import type { HostFiles } from '../../src/ports/host-files.ts';
+import type { HostStore } from '../../src/ports/host-store.ts';
+import type { ReleaseStore } from '../../src/ports/release-store.ts';
+import type { Router } from '../../src/ports/router.ts';
+import type { ServiceManager } from '../../src/ports/service-manager.ts';
+
+/** Everything that the activities of a host act through. */
+export interface HostDependencies {
+  readonly host: HostId;
+  /** Prefix of every path; `/` on a real host. */
+  readonly root: string;
+  /** `manifest`: the ports that the manifest names. `free`: any, for development hosts that share a machine. */
+  readonly ports: 'manifest' | 'free';
+  readonly store: HostStore;
+  readonly files: HostFiles;
+  readonly releases: ReleaseStore;
+  readonly backups: BackupStore;
+  readonly artifacts: ArtifactSource;
+  readonly verifier: BundleVerifier;
+  readonly services: ServiceManager;
+  readonly router: Router;
+  readonly probe: HealthProbe;
+  readonly commands: CommandRunner;
+  readonly now: () => Date;
+}
+
+/** Which run a command belongs to. The host refuses one whose fence is older than what it has seen. */
+export interface RunRef {
+  readonly runId: RunId;
+  readonly host: HostId;
+  readonly product: ProductName;
+  readonly fence: number;
+}
+
+/** The input of every activity that may change the host. */
+export interface Command {
+  readonly run: RunRef;
+  /** `do` on the way forward, `undo` on the way back. */
+  readonly direction: 'do' | 'undo';
+}
+
+export interface ReleaseCommand extends Command {
+  readonly releaseId: ReleaseId;
+}

@@ -1,0 +1,66 @@
+import { FairleadError, type Evidence } from '../../src/domain/failure.ts';
+import type { InstanceName } from '../../src/domain/ids.ts';
+import type { Phase, ProductManifest } from '../../src/domain/product/manifest.ts';
+import type { ActivityContext } from '../../src/ports/host-activity.ts';
+import type { HostDependencies, ReleaseCommand } from './dependencies.ts';
+import { demandState } from './instance-spec.ts';
+import { probeNamed } from './instances.ts';
+import { pause } from './wait.ts';
+
+export interface VerifyHealthInput extends ReleaseCommand {
+  readonly phase: Phase;
+}
+
+const limitMs = 15_000;
+/** Each router probe is asked this often in a row, so that more than one instance answers. */
+const routerRounds = 3;
+
+export function createHealthActivities({ store, releases, services, probe }: HostDependencies) {
+  return {
+    /** The whole health model of the phase, asked of every instance and through the router as a client would; all must pass within 15 s. */
+    async verifyHealth({ run, releaseId, phase, direction }: VerifyHealthInput, context: ActivityContext): Promise<{ probes: number }> {
+      const { product } = run;
+      const manifest = await releases.readManifest(product, releaseId);
+      const began = Date.now();
+      for (;;) {
+        const state = demandState(await store.readState(product), product);
+        const failed: Evidence[] = [];
+        const asked = questions(manifest, phase, state);
+        for (const { name, target } of asked) {
+          const answer = await probe.ask(probeNamed(manifest, name), target, releaseId, context.cancel);
+          context.cancel.throwIfAborted();
+          if (!answer.passed) failed.push(answer.evidence);
+        }
+        if (failed.length === 0) return { probes: asked.length };
+        if (Date.now() - began > limitMs) {
+          const first = failed[0] as Extract<Evidence, { kind: 'probe' }>;
+          const logs = await Promise.all((Object.keys(state.instances) as InstanceName[]).map((name) => services.evidence(product, name, 20)));
+          throw new FairleadError(
+            {
+              class: direction === 'undo' ? 'host' : 'release',
+              code: 'health_model_failed',
+              message: `${failed.length} of ${asked.length} probes of phase ${phase} still failed ${limitMs / 1000} s after every instance was up on ${releaseId}; ${first.probe} on ${first.target}: ${first.answer}`,
+              hint: 'The probes are health: in fairlead.yaml; the answers and the last log lines are in the evidence.',
+            },
+            { evidence: [...failed, ...logs.flat()] },
+          );
+        }
+        context.progress({ what: 'waiting for the health model', done: asked.length - failed.length, total: asked.length });
+        await pause(250, context.cancel);
+      }
+    },
+  };
+}
+
+function questions(manifest: ProductManifest, phase: Phase, state: { instances: Record<string, { service: string; port: number }>; router: { port: number } | null }) {
+  return manifest.health[phase].flatMap((name) => {
+    const { target } = probeNamed(manifest, name);
+    if (target === 'router') {
+      const port = state.router?.port ?? manifest.router?.listen ?? 0;
+      return Array.from({ length: routerRounds }, () => ({ name, target: { name: 'router', port } }));
+    }
+    return Object.entries(state.instances)
+      .filter(([, entry]) => entry.service === target.service)
+      .map(([instance, entry]) => ({ name, target: { name: instance, port: entry.port } }));
+  });
+}

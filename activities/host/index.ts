@@ -1,0 +1,39 @@
+import type { ActivityContext } from '../../src/ports/host-activity.ts';
+import { createActivationActivities } from './activation.ts';
+import { createBundleActivities } from './bundle.ts';
+import type { HostDependencies } from './dependencies.ts';
+import { createGuard } from './guard.ts';
+import { createHealthActivities } from './health.ts';
+import { createInspectionActivities } from './inspection.ts';
+import { createInstanceActivities } from './instances.ts';
+import { createIntentActivities } from './intent.ts';
+import { createPreparationActivities } from './preparation.ts';
+import { createRecoveryActivities } from './recovery.ts';
+
+/** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
+export function createHostActivities(dependencies: HostDependencies) {
+  const { guarded, exclusively } = createGuard(dependencies);
+  const { inspectHost } = createInspectionActivities(dependencies);
+  const commands = {
+    ...createIntentActivities(dependencies),
+    ...createBundleActivities(dependencies),
+    ...createPreparationActivities(dependencies),
+    ...createActivationActivities(dependencies),
+    ...createInstanceActivities(dependencies),
+    ...createHealthActivities(dependencies),
+    ...createRecoveryActivities(dependencies),
+  };
+  const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as typeof commands;
+  return { activities: { inspectHost, ...fenced }, exclusively };
+}
+
+export type ImplementedHostActivities = ReturnType<typeof createHostActivities>['activities'];
+
+/** The activities as a workflow calls them: without the context, which the agent adds. */
+export type HostActivities = {
+  [Name in keyof ImplementedHostActivities]: (
+    input: Parameters<ImplementedHostActivities[Name]>[0],
+  ) => ReturnType<ImplementedHostActivities[Name]>;
+};
+export type HostActivityName = keyof HostActivities;
+export type AnyHostActivity = (input: never, context: ActivityContext) => Promise<unknown>;

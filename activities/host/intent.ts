@@ -1,0 +1,56 @@
+import { FairleadError } from '../../src/domain/failure.ts';
+import type { Intent } from '../../src/domain/host/state.ts';
+import type { ReleaseId } from '../../src/domain/ids.ts';
+import type { Phase } from '../../src/domain/product/manifest.ts';
+import type { Command, HostDependencies } from './dependencies.ts';
+
+export interface OpenIntentInput extends Command {
+  readonly phase: Phase;
+  readonly fromReleaseId: ReleaseId | null;
+  readonly toReleaseId: ReleaseId;
+}
+
+export function createIntentActivities({ store, files, now }: HostDependencies) {
+  return {
+    /**
+     * Writes down what is about to happen, before anything does. A leftover of an older run that died is replaced: the lock on the
+     * workflow id says that nobody works on it any more. A stranded one is refused: that host waits for a person.
+     */
+    async openIntent(input: OpenIntentInput): Promise<void> {
+      const { run } = input;
+      const before = await store.readIntent(run.product);
+      if (before?.stranded && before.runId !== run.runId) {
+        throw new FairleadError({
+          class: 'host',
+          code: 'host_stranded',
+          message: `${run.host}/${run.product} is stranded since run ${before.runId}: ${before.stranded.message}`,
+          hint: `On the host, run: fairlead recover --product ${run.product} --run ${before.runId}`,
+        });
+      }
+      if (before?.runId === run.runId) return;
+      await files.prepareFolders(run.product);
+      const intent: Intent = {
+        schema: 1,
+        runId: run.runId,
+        fence: run.fence,
+        kind: 'update-apply',
+        product: run.product,
+        phase: input.phase,
+        fromReleaseId: input.fromReleaseId,
+        toReleaseId: input.toReleaseId,
+        openedAt: now().toISOString(),
+        backupPath: null,
+        stranded: null,
+      };
+      await store.writeIntent(intent);
+    },
+
+    /** Nothing of the run is left to be done. Idempotent; the recovery files go too, since nobody needs them any more. */
+    async closeIntent(input: Command): Promise<void> {
+      const { runId, product } = input.run;
+      const intent = await store.readIntent(product);
+      await store.removeRecovery(product, runId);
+      if (intent && intent.runId === runId) await store.removeIntent(product);
+    },
+  };
+}
