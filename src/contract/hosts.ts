@@ -9,6 +9,7 @@ const hostState = z.object({
   phase,
   activeReleaseId: releaseId.nullable(),
   lastGoodReleaseId: releaseId.nullable(),
+  previousGoodReleaseId: releaseId.nullable().meta({ description: 'The last good release before that one: what a rollback on demand goes to' }),
   failedReleaseIds: z.array(releaseId).meta({ description: 'Releases that a run condemned' }),
   instances: z.record(z.string(), z.object({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean() })),
   router: z.object({ port: z.number().int() }).nullable(),

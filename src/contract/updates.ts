@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hostStatus } from './hosts.ts';
-import { hostId, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
+import { hostId, instanceName, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
 import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
 
 const target = { host: hostId, product: productName };
@@ -38,6 +38,7 @@ export const UpdateStatusAnswer = z
     phase: phase.nullable().meta({ description: 'Null where nothing is installed' }),
     activeReleaseId: releaseId.nullable(),
     lastGoodReleaseId: releaseId.nullable(),
+    previousGoodReleaseId: releaseId.nullable().meta({ description: 'What `rollback` goes to' }),
     failedReleaseIds: z.array(releaseId),
     instances: z.array(z.object({ name: z.string(), service: z.string(), port: z.number().int(), releaseId, admitted: z.boolean() })),
     stranded: z.object({ runId, reason: Reason }).nullable().meta({ description: 'The host waits for `fairlead recover`' }),
@@ -60,7 +61,27 @@ const change = {
 };
 
 export const UpdatePlanBody = z.strictObject(change);
-export const UpdatePlanAnswer = z.looseObject({}).meta({ id: 'UpdatePlanAnswer', description: 'What the run would do, without doing it' });
+export const UpdatePlan = z
+  .object({
+    phase,
+    fromReleaseId: releaseId.nullable(),
+    toReleaseId: releaseId,
+    instancesBefore: z.array(instanceName),
+    instancesAfter: z.array(instanceName),
+    steps: z.array(z.looseObject({ name: z.string().meta({ examples: ['drain'] }), instance: instanceName.optional() })),
+    warnings: z.array(z.string()).meta({ description: 'What should be known beforehand' }),
+  })
+  .meta({ id: 'UpdatePlan' });
+export const UpdatePlanAnswer = z
+  .object({
+    ...target,
+    decision: z.enum(['apply', 'unchanged', 'refuse']),
+    plan: UpdatePlan.nullable().meta({ description: 'Set where the decision is `apply`' }),
+    activeReleaseId: releaseId.nullable(),
+    reason: Reason.nullable().meta({ description: 'Set where the decision is `refuse`' }),
+    observedAt: instant.meta({ description: 'When the host last told what the plan was made from. A run looks again before it acts' }),
+  })
+  .meta({ id: 'UpdatePlanAnswer', description: 'What a run would do, without doing it' });
 export type UpdatePlanAnswer = z.infer<typeof UpdatePlanAnswer>;
 
 export const UpdateApplyBody = z.strictObject(change).meta({

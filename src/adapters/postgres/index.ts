@@ -1,0 +1,35 @@
+import { sql } from 'kysely';
+import { createAuditLog } from './audit-log.ts';
+import type { Database } from './database.ts';
+import { createHostRegistry } from './host-registry.ts';
+import { createIdempotencyStore } from './idempotency-store.ts';
+import { createKeyStore } from './key-store.ts';
+import { createReleaseCatalog } from './release-catalog.ts';
+import { createRunStore } from './run-store.ts';
+import { createStatistics } from './statistics.ts';
+
+export { addressOf, createDatabase } from './database.ts';
+export type { Database, DatabaseOptions } from './database.ts';
+export { makeKeyText, maskKey, readKeyText } from './key-text.ts';
+export { migrate } from './migrate.ts';
+export type { MigrationResult } from './migrate.ts';
+
+/** Every store of control, on one database. */
+export function createStores(database: Database) {
+  return {
+    releases: createReleaseCatalog(database),
+    hosts: createHostRegistry(database),
+    runs: createRunStore(database),
+    audit: createAuditLog(database),
+    keys: createKeyStore(database),
+    idempotency: createIdempotencyStore(database),
+    statistics: createStatistics(database),
+  };
+}
+
+export type Stores = ReturnType<typeof createStores>;
+
+/** Asks the database for nothing, to see whether it answers. Fails as every store does. */
+export async function pingDatabase(database: Database): Promise<void> {
+  await database.query('asking whether it answers', (db) => sql`select 1`.execute(db));
+}

@@ -1,0 +1,12 @@
+import type { Kysely } from 'kysely';
+import * as initial from './0001-initial.ts';
+
+export interface Migration {
+  /** The file's name; never changed once it was released. */
+  readonly name: string;
+  // A migration is written against the schema of its day, not against today's types.
+  up(db: Kysely<any>): Promise<void>;
+}
+
+/** In order. A list, because a bundled program has no directory to read. */
+export const migrations: readonly Migration[] = [{ name: '0001-initial', up: initial.up }];

@@ -1,0 +1,109 @@
+import type { ColumnType, Generated } from 'kysely';
+import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
+import type { HostInspection } from '../../domain/host/state.ts';
+import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../../domain/ids.ts';
+import type { ProductManifest, Role } from '../../domain/product/manifest.ts';
+import type { RunEvent } from '../../domain/run/event.ts';
+import type { Outcome, RunReport } from '../../domain/run/report.ts';
+import type { KeyRole } from '../../ports/control-stores.ts';
+
+/** Written as text (see `toJson`), read as a value. */
+type Json<Value> = ColumnType<Value, string, string>;
+type NullableJson<Value> = ColumnType<Value | null, string | null, string | null>;
+/** `bigint` arrives as text. */
+type BigInteger = ColumnType<string, number | string, number | string>;
+type Instant = ColumnType<Date, string | Date, string | Date>;
+type NullableInstant = ColumnType<Date | null, string | Date | null, string | Date | null>;
+type Defaulted<Column> = Column extends ColumnType<infer S, infer I, infer U> ? ColumnType<S, I | undefined, U> : never;
+
+export interface Tables {
+  releases: {
+    position: Generated<string>;
+    product: ProductName;
+    release_id: ReleaseId;
+    role: Role;
+    profile: string;
+    format: BundleFormat;
+    size_bytes: BigInteger;
+    sha256: Sha256;
+    file_list_sha256: Sha256;
+    platform_version: string;
+    signature: NullableJson<ArtifactSignature>;
+    manifest: Json<ProductManifest>;
+    published_at: Defaulted<Instant>;
+    published_by: string;
+  };
+  hosts: {
+    host: HostId;
+    role: Role;
+    agent_version: string;
+    boot_id: string;
+    first_seen_at: Defaulted<Instant>;
+    last_seen_at: Defaulted<Instant>;
+    products: Json<readonly HostInspection[]>;
+  };
+  runs: {
+    run_id: RunId;
+    fence: Generated<string>;
+    workflow_id: string;
+    kind: 'update-apply';
+    host: HostId;
+    product: ProductName;
+    from_release_id: ReleaseId | null;
+    to_release_id: ReleaseId;
+    requested_by: string;
+    requested_at: Instant;
+    ended_at: NullableInstant;
+    outcome: Outcome | null;
+    report: NullableJson<RunReport>;
+    recovered_at: NullableInstant;
+    recovery_detail: NullableJson<Readonly<Record<string, unknown>>>;
+  };
+  run_events: {
+    run_id: RunId;
+    sequence: number;
+    at: Instant;
+    kind: RunEvent['kind'];
+    step: string | null;
+    message: string;
+    data: Json<Readonly<Record<string, unknown>>>;
+  };
+  audit: {
+    sequence: BigInteger;
+    at: Instant;
+    event: string;
+    actor: string;
+    subject: string;
+    run_id: string | null;
+    detail: Json<Readonly<Record<string, unknown>>>;
+    previous_hash: string;
+    hash: string;
+    append_key: string | null;
+  };
+  audit_head: {
+    only: boolean;
+    sequence: BigInteger;
+    hash: string;
+  };
+  api_keys: {
+    id: string;
+    name: string;
+    role: KeyRole;
+    sha256: string;
+    masked: string;
+    created_at: Defaulted<Instant>;
+    revoked_at: NullableInstant;
+  };
+  idempotency: {
+    caller: string;
+    key: string;
+    fingerprint: string;
+    status: number | null;
+    body: NullableJson<unknown>;
+    claimed_at: Defaulted<Instant>;
+  };
+  fairlead_migrations: {
+    name: string;
+    applied_at: Defaulted<Instant>;
+  };
+}
