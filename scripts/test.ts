@@ -1,0 +1,90 @@
+// node scripts/test.ts all|fast [jest arguments…]: what `npm test` and `npm run test:fast` run once the machine is ready.
+// The last line of its output is `N passed, N failed, N skipped`, and nothing follows it.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const bin = join(root, 'node_modules/.bin');
+const quiet = '--disable-warning=ExperimentalWarning';
+
+interface Totals {
+  passed: number;
+  failed: number;
+  files: number;
+  interrupted: boolean;
+  failures: string[];
+  skipped: { name: string; reason: string }[];
+}
+
+/** Runs a program with its output on ours; resolves to its exit code. */
+function run(name: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
+  process.stdout.write(`\n# ${name}\n`);
+  return new Promise((resolve) => {
+    const child = spawn(argv[0]!, argv.slice(1), { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
+    const end = (signal: NodeJS.Signals): void => void child.kill(signal);
+    process.on('SIGTERM', end);
+    child.once('error', (error) => {
+      process.stdout.write(`${error.message}\n`);
+      resolve(1);
+    });
+    child.once('close', (code) => {
+      process.off('SIGTERM', end);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function runJest(projects: readonly string[], more: readonly string[]): Promise<Totals> {
+  const folder = mkdtempSync(join(tmpdir(), 'fairlead-totals-'));
+  const file = join(folder, 'totals.json');
+  const selected = projects.length === 0 ? [] : ['--selectProjects', ...projects];
+  const reporters = ['--reporters=default', `--reporters=${join(root, 'scripts/jest-reporter.mjs')}`];
+  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), '--maxWorkers=2', ...reporters, ...selected, ...more];
+  try {
+    const code = await run(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, argv, { FAIRLEAD_TEST_TOTALS: file });
+    const none: Totals = { passed: 0, failed: 0, files: 0, interrupted: true, failures: [], skipped: [] };
+    const totals: Totals = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : none;
+    // Whatever jest itself could not do (no test found, a crash, an interruption) is a failure that no test stands for.
+    if ((code !== 0 && totals.failed === 0) || totals.interrupted || totals.files === 0) {
+      totals.failed += 1;
+      totals.failures.push(`jest ended with ${code} ${totals.files === 0 ? 'and ran no test' : 'although no test failed'}`);
+    }
+    return totals;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const [extent = 'all', ...more] = process.argv.slice(2);
+const started = Date.now();
+const checks = [
+  { name: 'types (tsc)', argv: [join(bin, 'tsc'), '--noEmit'] },
+  { name: 'imports (dependency-cruiser)', argv: [process.execPath, quiet, 'scripts/check-imports.ts'] },
+  { name: 'generated documents are up to date', argv: [process.execPath, quiet, 'scripts/generate-docs.ts', '--check'] },
+];
+let passed = 0;
+const failures: string[] = [];
+for (const { name, argv } of extent === 'all' ? checks : []) {
+  if ((await run(name, argv)) === 0) {
+    passed += 1;
+    process.stdout.write('ok\n');
+  } else failures.push(name);
+}
+const totals = await runJest(extent === 'fast' ? ['unit', 'contract'] : [], more);
+const skipped = totals.skipped;
+const demanded = process.env['FAIRLEAD_REQUIRE_ALL'] === '1' && skipped.length > 0;
+failures.push(...totals.failures);
+
+const list = (title: string, lines: readonly string[]): void => {
+  if (lines.length > 0) process.stdout.write(`\n${title}\n${lines.map((line) => `  ${line}\n`).join('')}`);
+};
+list('skipped:', skipped.map(({ name, reason }) => `${name}: ${reason}`));
+list('failed:', failures);
+if (demanded) process.stdout.write('\nFAIRLEAD_REQUIRE_ALL=1: a skipped test counts as a failure here\n');
+process.stdout.write(`\n${((Date.now() - started) / 1000).toFixed(0)} s\n`);
+// A demanded test that was skipped is counted once, as failed.
+process.stdout.write(`${passed + totals.passed} passed, ${failures.length + (demanded ? skipped.length : 0)} failed, ${demanded ? 0 : skipped.length} skipped\n`);
+process.exitCode = failures.length > 0 || demanded ? 1 : 0;
