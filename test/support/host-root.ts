@@ -1,0 +1,54 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findByEnvironment, findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
+
+/** A directory that plays a host. `end` kills whatever still runs from it, each by its pid, and removes it. */
+export async function createHostRoot(): Promise<{ root: string; end(): Promise<void> }> {
+  const root = await mkdtemp(join(tmpdir(), 'fairlead-host-'));
+  return {
+    root,
+    async end() {
+      // nginx overwrites its environment, but its working directory names the host.
+      const nginxDirectories = await listNginxDirectories(root);
+      const left = [...(await findByEnvironment({ FAIRLEAD_ROOT: root })), ...(await Promise.all(nginxDirectories.map(findByWorkingDirectory))).flat()];
+      for (const process of left) await signalProcess(process, 'SIGKILL');
+      for (const process of left) await waitForEnd(process, 5_000);
+      await rm(root, { recursive: true, force: true });
+    },
+  };
+}
+
+async function listNginxDirectories(root: string): Promise<string[]> {
+  const { readdir } = await import('node:fs/promises');
+  const products = await readdir(join(root, 'var/lib')).catch(() => []);
+  return products.map((product) => join(root, 'var/lib', product, 'fairlead/router/nginx'));
+}
+
+/** A port of loopback that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const address = server.address();
+  await new Promise((closed) => server.close(closed));
+  if (address === null || typeof address === 'string') throw new Error('no port was given');
+  return address.port;
+}
+
+/** Polls until `condition` gives something other than false, null or undefined. Fails loudly, naming what was waited for. */
+export async function eventually<Value>(what: string, condition: () => Promise<Value | false | null | undefined> | Value | false | null | undefined, limitMs = 15_000): Promise<Value> {
+  const deadline = performance.now() + limitMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await condition();
+      if (value !== false && value !== null && value !== undefined) return value;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > deadline) throw new Error(`waited ${limitMs} ms for: ${what}`, { cause: last });
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+}
