@@ -225,6 +225,14 @@ function describeServiceManager(name: string, create: (root: string) => ServiceM
       process.kill(after.pid, 'SIGKILL');
       await eventually('its end is known as well', async () => (await bench.services.status(product, instance)).lastExit === 'SIGKILL');
     });
+
+    test('stop commands alone end the instance, and do nothing where none runs', async () => {
+      await bench.services.start(bench.spec('r1'));
+      const { pid } = await eventually('the instance answers', bench.ask);
+      const script = ['set -eu', ...bench.services.stopCommands(bench.spec('r1')), 'echo done'].join('\n');
+      for (const _ of ['runs', 'is gone']) expect((await promisify(execFile)('/bin/sh', ['-c', script], { env: { PATH: '/usr/bin:/bin' } })).stdout).toBe('done\n');
+      expect(await readProcess(pid)).toBeNull();
+    });
   });
 }
 

@@ -65,22 +65,10 @@ export function shellQuote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/**
- * Lines that end the instance, if it runs, and start it on `spec.releaseId`. They need `sh`, `setsid`, `env`, `tr`, `grep` and `/proc`.
- * @param command argv whose first word is a program that was already looked up.
- */
-export function recoveryLines(root: string, spec: InstanceSpec, command: readonly string[], path: string): string[] {
-  const files = instanceFiles(root, spec.product, spec.instance);
-  const q = shellQuote;
-  const identity = `FAIRLEAD_INSTANCE=${spec.product}/${spec.instance}`;
-  const environment = launchEnvironment(root, spec, path, {}, '');
-  const assignments = Object.entries(environment)
-    .filter(([name]) => name !== 'FAIRLEAD_LAUNCH_ID')
-    .map(([name, value]) => q(`${name}=${value}`));
-  // The conf file is read by the shell that turns into the watcher, so that no secret of it stands in the script.
-  const launch = ['if [ -r "$1" ]; then set -a; . "$1"; set +a; fi', 'shift', ...watch].join('\n');
+/** Lines that end the instance, with everything that it started; they do nothing where it does not run. They need `sh`, `tr`, `grep` and `/proc`. */
+export function stopLines(root: string, spec: Pick<InstanceSpec, 'product' | 'instance' | 'stopSignal' | 'stopSeconds'>): string[] {
+  const wanted = Object.entries(identityEnvironment(root, spec.product, spec.instance).instance).map(([name, value]) => shellQuote(`${name}=${value}`));
   return [
-    `# ${spec.instance}: end what runs, then start release ${spec.releaseId}.`,
     'fairlead_pids() {',
     '  for fairlead_dir in /proc/[0-9]*; do',
     `    if tr '\\000' '\\n' 2>/dev/null <"$fairlead_dir/environ" | grep -Fqx -e "$1" &&`,
@@ -94,7 +82,25 @@ export function recoveryLines(root: string, spec: InstanceSpec, command: readonl
     '  while [ -n "$(fairlead_pids "$1" "$2")" ] && [ "$fairlead_waited" -lt "$4" ]; do sleep 1; fairlead_waited=$((fairlead_waited + 1)); done',
     '  for fairlead_pid in $(fairlead_pids "$1" "$2"); do kill -s KILL "$fairlead_pid" 2>/dev/null || true; done',
     '}',
-    `fairlead_stop ${q(identity)} ${q(`FAIRLEAD_ROOT=${root}`)} ${spec.stopSignal.slice(3)} ${Math.max(1, Math.ceil(spec.stopSeconds))}`,
+    `fairlead_stop ${wanted.join(' ')} ${spec.stopSignal.slice(3)} ${Math.max(1, Math.ceil(spec.stopSeconds))}`,
+  ];
+}
+
+/**
+ * Lines that end the instance, if it runs, and start it on `spec.releaseId`. They need `setsid` and `env` beside what stopping needs.
+ * @param command argv whose first word is a program that was already looked up.
+ */
+export function recoveryLines(root: string, spec: InstanceSpec, command: readonly string[], path: string): string[] {
+  const files = instanceFiles(root, spec.product, spec.instance);
+  const q = shellQuote;
+  const assignments = Object.entries(launchEnvironment(root, spec, path, {}, ''))
+    .filter(([name]) => name !== 'FAIRLEAD_LAUNCH_ID')
+    .map(([name, value]) => q(`${name}=${value}`));
+  // The conf file is read by the shell that turns into the watcher, so that no secret of it stands in the script.
+  const launch = ['if [ -r "$1" ]; then set -a; . "$1"; set +a; fi', 'shift', ...watch].join('\n');
+  return [
+    `# ${spec.instance}: end what runs, then start release ${spec.releaseId}.`,
+    ...stopLines(root, spec),
     `mkdir -p ${q(files.runtimeDir)} ${q(directoryOf(spec.logFile))}`,
     `rm -f ${q(files.exit)}`,
     `( cd ${q(spec.releaseDir)} && fairlead_launch="recovery-$$-$(date +%s)" &&`,

@@ -9,7 +9,7 @@ import type { InstanceName, ProductName, ReleaseId } from '../../../domain/ids.t
 import type { InstanceSpec, InstanceStatus, ServiceManager } from '../../../ports/service-manager.ts';
 import { ensureDirectory, errnoOf, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
 import { bootId, findByEnvironment, readProcess, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
-import { identityEnvironment, instanceFiles, launchEnvironment, minimalPath, recoveryLines, watchCommand } from './commands.ts';
+import { identityEnvironment, instanceFiles, launchEnvironment, minimalPath, recoveryLines, stopLines, watchCommand } from './commands.ts';
 import { lastLines, parseConf, parseExit, parseRecord, secretsIn, type InstanceRecord } from './parse.ts';
 
 /** From fork to the exec of the real command, on a machine that is very busy. */
@@ -42,6 +42,7 @@ export function createEmbeddedServiceManager({ root }: { root: string }): Servic
     status: (product, instance) => readStatus(root, product, instance),
     evidence: (product, instance, lines) => collectEvidence(root, product, instance, lines),
     recoveryCommands: (spec) => recoveryLines(root, spec, [findProgram(spec, path) ?? spec.command[0] ?? '', ...spec.command.slice(1)], path),
+    stopCommands: (spec) => stopLines(root, spec),
   };
 }
 
