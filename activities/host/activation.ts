@@ -4,12 +4,14 @@ import { demandState } from './instance-spec.ts';
 export function createActivationActivities({ store, releases, now }: HostDependencies) {
   return {
     /** Points `current` at a complete release. The switch is one rename(2); the state follows it. Forward and back alike. */
-    async activateRelease({ run, releaseId }: ReleaseCommand): Promise<{ changed: boolean }> {
+    async activateRelease({ run, releaseId, direction }: ReleaseCommand): Promise<{ changed: boolean }> {
       const { product } = run;
       const changed = (await releases.activate(product, releaseId)) === 'activated';
       const state = demandState(await store.readState(product), product);
-      if (state.activeReleaseId !== releaseId) {
-        await store.writeState({ ...state, activeReleaseId: releaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
+      // On the way back the commit may have been written already, without its answer having arrived.
+      const lastGoodReleaseId = direction === 'undo' ? releaseId : state.lastGoodReleaseId;
+      if (state.activeReleaseId !== releaseId || state.lastGoodReleaseId !== lastGoodReleaseId) {
+        await store.writeState({ ...state, activeReleaseId: releaseId, lastGoodReleaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
       }
       return { changed };
     },

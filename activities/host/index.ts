@@ -27,13 +27,20 @@ export function createHostActivities(dependencies: HostDependencies) {
   return { activities: { inspectHost, ...fenced }, exclusively };
 }
 
-export type ImplementedHostActivities = ReturnType<typeof createHostActivities>['activities'];
+type Implemented = ReturnType<typeof createHostActivities>['activities'];
+export type HostActivityName = keyof Implemented;
+export type HostActivityInput<Name extends HostActivityName> = Parameters<Implemented[Name]>[0];
+
+/** What an activity's result looks like to a workflow: the agent adds which attempt it was. */
+export interface Done<Value> {
+  readonly value: Value;
+  readonly attempt: number;
+}
 
 /** The activities as a workflow calls them: without the context, which the agent adds. */
 export type HostActivities = {
-  [Name in keyof ImplementedHostActivities]: (
-    input: Parameters<ImplementedHostActivities[Name]>[0],
-  ) => ReturnType<ImplementedHostActivities[Name]>;
+  [Name in HostActivityName]: (input: HostActivityInput<Name>) => Promise<Done<Awaited<ReturnType<Implemented[Name]>>>>;
 };
-export type HostActivityName = keyof HostActivities;
+
+/** An activity as the agent's poller runs it. */
 export type AnyHostActivity = (input: never, context: ActivityContext) => Promise<unknown>;

@@ -43,8 +43,10 @@ export type UpdateState =
       readonly lastGood: ReleaseId | null;
       readonly backupPath: string | null;
       readonly failedStep: string;
-      readonly stuckAt: string;
+      /** Why the update had to be undone, and why the undo could not be. */
       readonly reason: Reason;
+      readonly stuckAt: string;
+      readonly stuckReason: Reason;
       readonly undone: readonly string[];
     };
 
@@ -125,8 +127,9 @@ export function nextUpdateState(state: UpdateState, event: UpdateEvent): UpdateS
           lastGood: state.from,
           backupPath: state.backupPath,
           failedStep: state.failedStep,
+          reason: state.reason,
           stuckAt: event.step,
-          reason: event.reason,
+          stuckReason: event.reason,
           undone: state.undone,
         };
       }

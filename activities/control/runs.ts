@@ -1,0 +1,81 @@
+import type { Artifact } from '../../src/domain/bundle/artifact.ts';
+import { FairleadError, type Reason } from '../../src/domain/failure.ts';
+import { hostWorkflowId, type RunId } from '../../src/domain/ids.ts';
+import type { RunEvent } from '../../src/domain/run/event.ts';
+import type { RunReport } from '../../src/domain/run/report.ts';
+import type { UpdatePlan } from '../../src/domain/update/plan.ts';
+import type { UpdateRequest } from '../../src/domain/update/request.ts';
+import { stepTitle } from '../../src/domain/update/step.ts';
+import type { AuditLog, HostRegistry, ReleaseCatalog, RunStore } from '../../src/ports/control-stores.ts';
+
+export interface ControlDependencies {
+  readonly runs: RunStore;
+  readonly releases: ReleaseCatalog;
+  readonly hosts: HostRegistry;
+  readonly audit: AuditLog;
+  readonly now: () => Date;
+}
+
+/** The activities of the control worker: what a run needs of PostgreSQL. Every one is idempotent by the run's id. */
+export function createControlActivities({ runs, releases, hosts, audit, now }: ControlDependencies) {
+  const subjectOf = (request: UpdateRequest) => hostWorkflowId(request.host, request.product);
+
+  return {
+    /** Registers the run, gives its fencing token, and finds the artifact for the host's role. Refuses an unknown release or role. */
+    async openRun(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly requestedAt: string }): Promise<{ fence: number; artifact: Artifact }> {
+      const { runId, request, requestedAt } = input;
+      const { host, product, releaseId, requestedBy } = request;
+      const { fence } = await runs.open({
+        runId,
+        workflowId: hostWorkflowId(host, product),
+        kind: 'update-apply',
+        host,
+        product,
+        toReleaseId: releaseId,
+        requestedBy,
+        requestedAt,
+      });
+      const role = request.role ?? (await hosts.find(host))?.role ?? 'node';
+      const artifact = await releases.find(product, releaseId, role);
+      if (artifact) return { fence, artifact };
+      throw new FairleadError({
+        class: 'request',
+        code: 'no_artifact_for_role',
+        message: `Release ${releaseId} of ${product} has no artifact for role ${role}, which host ${host} has.`,
+        hint: `See what is published: fairlead release show ${product} ${releaseId}. Build the missing one with fairlead bundle create --role ${role}.`,
+      });
+    },
+
+    /** The audit row that stands before the first change: who wants what done to which host, step by step. */
+    async recordIntent(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly plan: UpdatePlan }): Promise<void> {
+      const { runId, request, plan } = input;
+      const { fromReleaseId, toReleaseId, phase, steps } = plan;
+      const detail = { fromReleaseId, toReleaseId, phase, strategy: request.strategy, requestId: request.requestId, steps: steps.map(stepTitle) };
+      const entry = { at: now().toISOString(), event: 'run.intended', actor: request.requestedBy, subject: subjectOf(request), runId, detail };
+      await audit.append(entry, `${runId}/intended`);
+    },
+
+    /** The audit row that stands before the first step back. */
+    async recordUndo(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly failedStep: string; readonly reason: Reason; readonly steps: readonly string[] }): Promise<void> {
+      const { runId, request, failedStep, reason, steps } = input;
+      const detail = { failedStep, reason, steps };
+      const entry = { at: now().toISOString(), event: 'run.undo_intended', actor: 'fairlead', subject: subjectOf(request), runId, detail };
+      await audit.append(entry, `${runId}/undo_intended`);
+    },
+
+    async recordEvents(input: { readonly events: readonly RunEvent[] }): Promise<void> {
+      await runs.appendEvents(input.events);
+    },
+
+    /** The report, and the audit row after the last change. */
+    async closeRun(input: { readonly report: RunReport }): Promise<void> {
+      const { report } = input;
+      await runs.close(report);
+      const detail = { outcome: report.outcome, reason: report.reason, fromReleaseId: report.fromReleaseId, toReleaseId: report.toReleaseId, backupPath: report.backupPath };
+      const entry = { at: now().toISOString(), event: 'run.ended', actor: 'fairlead', subject: report.workflowId, runId: report.runId, detail };
+      await audit.append(entry, `${report.runId}/ended`);
+    },
+  };
+}
+
+export type ControlActivities = ReturnType<typeof createControlActivities>;

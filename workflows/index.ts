@@ -1,0 +1,1 @@
+export { updateApply } from './update-apply.ts';

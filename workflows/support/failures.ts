@@ -1,0 +1,52 @@
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure, isCancellation } from '@temporalio/workflow';
+import type { Evidence, FailureClass, Reason } from '../../src/domain/failure.ts';
+
+/** What an agent or the control worker puts into the details of a failure. */
+export interface FailureDetails {
+  readonly reason: Reason;
+  readonly evidence: readonly Evidence[];
+  readonly attempt: number;
+}
+
+export interface StepFailure {
+  readonly reason: Reason;
+  readonly evidence: readonly Evidence[];
+  readonly attempts: number;
+}
+
+/** Reads a failure of an activity: what it was, whose fault, and the evidence that came with it. */
+export function readFailure(error: unknown, step: string, host: string): StepFailure {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (cause instanceof ApplicationFailure) {
+    const details = cause.details?.[0] as Partial<FailureDetails> | undefined;
+    if (details?.reason) return { reason: details.reason, evidence: details.evidence ?? [], attempts: details.attempt ?? 1 };
+    return failure('orchestrator', cause.type ?? 'unexpected_error', `Step ${step} failed unexpectedly: ${cause.message}`, 'This is a defect of Fairlead: keep the run id and the logs of the worker.');
+  }
+  if (cause instanceof TimeoutFailure) {
+    switch (cause.timeoutType) {
+      case 'SCHEDULE_TO_START':
+        return failure('host', 'host_unreachable', `Host ${host} did not take up step ${step} in time.`, `See whether its agent runs and reaches Temporal: fairlead nodes show ${host}`);
+      case 'HEARTBEAT':
+        return failure('host', 'agent_lost', `The agent of host ${host} fell silent during step ${step}, on every attempt.`, `Look at the agent's log on the host, and at: fairlead nodes show ${host}`);
+      case 'START_TO_CLOSE':
+        return failure('host', 'step_timed_out', `Step ${step} on host ${host} went past its time limit.`, 'The limits follow drainSeconds, startSeconds and hook time-outs of fairlead.yaml.');
+      default:
+        return failure('dependency', 'wait_limit_reached', `Step ${step} on host ${host} did not succeed within the time that it may be retried. Last: ${messageOf(cause.cause)}`, 'Mend what it waited for and start the update again.');
+    }
+  }
+  return failure('orchestrator', 'unexpected_error', `Step ${step} failed unexpectedly: ${messageOf(error)}`, 'This is a defect of Fairlead: keep the run id and the logs of the worker.');
+}
+
+/** True for a cancel that reached the activity, and for what a cancel looks like when the agent is dead (TimeoutFailure after the heartbeat limit). */
+export function isCancel(error: unknown, scopeCancelled: boolean): boolean {
+  return isCancellation(error) || error instanceof CancelledFailure || scopeCancelled;
+}
+
+export const isHostAway = (error: unknown): boolean =>
+  error instanceof ActivityFailure && error.cause instanceof TimeoutFailure && error.cause.timeoutType === 'SCHEDULE_TO_START';
+
+function failure(failureClass: FailureClass, code: string, message: string, hint: string): StepFailure {
+  return { reason: { class: failureClass, code, message, hint }, evidence: [], attempts: 1 };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

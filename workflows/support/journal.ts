@@ -1,0 +1,43 @@
+import { CancellationScope, condition, sleep } from '@temporalio/workflow';
+import type { RunId } from '../../src/domain/ids.ts';
+import type { RunEvent } from '../../src/domain/run/event.ts';
+import type { StepReport } from '../../src/domain/run/report.ts';
+
+/** How long lines are gathered before they are sent on: live enough for a person, and not an activity for every step. */
+const gatherMs = 400;
+
+/**
+ * The story of a run, told while it goes on. Lines are written to PostgreSQL beside the steps, never in their way: a database that is away
+ * delays the story, not the update. `settle` waits until all of it is written.
+ */
+export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>) {
+  const waiting: RunEvent[] = [];
+  const steps: StepReport[] = [];
+  let sequence = 0;
+  let closing = false;
+
+  const writer = CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      await condition(() => waiting.length > 0 || closing);
+      if (waiting.length === 0) return;
+      if (!closing) await Promise.race([sleep(gatherMs), condition(() => closing)]);
+      await write(waiting.splice(0, 200));
+    }
+  });
+
+  return {
+    steps: steps as readonly StepReport[],
+    tell(kind: RunEvent['kind'], step: string | null, message: string, data: Readonly<Record<string, unknown>> = {}): void {
+      sequence += 1;
+      waiting.push({ runId, sequence, at: new Date().toISOString(), kind, step, message, data });
+    },
+    keep(step: StepReport): void {
+      steps.push(step);
+    },
+    async settle(): Promise<void> {
+      closing = true;
+      await writer;
+    },
+  };
+}
+export type Journal = ReturnType<typeof createJournal>;
