@@ -3,7 +3,8 @@ import type { HostInspection as DomainHostInspection } from '../domain/host/stat
 import { hostId, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
 import { Reason } from './runs.ts';
 
-const hostState = z.object({
+// Loose, because an agent may be newer than control: what it tells beyond this must reach the database unharmed.
+const hostState = z.looseObject({
   schema: z.literal(1),
   product: productName,
   phase,
@@ -11,13 +12,13 @@ const hostState = z.object({
   lastGoodReleaseId: releaseId.nullable(),
   previousGoodReleaseId: releaseId.nullable().meta({ description: 'The last good release before that one: what a rollback on demand goes to' }),
   failedReleaseIds: z.array(releaseId).meta({ description: 'Releases that a run condemned' }),
-  instances: z.record(z.string(), z.object({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean() })),
+  instances: z.record(z.string(), z.looseObject({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean(), startedBy: z.string().nullable() })),
   router: z.object({ port: z.number().int() }).nullable(),
   lastRunId: runId.nullable(),
   updatedAt: instant,
 });
 
-const intent = z.object({
+const intent = z.looseObject({
   schema: z.literal(1),
   runId,
   fence: z.number().int(),
@@ -32,7 +33,7 @@ const intent = z.object({
 });
 
 export const HostInspection = z
-  .object({
+  .looseObject({
     product: productName,
     state: hostState.nullable(),
     currentReleaseId: releaseId.nullable().meta({ description: 'What `current` resolves to' }),

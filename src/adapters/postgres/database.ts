@@ -44,9 +44,7 @@ export function createDatabase(url: string, options: DatabaseOptions): Database 
     application_name: 'fairlead',
   };
   const address = addressOf(url);
-  const pool = new pg.Pool({ ...config, max: options.poolSize, onConnect: assumeApplicationRole });
-  // An idle connection that breaks has nobody to tell; without a listener it would end the process. Whoever asks next gets a new one, or the error.
-  pool.on('error', () => undefined);
+  const pool = openPool({ ...config, max: options.poolSize, onConnect: assumeApplicationRole });
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   let closing: Promise<void> | undefined;
 
@@ -64,8 +62,7 @@ export function createDatabase(url: string, options: DatabaseOptions): Database 
     transaction: (what, use) => guarded(what, () => db.transaction().execute(use)),
     asOwner: (what, use) =>
       guarded(what, async () => {
-        const single = new pg.Pool({ ...config, max: 1, statement_timeout: 0, query_timeout: 0 });
-        single.on('error', () => undefined);
+        const single = openPool({ ...config, max: 1, statement_timeout: 0, query_timeout: 0 });
         const owner = new Kysely<Tables>({ dialect: new PostgresDialect({ pool: single }) });
         try {
           return await owner.connection().execute(use);
@@ -75,6 +72,17 @@ export function createDatabase(url: string, options: DatabaseOptions): Database 
       }),
     close: () => (closing ??= db.destroy()),
   };
+}
+
+/**
+ * A connection that breaks emits `error` on itself while it is lent out, and on the pool while it idles; without listeners either would end
+ * the process. Nobody needs to be told: the statement under way fails, and whoever asks next gets a new connection.
+ */
+function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config);
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
 }
 
 /** Gives up the owner's rights for the life of the connection, where the role was made and granted (docs/decisions/0004-audit-role.md). */

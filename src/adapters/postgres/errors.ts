@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { FairleadError } from '../../domain/failure.ts';
 
 const connectionErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'EADDRNOTAVAIL']);
@@ -11,7 +12,7 @@ const connectionMessages = /connection terminated|timeout exceeded when trying t
  * @param address without the password.
  */
 export function databaseError(error: unknown, what: string, address: string): unknown {
-  if (error instanceof FairleadError || !(error instanceof Error)) return error;
+  if (error instanceof FairleadError || !isNativeError(error)) return error;
   const code = typeof (error as { code?: unknown }).code === 'string' ? (error as unknown as { code: string }).code : '';
   const refusal = (reason: { code: string; message: string; hint: string }): FairleadError =>
     new FairleadError({ class: 'dependency', ...reason }, { retryable: true, cause: error });

@@ -81,7 +81,7 @@ export interface Tables {
     append_key: string | null;
   };
   audit_head: {
-    only: boolean;
+    singleton: boolean;
     sequence: BigInteger;
     hash: string;
   };

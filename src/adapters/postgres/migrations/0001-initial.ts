@@ -85,7 +85,7 @@ const statements = [
 
   // Where the chain ends. Rows that are dropped at the end break no link, but they no longer reach the head.
   `create table audit_head (
-    only boolean primary key default true check (only),
+    singleton boolean primary key default true check (singleton),
     sequence bigint not null,
     hash text not null
   )`,

@@ -1,0 +1,144 @@
+import pg from 'pg';
+import { createDatabase, createStores, migrate } from '../../src/adapters/postgres/index.ts';
+import type { Database, Stores } from '../../src/adapters/postgres/index.ts';
+import { startPostgres } from '../support/postgres.ts';
+import type { TestPostgres } from '../support/postgres.ts';
+
+let postgres: TestPostgres;
+let url: string;
+let database: Database;
+let audit: Stores['audit'];
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+});
+afterAll(async () => {
+  await postgres?.end();
+});
+beforeEach(async () => {
+  url = await postgres.createDatabase();
+  database = createDatabase(url, { poolSize: 8 });
+  await migrate(database);
+  audit = createStores(database).audit;
+});
+afterEach(async () => {
+  await database?.close();
+});
+
+const entry = (number: number) => ({
+  at: `2026-11-21T09:00:0${number % 10}.123+01:00`,
+  event: 'run.intended',
+  actor: 'ci (admin)',
+  subject: `host/h${number}/lab`,
+  runId: `run-${number}`,
+  detail: { number, z: { b: 1.5, a: ['ü', null] }, nul: 'a\0b', gone: undefined },
+});
+const append = async (count: number): Promise<void> => {
+  for (let number = 1; number <= count; number += 1) await audit.append(entry(number));
+};
+
+/** As somebody who has taken the database over: superuser, triggers off. */
+async function tamper(...statements: string[]): Promise<void> {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    await client.query('alter table audit disable trigger all');
+    for (const statement of statements) await client.query(statement);
+    await client.query('alter table audit enable trigger all');
+  } finally {
+    await client.end();
+  }
+}
+
+test('rows come back as they were chained, and verify', async () => {
+  await append(3);
+  expect(await audit.verify()).toEqual({ rows: 3, ok: true, firstBroken: null });
+  const rows = await audit.list({ limit: 2 });
+  expect(rows.map((row) => row.sequence)).toEqual([2, 3]);
+  expect(rows[1]).toMatchObject({ at: '2026-11-21T08:00:03.123Z', previousHash: rows[0]!.hash, detail: { number: 3, nul: 'a\ufffdb' } });
+  expect((await audit.list({ limit: 9, afterSequence: 1 })).map((row) => row.sequence)).toEqual([2, 3]);
+  expect((await audit.list({ limit: 9, runId: 'run-2' })).map((row) => row.sequence)).toEqual([2]);
+  expect((await audit.list({ limit: 9, subject: 'host/h3/lab' })).map((row) => row.sequence)).toEqual([3]);
+});
+
+test('no row at all verifies', async () => expect(await audit.verify()).toEqual({ rows: 0, ok: true, firstBroken: null }));
+
+test('appended by twenty at once: one chain without gaps', async () => {
+  await Promise.all(Array.from({ length: 20 }, (_, number) => audit.append(entry(number))));
+  expect(await audit.verify()).toEqual({ rows: 20, ok: true, firstBroken: null });
+});
+
+test('the same key appended again, also by five at once: one row, the same answer', async () => {
+  const rows = await Promise.all(Array.from({ length: 5 }, () => audit.append(entry(1), 'run-1/intended')));
+  expect(new Set(rows.map((row) => row.hash)).size).toBe(1);
+  expect(await audit.append(entry(2), 'run-1/intended')).toEqual(rows[0]);
+  expect(await audit.verify()).toMatchObject({ rows: 1, ok: true });
+});
+
+test('more rows than one batch verify; rows appended meanwhile are neither missing nor too many', async () => {
+  await append(1);
+  const writing = append(30);
+  expect(await audit.verify()).toMatchObject({ ok: true });
+  await writing;
+  expect(await audit.verify()).toEqual({ rows: 31, ok: true, firstBroken: null });
+});
+
+test.each<{ name: string; statements: string[]; sequence: number; why: RegExp }>([
+  { name: 'row 3 edited', statements: [`update audit set actor = 'nobody' where sequence = 3`], sequence: 3, why: /edited/ },
+  { name: 'one digit in the detail of row 2 edited', statements: [`update audit set detail = jsonb_set(detail, '{number}', '9') where sequence = 2`], sequence: 2, why: /edited/ },
+  { name: 'the time of row 4 moved by a millisecond', statements: [`update audit set at = at + interval '1 millisecond' where sequence = 4`], sequence: 4, why: /edited/ },
+  { name: 'row 3 dropped', statements: ['delete from audit where sequence = 3'], sequence: 3, why: /row 3 is missing/ },
+  { name: 'row 3 dropped and the gap closed', statements: ['delete from audit where sequence = 3', 'update audit set sequence = 3 where sequence = 4', 'update audit set sequence = 4 where sequence = 5'], sequence: 3, why: /chained to another row/ },
+  { name: 'the first row dropped', statements: ['delete from audit where sequence = 1'], sequence: 1, why: /row 1 is missing/ },
+  { name: 'the last two rows dropped', statements: ['delete from audit where sequence > 3'], sequence: 4, why: /rows 4 to 5 are missing/ },
+  { name: 'rows 2 and 4 swapped', statements: ['update audit set sequence = 99 where sequence = 2', 'update audit set sequence = 2 where sequence = 4', 'update audit set sequence = 4 where sequence = 99'], sequence: 2, why: /chained to another row/ },
+  { name: 'all rows dropped', statements: ['delete from audit'], sequence: 1, why: /rows 1 to 5 are missing/ },
+])('$name with the triggers off: verify names the first broken row', async ({ statements, sequence, why }) => {
+  await append(5);
+  await tamper(...statements);
+  const { ok, firstBroken } = await audit.verify();
+  expect(ok).toBe(false);
+  expect(firstBroken).toEqual({ sequence, why: expect.stringMatching(why) });
+});
+
+describe("with the application's own connection", () => {
+  const attempts = [
+    `update audit set actor = 'x'`,
+    'delete from audit',
+    'truncate audit',
+    'drop table audit',
+    'alter table audit disable trigger all',
+    `update audit_head set sequence = 0`,
+    'delete from audit_head',
+    'drop trigger audit_refuse_row on audit',
+    `delete from fairlead_migrations`,
+  ];
+  test.each(attempts)('refused: %s', async (statement) => {
+    await append(2);
+    const { sql } = await import('kysely');
+    await expect(database.query('tampering', (db) => sql.raw(statement).execute(db))).rejects.toMatchObject({ code: '42501' });
+    expect(await audit.verify()).toMatchObject({ rows: 2, ok: true });
+  });
+
+  test.each([
+    ['chained to an older row', { sequence: 3, previous: 'select previous_hash from audit where sequence = 2' }],
+    ['with a gap', { sequence: 5, previous: 'select hash from audit where sequence = 2' }],
+  ])('refused: a row %s', async (_what, { sequence, previous }) => {
+    await append(2);
+    const { sql } = await import('kysely');
+    const statement = `insert into audit (sequence, at, event, actor, subject, detail, previous_hash, hash) values (${sequence}, now(), 'e', 'a', 's', '{}', (${previous}), 'h')`;
+    await expect(database.query('forging', (db) => sql.raw(statement).execute(db))).rejects.toThrow(/not chained to the last row/);
+  });
+});
+
+test.each([`update audit set actor = 'x'`, 'delete from audit', 'truncate audit', 'truncate audit_head'])('the owner with the triggers on is refused too: %s', async (statement) => {
+  await append(2);
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    await expect(client.query(statement)).rejects.toThrow(/only ever appended/);
+  } finally {
+    await client.end();
+  }
+  expect(await audit.verify()).toMatchObject({ rows: 2, ok: true });
+});
