@@ -1,0 +1,134 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { createBalancer } from './balance.ts';
+import { parseConfig, type RouterConfig } from './config.ts';
+import { createProxy } from './proxy.ts';
+
+export const configFileName = 'config.json';
+export const adminSocketName = 'admin.sock';
+
+/** What the admin socket answers to `GET /status`. */
+export interface RouterStatus {
+  readonly generation: string;
+  readonly pid: number;
+  readonly inFlight: Readonly<Record<string, number>>;
+}
+
+/**
+ * The whole router process: reads `config.json` in `directory`, serves, and obeys its admin socket. SIGHUP reads the file again; SIGTERM stops
+ * it, with 10 seconds for requests in flight. A configuration that cannot be used leaves the one before in force.
+ *
+ * Its working directory becomes `directory`: the admin socket is named relative to it, because the path of a socket must be short.
+ */
+export async function runRouterProcess(directory: string): Promise<void> {
+  process.chdir(directory);
+  const router = createRouterServer();
+  process.on('SIGHUP', () => void router.apply(parseConfig(readFileSync(configFileName, 'utf8'))).catch((error) => console.error(String(error))));
+  process.on('SIGTERM', () => void router.stop(10).then(() => process.exit(0)));
+  process.on('SIGINT', () => void router.stop(0).then(() => process.exit(0)));
+  // One broken connection must not take down every other one.
+  process.on('uncaughtException', (error) => console.error(new Date().toISOString(), 'unexpected error', error));
+
+  try {
+    await router.apply(parseConfig(readFileSync(configFileName, 'utf8')));
+  } catch (error) {
+    console.error(String(error));
+    process.exit(1);
+  }
+  await serveAdmin(router);
+}
+
+function createRouterServer() {
+  let config: RouterConfig | null = null;
+  let server: Server | null = null;
+  let stopping = false;
+  const current = (): RouterConfig => config as RouterConfig;
+  const balancer = createBalancer(Date.now);
+  const proxy = createProxy({ config: current, balancer, isStopping: () => stopping });
+  const upgraded = new Set<Duplex>();
+
+  function listen(host: string, port: number): Promise<Server> {
+    // Uploads may take longer than any limit; a client that sends no headers is still let go.
+    const next = createServer({ keepAliveTimeout: 75_000, headersTimeout: 60_000, requestTimeout: 0, noDelay: true }, proxy.handle);
+    next.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      upgraded.add(socket);
+      socket.once('close', () => upgraded.delete(socket));
+      proxy.handleUpgrade(request, socket, head);
+    });
+    next.on('clientError', (_error, socket) => void (socket.writable ? socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n') : socket.destroy()));
+    return new Promise((resolve, reject) => {
+      next.once('error', reject);
+      next.listen({ host, port, backlog: 1024 }, () => {
+        next.off('error', reject);
+        next.on('error', (error) => console.error(String(error)));
+        resolve(next);
+      });
+    });
+  }
+
+  return {
+    /** Puts a configuration in force: requests that come after it has resolved follow it, and no connection of a client is touched. */
+    async apply(next: RouterConfig): Promise<void> {
+      const moved = config === null || config.listen.port !== next.listen.port || config.listen.host !== next.listen.host;
+      // The first requests may come before `listen` has resolved.
+      config ??= next;
+      if (moved) {
+        const opened = await listen(next.listen.host, next.listen.port);
+        server?.close();
+        server?.closeIdleConnections();
+        server = opened;
+      }
+      config = next;
+    },
+    status: (): RouterStatus => ({ generation: config?.generation ?? '', pid: process.pid, inFlight: balancer.inFlight() }),
+    async stop(graceSeconds: number): Promise<void> {
+      stopping = true;
+      const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+      server?.closeIdleConnections();
+      const limit = setTimeout(() => {
+        server?.closeAllConnections();
+        for (const socket of upgraded) socket.destroy();
+      }, graceSeconds * 1000);
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, graceSeconds * 1000 + 500))]);
+      clearTimeout(limit);
+      proxy.close();
+    },
+  };
+}
+
+/** Answers on the admin socket: `GET /status`, `POST /apply` with a configuration, `POST /stop?graceSeconds=N`. The directory's mode guards it. */
+function serveAdmin(router: ReturnType<typeof createRouterServer>): Promise<void> {
+  const reply = (response: ServerResponse, status: number, body: object) => response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
+  const admin = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    try {
+      if (request.method === 'GET' && url.pathname === '/status') return void reply(response, 200, router.status());
+      if (request.method === 'POST' && url.pathname === '/apply') {
+        await router.apply(parseConfig(await readBody(request)));
+        return void reply(response, 200, router.status());
+      }
+      if (request.method === 'POST' && url.pathname === '/stop') {
+        reply(response, 200, router.status());
+        await router.stop(Number(url.searchParams.get('graceSeconds') ?? 10));
+        process.exit(0);
+      }
+      reply(response, 404, { error: 'there is no such question' });
+    } catch (error) {
+      reply(response, 409, { error: (error as Error).message });
+    }
+  });
+  // A socket that a killed router left behind. Only one router of a directory gets this far: the port is taken before.
+  rmSync(adminSocketName, { force: true });
+  return new Promise((resolve, reject) => {
+    admin.once('error', reject);
+    admin.listen(adminSocketName, resolve);
+  });
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  let body = '';
+  request.setEncoding('utf8');
+  for await (const chunk of request) body += chunk;
+  return body;
+}
