@@ -1,0 +1,40 @@
+/** Search attributes that runs are found by in the Temporal Web UI; all of type Keyword. */
+export const searchAttributes = ['FairleadHost', 'FairleadProduct', 'FairleadRelease', 'FairleadOutcome'] as const;
+
+/**
+ * What Fairlead asks of a Temporal server beyond its defaults. `deploy/temporal/dynamic-config.yaml` says the same for production.
+ *
+ * A queue that one agent polls needs one partition: with the default of four, a first task to each of 1,000 hosts takes 41 s instead of 2.
+ * The default poll rate of the transfer queue makes each step of a run wait for a slot of 50 ms on a server with few shards.
+ */
+export const dynamicConfig: Readonly<Record<string, number | boolean>> = {
+  'matching.numTaskqueueReadPartitions': 1,
+  'matching.numTaskqueueWritePartitions': 1,
+  'frontend.namespaceCount': 20_000,
+  'frontend.WorkerHeartbeatsEnabled': true,
+  'frontend.ListWorkersEnabled': true,
+  'history.transferProcessorMaxPollRPS': 2000,
+};
+
+export interface DevelopmentServer {
+  /** Path of the Temporal CLI. */
+  readonly cli: string;
+  /** SQLite file that holds everything; made where it does not exist. */
+  readonly databaseFile: string;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly namespace: string;
+}
+
+/** argv of a development server on 127.0.0.1 whose runs survive its end. */
+export function developmentServerCommand(server: DevelopmentServer): string[] {
+  return [
+    server.cli, 'server', 'start-dev',
+    '--db-filename', server.databaseFile,
+    '--ip', '127.0.0.1', '--port', String(server.port), '--ui-port', String(server.uiPort),
+    ...(server.namespace === 'default' ? [] : ['--namespace', server.namespace]),
+    '--log-level', 'warn',
+    ...searchAttributes.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
+    ...Object.entries(dynamicConfig).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
+  ];
+}
