@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { FairleadError } from '../../domain/failure.ts';
-import { readProcess } from '../../adapters/process/proc.ts';
+import { isAlive, readProcess, type ProcessIdentity } from '../../adapters/process/proc.ts';
 import { ensureDirectory, readIfThere } from '../../adapters/files/durable.ts';
 
 /**
@@ -11,7 +11,7 @@ import { ensureDirectory, readIfThere } from '../../adapters/files/durable.ts';
 export async function takeAgentLock(file: string): Promise<() => Promise<void>> {
   await ensureDirectory(dirname(file), 0o700);
   const me = await readProcess(process.pid);
-  const mine = JSON.stringify({ pid: process.pid, startTime: me?.startTime ?? null });
+  const mine = JSON.stringify({ pid: process.pid, startTicks: me?.startTicks ?? '' });
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
       await fs.writeFile(file, mine, { flag: 'wx', mode: 0o600 });
@@ -22,8 +22,7 @@ export async function takeAgentLock(file: string): Promise<() => Promise<void>> 
       if ((error as { code?: string }).code !== 'EEXIST') throw error;
     }
     const holder = parse(await readIfThere(file));
-    const running = holder ? await readProcess(holder.pid) : null;
-    if (holder && running && running.startTime === holder.startTime && holder.pid !== process.pid) {
+    if (holder && holder.pid !== process.pid && (await isAlive(holder))) {
       throw new FairleadError({
         class: 'host',
         code: 'agent_running',
@@ -36,9 +35,9 @@ export async function takeAgentLock(file: string): Promise<() => Promise<void>> 
   throw new FairleadError({ class: 'host', code: 'agent_running', message: `Another agent keeps taking ${file}.`, hint: 'See which processes start agents for this root.' });
 }
 
-function parse(text: string | null): { pid: number; startTime: unknown } | null {
+function parse(text: string | null): ProcessIdentity | null {
   try {
-    return text === null ? null : (JSON.parse(text) as { pid: number; startTime: unknown });
+    return text === null ? null : (JSON.parse(text) as ProcessIdentity);
   } catch {
     return null;
   }

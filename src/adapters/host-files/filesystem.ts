@@ -1,0 +1,66 @@
+import * as fs from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { dirname, join } from 'node:path';
+import { parseInstanceConfig, renderInstanceConfig } from '../../domain/host/instance-config.ts';
+import { hostLayout } from '../../domain/host/layout.ts';
+import type { ProductName } from '../../domain/ids.ts';
+import type { HostFiles } from '../../ports/host-files.ts';
+import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../files/durable.ts';
+
+/** Configuration, folders and free room of one host. @param root prefix of every path. */
+export function createHostFiles(root: string): HostFiles {
+  const given = new Set<number>();
+  return {
+    async readInstanceConfig(product, instance) {
+      const text = await readIfThere(hostLayout(root, product).configFile(instance));
+      return text === null ? null : parseInstanceConfig(text);
+    },
+    async writeInstanceConfig(product, instance, values) {
+      const { configDir, configFile } = hostLayout(root, product);
+      await ensureDirectory(configDir, 0o750);
+      await writeFileDurably(configFile(instance), renderInstanceConfig(values), 0o600);
+    },
+    async removeInstanceConfig(product, instance) {
+      const { configDir, configFile } = hostLayout(root, product);
+      if (await exists(configDir)) await removeFileDurably(configFile(instance));
+    },
+    async freePort() {
+      for (;;) {
+        const port = await new Promise<number>((resolve, reject) => {
+          const server = createServer();
+          server.once('error', reject);
+          server.listen(0, '127.0.0.1', () => {
+            const address = server.address();
+            server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+          });
+        });
+        if (given.has(port)) continue;
+        given.add(port);
+        return port;
+      }
+    },
+    async freeBytes(product) {
+      const stat = await fs.statfs(await nearestExisting(hostLayout(root, product).releasesDir));
+      return stat.bavail * stat.bsize;
+    },
+    async pruneDownloads(product, keep) {
+      const { downloadsDir } = hostLayout(root, product);
+      const names = await fs.readdir(downloadsDir).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
+      for (const name of names) if (!keep.includes(name)) await fs.rm(join(downloadsDir, name), { force: true });
+    },
+    async prepareFolders(product: ProductName) {
+      const layout = hostLayout(root, product);
+      await ensureDirectory(layout.releasesDir);
+      await ensureDirectory(layout.configDir, 0o750);
+      await ensureDirectory(layout.logsDir, 0o750);
+      await ensureDirectory(layout.stateRoot);
+      for (const directory of [layout.fairleadDir, layout.downloadsDir, layout.backupsDir, layout.recoveryDir, layout.runtimeDir]) {
+        await ensureDirectory(directory, 0o700);
+      }
+    },
+  };
+}
+
+async function nearestExisting(path: string): Promise<string> {
+  for (let at = path; ; at = dirname(at)) if (at === dirname(at) || (await exists(at))) return at;
+}

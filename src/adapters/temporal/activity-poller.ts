@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from '@temporalio/client';
+import { ApplicationFailure, DefaultFailureConverter, defaultPayloadConverter } from '@temporalio/common';
+import type { temporal } from '@temporalio/proto';
+import { asFairleadError } from '../../domain/system-failure.ts';
+import type { ActivityContext } from '../../ports/host-activity.ts';
+import { toApplicationFailure } from './failure.ts';
+import type { InFlightActivity, InFlightJournal } from './in-flight.ts';
+
+type Task = temporal.api.workflowservice.v1.IPollActivityTaskQueueResponse;
+type Activity = (input: never, context: ActivityContext) => Promise<unknown>;
+
+export interface PollerLogger {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface PollerOptions {
+  readonly connection: Connection;
+  readonly namespace: string;
+  readonly taskQueue: string;
+  /** Shown in the Web UI's worker column: `agent@h1#0.1.0`. */
+  readonly identity: string;
+  readonly activities: Readonly<Record<string, Activity>>;
+  readonly maxConcurrent: number;
+  readonly inFlight: InFlightJournal;
+  readonly logger: PollerLogger;
+  /** Stands around every attempt; for tests that kill the process at a chosen moment. */
+  readonly around?: (name: string, attempt: number, run: () => Promise<unknown>) => Promise<unknown>;
+}
+
+/** The server holds a poll for 60 s; a little more here, so that it is the server that ends it. */
+const pollDeadlineMs = 70_000;
+const longestBeatMs = 2_000;
+const longestBackoffMs = 10_000;
+/** For how long an answer is offered to a server that is away. After that the attempt counts as lost, and is made again. */
+const answerPatienceMs = 300_000;
+
+const grpcNotFound = 5;
+
+/**
+ * Runs a host's activities: one long poll at a time, bounded concurrency, heartbeats that also bring cancels, and a drain on `stop`. Pure
+ * JavaScript on the client's connection, because the SDK's native worker does not load on musl and weighs more than the rest of the agent.
+ */
+export function createActivityPoller(options: PollerOptions) {
+  const { connection, namespace, taskQueue, identity, activities, maxConcurrent, inFlight, logger } = options;
+  const service = connection.workflowService;
+  const failures = new DefaultFailureConverter();
+  const pollAbort = new AbortController();
+  const workAbort = new AbortController();
+  const running = new Set<Promise<void>>();
+  let polls = 0;
+
+  /** Tells the server of attempts that died with the process before this one: they are made again at once. */
+  async function giveUpLeftovers(): Promise<void> {
+    for (const left of await inFlight.leftovers()) {
+      const { workflowId, runId, activityId, activityType } = left;
+      const failure = failures.errorToFailure(
+        ApplicationFailure.create({ message: `the agent's process ended during ${activityType}`, type: 'agent_restarted', nonRetryable: false }),
+        defaultPayloadConverter,
+      );
+      await answer(`give up ${activityType}`, () => service.respondActivityTaskFailedById({ namespace, workflowId, runId, activityId, failure, identity }));
+      await inFlight.leave(left);
+      logger.warn({ workflowId, activityType }, 'gave up an attempt that the process before this one had begun');
+    }
+  }
+
+  async function poll(): Promise<Task | null> {
+    polls += 1;
+    const task = await connection.withAbortSignal(pollAbort.signal, () =>
+      connection.withDeadline(Date.now() + pollDeadlineMs, () =>
+        service.pollActivityTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity, taskQueueMetadata: {} }),
+      ),
+    );
+    return task.taskToken && task.taskToken.length > 0 ? task : null;
+  }
+
+  async function loop(): Promise<void> {
+    let backoffMs = 0;
+    while (!pollAbort.signal.aborted) {
+      if (running.size >= maxConcurrent) {
+        await Promise.race(running);
+        continue;
+      }
+      try {
+        const task = await poll();
+        if (backoffMs > 0) logger.info({ taskQueue }, 'polling again');
+        backoffMs = 0;
+        if (task === null) continue;
+        const work = perform(task).catch((error: unknown) => logger.error({ error }, 'an attempt could not be answered'));
+        running.add(work);
+        void work.finally(() => running.delete(work));
+      } catch (error) {
+        if (pollAbort.signal.aborted) return;
+        if (isDeadline(error)) continue;
+        if (backoffMs === 0) logger.warn({ taskQueue, error: String(error) }, 'cannot poll; trying again');
+        backoffMs = Math.min(longestBackoffMs, Math.max(200, backoffMs * 2));
+        await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal: pollAbort.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  async function perform(task: Task): Promise<void> {
+    const taskToken = task.taskToken as Uint8Array;
+    const name = task.activityType?.name ?? '';
+    const attempt = task.attempt ?? 1;
+    const entry: InFlightActivity = {
+      workflowId: task.workflowExecution?.workflowId ?? '',
+      runId: task.workflowExecution?.runId ?? '',
+      activityId: task.activityId ?? '',
+      activityType: name,
+    };
+    const about = { activity: name, attempt, workflowId: entry.workflowId, runId: entry.runId };
+    await inFlight.enter(entry);
+    const cancel = new AbortController();
+    let cancelled: 'by_server' | 'given_up' | null = null;
+    const onStop = () => cancel.abort(new Error('the agent is stopping'));
+    workAbort.signal.addEventListener('abort', onStop, { once: true });
+    if (workAbort.signal.aborted) onStop();
+
+    let details: unknown = null;
+    const beatMs = Math.min(longestBeatMs, durationMs(task.heartbeatTimeout) / 3 || longestBeatMs);
+    let beating = false;
+    const beat = setInterval(() => {
+      if (beating) return;
+      beating = true;
+      const payloads = details === null ? null : { payloads: [defaultPayloadConverter.toPayload(details)] };
+      service
+        .recordActivityTaskHeartbeat({ namespace, taskToken, identity, details: payloads })
+        .then((reply) => {
+          if (!reply.cancelRequested) return;
+          cancelled = 'by_server';
+          cancel.abort(new Error('the run was cancelled'));
+        })
+        .catch((error: unknown) => {
+          if (codeOf(error) !== grpcNotFound) return; // The server is away: work goes on, the next beat may arrive.
+          cancelled = 'given_up';
+          cancel.abort(new Error('the server has given this attempt up'));
+        })
+        .finally(() => {
+          beating = false;
+        });
+    }, beatMs);
+
+    try {
+      const activity = activities[name];
+      const input = task.input?.payloads?.[0];
+      const context: ActivityContext = { cancel: cancel.signal, progress: (told) => (details = told), attempt };
+      const run = async (): Promise<unknown> => {
+        if (!activity) {
+          throw ApplicationFailure.create({ type: 'activity_unknown', nonRetryable: true, message: `This agent (${identity}) has no activity ${name}; it may be older than the control worker.` });
+        }
+        return activity((input ? defaultPayloadConverter.fromPayload(input) : undefined) as never, context);
+      };
+      const value = await (options.around ? options.around(name, attempt, run) : run());
+      clearInterval(beat);
+      const result = { payloads: [defaultPayloadConverter.toPayload({ value: value ?? null, attempt })] };
+      await answer(`complete ${name}`, () => service.respondActivityTaskCompleted({ namespace, taskToken, identity, result }));
+    } catch (error) {
+      clearInterval(beat);
+      if (cancelled === 'given_up') {
+        logger.warn(about, 'the server has given this attempt up; its result is not wanted');
+      } else if (cancelled === 'by_server' && cancel.signal.aborted) {
+        await answer(`cancel ${name}`, () => service.respondActivityTaskCanceled({ namespace, taskToken, identity }));
+      } else {
+        const failure = failures.errorToFailure(failureOf(error, name, attempt), defaultPayloadConverter);
+        logger.warn({ ...about, error: error instanceof Error ? error.message : String(error) }, 'an attempt failed');
+        await answer(`fail ${name}`, () => service.respondActivityTaskFailed({ namespace, taskToken, identity, failure }));
+      }
+    } finally {
+      clearInterval(beat);
+      workAbort.signal.removeEventListener('abort', onStop);
+      await inFlight.leave(entry);
+    }
+  }
+
+  function failureOf(error: unknown, name: string, attempt: number): ApplicationFailure {
+    if (error instanceof ApplicationFailure) return error;
+    if (workAbort.signal.aborted) {
+      return ApplicationFailure.create({ message: `the agent was stopped during ${name}`, type: 'agent_stopped', nonRetryable: false });
+    }
+    return toApplicationFailure(asFairleadError(error, name), attempt);
+  }
+
+  /** Offers an answer until the server takes it, says that nobody waits for it, or `answerPatienceMs` are over. */
+  async function answer(what: string, send: () => Promise<unknown>): Promise<void> {
+    const began = Date.now();
+    for (let backoffMs = 100; ; backoffMs = Math.min(5_000, backoffMs * 2)) {
+      try {
+        await send();
+        return;
+      } catch (error) {
+        if (codeOf(error) === grpcNotFound) return;
+        if (Date.now() - began > answerPatienceMs) throw error;
+        logger.warn({ what, error: String(error) }, 'the server did not take an answer; offering it again');
+        await sleep(backoffMs);
+      }
+    }
+  }
+
+  let looping: Promise<void> | null = null;
+  return {
+    async start(): Promise<void> {
+      await giveUpLeftovers();
+      looping = loop();
+    },
+    /** Stops polling, lets attempts end for `graceMs`, then aborts what is left; each is answered. */
+    async stop(graceMs: number): Promise<void> {
+      pollAbort.abort();
+      await looping;
+      const timer = setTimeout(() => workAbort.abort(), graceMs);
+      await Promise.allSettled(running);
+      clearTimeout(timer);
+    },
+    /** How many polls were sent so far; the first one tells that the agent is at work. */
+    polls: () => polls,
+  };
+}
+
+const codeOf = (error: unknown): number | undefined => (error as { code?: number } | null)?.code;
+const isDeadline = (error: unknown): boolean => codeOf(error) === 4;
+
+function durationMs(duration: { seconds?: unknown; nanos?: number | null } | null | undefined): number {
+  return Number(duration?.seconds ?? 0) * 1000 + Number(duration?.nanos ?? 0) / 1e6;
+}

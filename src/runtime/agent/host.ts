@@ -1,0 +1,68 @@
+import { createHostActivities } from '../../../activities/host/index.ts';
+import type { HostDependencies } from '../../../activities/host/dependencies.ts';
+import { createHttpArtifactSource } from '../../adapters/artifact-source/http.ts';
+import { createBackupStore } from '../../adapters/backup-store/filesystem.ts';
+import { createBundleVerifier } from '../../adapters/bundle-verifier/filesystem.ts';
+import { createCopyTree } from '../../adapters/files/copy-tree.ts';
+import { createSyncTree } from '../../adapters/files/sync-tree.ts';
+import { createHttpProbe } from '../../adapters/health-probe/http.ts';
+import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
+import { createHostStore } from '../../adapters/host-store/filesystem.ts';
+import { createCommandRunner } from '../../adapters/process/index.ts';
+import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
+import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
+import { createNginxRouter, findNginx } from '../../adapters/router/nginx/index.ts';
+import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
+import type { HostId } from '../../domain/ids.ts';
+import { FairleadError } from '../../domain/failure.ts';
+import type { Router } from '../../ports/router.ts';
+
+export interface HostOptions {
+  readonly hostId: HostId;
+  readonly root: string;
+  readonly ports: 'manifest' | 'free';
+  readonly router: 'auto' | 'nginx' | 'embedded';
+  readonly apiUrl: string;
+  readonly readKey: () => Promise<string>;
+  /** argv that starts the embedded router's process. */
+  readonly routerEntry: readonly string[];
+}
+
+/** The one place of the agent that names concrete things: what a host acts through. */
+export async function composeHost(options: HostOptions): Promise<HostDependencies> {
+  const { hostId, root, ports, apiUrl, readKey } = options;
+  const commands = createCommandRunner();
+  const syncTree = createSyncTree(commands);
+  return {
+    host: hostId,
+    root,
+    ports,
+    store: createHostStore(root),
+    files: createHostFiles(root),
+    releases: createReleaseStore({ root, syncTree }),
+    backups: createBackupStore({ root, syncTree, copyTree: createCopyTree(commands) }),
+    artifacts: createHttpArtifactSource({ apiUrl, readKey }),
+    verifier: createBundleVerifier(root),
+    services: createEmbeddedServiceManager({ root }),
+    router: await chooseRouter(options, commands),
+    probe: createHttpProbe(),
+    commands,
+    now: () => new Date(),
+  };
+}
+
+async function chooseRouter({ root, router, routerEntry }: HostOptions, commands: HostDependencies['commands']): Promise<Router> {
+  const nginxPath = router === 'embedded' ? null : await findNginx();
+  if (nginxPath) return createNginxRouter({ root, commands, nginxPath });
+  if (router === 'nginx') {
+    throw new FairleadError({
+      class: 'host',
+      code: 'nginx_missing',
+      message: 'This host is set to use nginx as its router, and there is no nginx on the PATH or in /usr/sbin.',
+      hint: 'Install it (apt-get install nginx-light), or set FAIRLEAD_ROUTER=embedded.',
+    });
+  }
+  return createEmbeddedRouter({ root, entry: routerEntry });
+}
+
+export { createHostActivities };

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+/** Where the agent's one file is built from and to, below the project's directory. */
+export const agentEntry = 'workers/host.ts';
+export const agentBundle = 'dist/agent.mjs';
+
+/**
+ * Bundles the agent with everything it imports into one file of pure JavaScript. Skipped where no input has changed since.
+ *
+ * @param project the project's directory
+ * @param entry another entry point, for tests
+ * @returns the file, and whether it was built anew
+ */
+export async function buildAgent(project: string, entry = agentEntry, outfile = agentBundle): Promise<{ file: string; built: boolean }> {
+  const file = join(project, outfile);
+  const stampFile = `${file}.inputs.json`;
+  if (await isFresh(project, file, stampFile)) return { file, built: false };
+  const result = await build({
+    absWorkingDir: project,
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    target: 'node22',
+    format: 'esm',
+    metafile: true,
+    legalComments: 'none',
+    // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    logLevel: 'silent',
+    write: false,
+  });
+  const text = result.outputFiles[0]?.contents ?? new Uint8Array();
+  await fs.mkdir(join(file, '..'), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  await fs.writeFile(temporary, text);
+  await fs.rename(temporary, file);
+  const inputs: Record<string, string> = {};
+  for (const path of Object.keys(result.metafile.inputs)) inputs[path] = await digestOf(join(project, path));
+  await fs.writeFile(stampFile, JSON.stringify(inputs));
+  return { file, built: true };
+}
+
+async function isFresh(project: string, file: string, stampFile: string): Promise<boolean> {
+  try {
+    await fs.access(file);
+    const inputs = JSON.parse(await fs.readFile(stampFile, 'utf8')) as Record<string, string>;
+    for (const [path, digest] of Object.entries(inputs)) {
+      // Packages change only with a new install, which makes new folders; their thousands of files are not worth hashing each time.
+      if ((await digestOf(join(project, path))) !== digest) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function digestOf(path: string): Promise<string> {
+  if (path.includes('/node_modules/')) {
+    const { size, mtimeMs } = await fs.stat(path);
+    return `${size}:${mtimeMs}`;
+  }
+  return createHash('sha256').update(await fs.readFile(path)).digest('hex');
+}
