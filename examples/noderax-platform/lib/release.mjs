@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The directory of this release. `current` is a symlink to it, which Node has already resolved. */
+export const releaseDir = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * Read from the release's own manifest and not from the environment, so that an answer proves which code runs and not which one was meant
+ * to run.
+ */
+export const releaseId = /^releaseId:\s*["']?([^"'\s#]+)/m.exec(readFileSync(join(releaseDir, 'fairlead.yaml'), 'utf8'))?.[1] ?? 'unknown';
+
+export const stateDir = process.env.FAIRLEAD_STATE_DIR ?? join(releaseDir, 'state');
+export const dataDir = join(stateDir, 'data');
+/** `api-a`; the environment names it with the product in front. */
+export const instance = (process.env.FAIRLEAD_INSTANCE ?? 'standalone').split('/').at(-1);
+export const isSetup = instance.endsWith('-setup');
+
+/**
+ * Deliberate misbehaviour, for trying out what a deployer does with a bad release. `faults.json` in the release says what; the same keys can
+ * be given as JSON in FAULTS, which wins. README.md lists them.
+ */
+export function readFaults(service) {
+  let faults = {};
+  try {
+    faults = JSON.parse(readFileSync(join(releaseDir, 'faults.json'), 'utf8'));
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+  }
+  const all = { ...faults, ...JSON.parse(process.env.FAULTS ?? '{}') };
+  const only = all.only === undefined ? [] : [all.only].flat();
+  return only.length === 0 || only.includes(service) || only.includes(instance) ? all : {};
+}

@@ -1,0 +1,26 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseManifest } from '../../src/adapters/manifest/parse.ts';
+import { instancesOf } from '../../src/domain/product/manifest.ts';
+
+const examples = join(import.meta.dirname, '../../examples');
+const names = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+
+describe('examples', () => {
+  test('there are some', () => expect(names).toContain('noderax-platform'));
+
+  test.each(names)('%s: its manifest has no problem and names itself', (name) => {
+    const parsed = parseManifest(readFileSync(join(examples, name, 'fairlead.yaml'), 'utf8'), 'fairlead.yaml');
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+    expect(parsed.manifest.product).toBe(name);
+    expect(instancesOf(parsed.manifest, 'installed').length).toBeGreaterThan(0);
+  });
+
+  test('noderax-platform: two API and two web instances once installed, one of each before, the web front last', () => {
+    const parsed = parseManifest(readFileSync(join(examples, 'noderax-platform', 'fairlead.yaml'), 'utf8'), 'fairlead.yaml');
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+    expect(instancesOf(parsed.manifest, 'setup').map((instance) => instance.name)).toEqual(['api-setup', 'web-setup']);
+    expect(instancesOf(parsed.manifest, 'installed').map((instance) => instance.name)).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
+    expect(parsed.manifest.health).toEqual({ setup: ['api-live', 'setup-route'], installed: ['api-route', 'web-health', 'web-route'] });
+  });
+});
