@@ -1,5 +1,6 @@
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { maxManifestBytes } from '../../domain/bundle/file-list.ts';
 import type { ProductManifest } from '../../domain/product/manifest.ts';
 import { buildManifest } from './build.ts';
 import { checkReferences, type Finding } from './check.ts';
@@ -12,9 +13,6 @@ export { type ManifestProblem, manifestError, renderProblems } from './problem.t
 
 export type ParsedManifest = { readonly ok: true; readonly manifest: ProductManifest } | { readonly ok: false; readonly problems: ManifestProblem[] };
 
-/** A manifest longer than this is refused unread, in UTF-8 bytes. */
-export const maxManifestBytes = 1024 * 1024;
-
 /**
  * Reads `fairlead.yaml` (YAML 1.2) and fills in the defaults.
  *
@@ -22,8 +20,9 @@ export const maxManifestBytes = 1024 * 1024;
  * ports used twice. Where the YAML itself is broken, only that is told, because all else would be guesswork.
  *
  * @param fileName is not opened; it is named in problems that concern the whole file.
+ * @param replaced top-level keys that stand for what the text says, `undefined` for none: how `bundle create` sets the release id.
  */
-export function parseManifest(text: string, fileName: string): ParsedManifest {
+export function parseManifest(text: string, fileName: string, replaced: Readonly<Record<string, unknown>> = {}): ParsedManifest {
   if (Buffer.byteLength(text) > maxManifestBytes) {
     return { ok: false, problems: [{ line: 1, column: 1, path: '', message: `${fileName} has more than ${maxManifestBytes} bytes.` }] };
   }
@@ -36,7 +35,7 @@ export function parseManifest(text: string, fileName: string): ParsedManifest {
   // A key that stands twice leaves the tree readable; every other fault of the YAML does not.
   if (document.errors.some((error) => error.code !== 'DUPLICATE_KEY')) return { ok: false, problems: inOrder(broken) };
 
-  const read = readValue(document);
+  const read = readValue(document, replaced);
   if ('message' in read) return { ok: false, problems: inOrder([...broken, { line: 1, column: 1, path: '', message: read.message }]) };
   const parsed = manifestShape.safeParse(read.value);
   const findings = [...(parsed.success ? [] : parsed.error.issues.flatMap((issue) => findingsOf(issue, read.value))), ...checkReferences(read.value)];
@@ -46,9 +45,11 @@ export function parseManifest(text: string, fileName: string): ParsedManifest {
 }
 
 /** Aliases are followed a bounded number of times: a few nested ones could otherwise grow to gigabytes. */
-function readValue(document: Document): { value: unknown } | { message: string } {
+function readValue(document: Document, replaced: Readonly<Record<string, unknown>>): { value: unknown } | { message: string } {
   try {
-    return { value: document.toJS({ maxAliasCount: 100 }) };
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return { value };
+    return { value: Object.fromEntries(Object.entries({ ...value, ...replaced }).filter(([, part]) => part !== undefined)) };
   } catch (error) {
     return { message: `${error instanceof Error ? error.message : String(error)}.` };
   }

@@ -65,6 +65,7 @@ export type BundleRefusalCode =
   | 'bundle_list_digest_differs'
   | 'bundle_manifest_missing'
   | 'bundle_manifest_mismatch'
+  | 'manifest_invalid'
   // The archive against its file list.
   | 'bundle_entry_not_listed'
   | 'bundle_entry_missing'

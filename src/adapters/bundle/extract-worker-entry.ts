@@ -1,0 +1,3 @@
+import { runIfExtractWorker } from './extract-worker.ts';
+
+runIfExtractWorker();
