@@ -1,6 +1,6 @@
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
-import type { RouterConfig } from './config.ts';
+import { textOf, type RouterConfig } from './config.ts';
 
 export function routerFiles(root: string, product: ProductName) {
   const directory = `${hostLayout(root, product).routerDir}/embedded`;
@@ -26,7 +26,7 @@ export function recoveryLines(root: string, product: ProductName, config: Router
   return [
     `# The router: port ${config.listen.port}, to ${config.members.filter((member) => member.admitted).map((member) => member.instance).join(', ') || 'nobody'}.`,
     `mkdir -p ${q(files.directory)}`,
-    `printf '%s\\n' ${q(JSON.stringify(config))} >${q(`${files.config}.recovery`)} && mv -f ${q(`${files.config}.recovery`)} ${q(files.config)}`,
+    `printf '%s' ${q(textOf(config))} >${q(`${files.config}.recovery`)} && mv -f ${q(`${files.config}.recovery`)} ${q(files.config)}`,
     "fairlead_router=''",
     'for fairlead_dir in /proc/[0-9]*; do',
     `  if ${found(first ?? '')} && ${found(second ?? '')}; then fairlead_router=\${fairlead_dir#/proc/}; fi`,

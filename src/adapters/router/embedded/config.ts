@@ -24,6 +24,11 @@ export function configOf(state: RouterState, host: string): RouterConfig {
   return { schema: 1, generation: createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16), ...rest };
 }
 
+/** Pure: the text of the configuration's file. */
+export function textOf(config: RouterConfig): string {
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
+
 /** Reads a configuration that came from a file or a socket. @throws Error that says which part is wrong. */
 export function parseConfig(text: string): RouterConfig {
   const config = JSON.parse(text) as RouterConfig;

@@ -7,7 +7,7 @@ import { ensureDirectory, readIfThere, writeFileDurably } from '../../files/dura
 import { findByEnvironment, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
 import { recoveryLines, routerFiles, routerIdentity } from './commands.ts';
-import { configOf, type RouterConfig } from './config.ts';
+import { configOf, textOf, type RouterConfig } from './config.ts';
 import type { RouterStatus } from './server.ts';
 
 const askLimitMs = 3_000;
@@ -26,7 +26,7 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
     kind: 'embedded',
     async apply(state) {
       const config = configOf(state, listenAddress);
-      const text = `${JSON.stringify(config, null, 2)}\n`;
+      const text = textOf(config);
       const files = routerFiles(root, state.product);
       const serving = await askStatus(root, state.product);
       if (serving?.generation === config.generation && (await readIfThere(files.config)) === text) return 'unchanged';
@@ -83,7 +83,7 @@ async function hand(root: string, product: ProductName, config: RouterConfig): P
   throw new FairleadError({
     class: 'host',
     code: 'router_config_refused',
-    message: `the router of ${product} refused its new configuration and serves the old one: ${textOf(answer.body)}`,
+    message: `the router of ${product} refused its new configuration and serves the old one: ${errorOf(answer.body)}`,
     hint: `port ${config.listen.port} has to be free on ${config.listen.host}`,
   });
 }
@@ -129,7 +129,7 @@ async function end(routers: readonly ScannedProcess[]): Promise<void> {
   for (const router of routers) await waitForEnd(router, 5_000);
 }
 
-function textOf(body: string): string {
+function errorOf(body: string): string {
   try {
     return String((JSON.parse(body) as { error?: unknown }).error ?? body);
   } catch {
