@@ -1,20 +1,23 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
 export const agentEntry = 'workers/host.ts';
 export const agentBundle = 'dist/agent.mjs';
 
+const projectDirectory = fileURLToPath(new URL('../../', import.meta.url));
+
 /**
  * Bundles the agent with everything it imports into one file of pure JavaScript. Skipped where no input has changed since.
  *
- * @param project the project's directory
- * @param entry another entry point, for tests
+ * @param options.entry another entry point, for tests
  * @returns the file, and whether it was built anew
  */
-export async function buildAgent(project: string, entry = agentEntry, outfile = agentBundle): Promise<{ file: string; built: boolean }> {
+export async function buildAgent({ entry = agentEntry, outfile = agentBundle } = {}): Promise<{ file: string; built: boolean }> {
+  const project = projectDirectory;
   const file = join(project, outfile);
   const stampFile = `${file}.inputs.json`;
   if (await isFresh(project, file, stampFile)) return { file, built: false };

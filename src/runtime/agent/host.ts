@@ -11,7 +11,8 @@ import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../adapters/process/index.ts';
 import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
 import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
-import { createNginxRouter, findNginx } from '../../adapters/router/nginx/index.ts';
+import { createNginxRouter } from '../../adapters/router/nginx/index.ts';
+import { locateNginx } from '../../adapters/router/nginx/locate.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -52,7 +53,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
 }
 
 async function chooseRouter({ root, router, routerEntry }: HostOptions, commands: HostDependencies['commands']): Promise<Router> {
-  const nginxPath = router === 'embedded' ? null : await findNginx();
+  const nginxPath = router === 'embedded' ? null : await locateNginx();
   if (nginxPath) return createNginxRouter({ root, commands, nginxPath });
   if (router === 'nginx') {
     throw new FairleadError({

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { isMissing } from '../adapters/files/durable.ts';
+import { FairleadError, messagesOf } from '../domain/failure.ts';
+import { settingsOrThrow, type Settings } from './config.ts';
+
+/** What every entry point does: read the settings, run, and say in one place why it could not. */
+export async function enter(name: string, argv: readonly string[], defaults: Readonly<Record<string, string>>, run: (settings: Settings) => Promise<void>): Promise<void> {
+  try {
+    await run(settingsOrThrow({ ...defaults, ...process.env }, argv, readConfigFile));
+  } catch (error) {
+    const hint = error instanceof FairleadError && error.reason.hint ? `  ${error.reason.hint}\n` : '';
+    process.stderr.write(`fairlead ${name}: ${messagesOf(error).join(': ')}\n${hint}`);
+    process.exit(1);
+  }
+}
+
+/** Calls `stop` once, at the first SIGTERM or SIGINT, and ends the process when it is done. */
+export function stopOnSignal(stop: (signal: NodeJS.Signals) => Promise<void>, failed: (error: unknown) => void): void {
+  let stopping = false;
+  const once = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    stop(signal).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        failed(error);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', once);
+  process.on('SIGINT', once);
+}
+
+function readConfigFile(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
