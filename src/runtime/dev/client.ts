@@ -16,6 +16,17 @@ export async function whatApiLacks(url: string): Promise<string | null> {
   }
 }
 
+/** @returns null where a control worker polls for runs, else what is known */
+export async function whatControlLacks(url: string, key: string): Promise<string | null> {
+  try {
+    const response = await fetch(`${url}/health/detailed`, { headers: { authorization: `Bearer ${key}` }, signal: AbortSignal.timeout(5_000) });
+    const { controlWorkers } = (await response.json()) as { controlWorkers: number | null };
+    return (controlWorkers ?? 0) > 0 ? null : 'no control worker polls for runs yet';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
 /** The hosts that said hello. @throws Error where the API does not answer with them */
 export async function listHosts(url: string, key: string): Promise<DevHost[]> {
   const response = await fetch(`${url}/api/hosts`, { headers: { authorization: `Bearer ${key}` }, signal: AbortSignal.timeout(5_000) });

@@ -9,7 +9,7 @@ import { supervise } from '../processes.ts';
 import type { ProcessPlan, Supervised } from '../processes.ts';
 import { ensureTemporalCli } from '../toolchain.ts';
 import { buildAgent } from '../build-agent.ts';
-import { listHosts, whatApiLacks } from './client.ts';
+import { listHosts, whatApiLacks, whatControlLacks } from './client.ts';
 import type { DevHost } from './client.ts';
 import { ensureKeys } from './keys.ts';
 import { devLayout } from './layout.ts';
@@ -137,8 +137,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, started: Sup
       cancel,
     );
   }
-  // Control has no address to ask: that it is still there, having had the time of all the others, is what can be known.
-  await control.untilReady(async () => (control.identity() === null ? 'it is being started again' : null), readyLimitMs, cancel);
+  await control.untilReady(async () => (control.identity() === null ? 'it is being started again' : whatControlLacks(addresses.api.url, adminKey)), readyLimitMs, cancel);
 
   const client: ClientFile = { apiUrl: addresses.api.url, keyFile: layout.adminKeyFile, publisherKeyFile: layout.publisherKeyFile, temporalUiUrl: temporal.uiUrl };
   await writeFileDurably(layout.clientFile, `${JSON.stringify(client, null, 2)}\n`, 0o644);

@@ -37,7 +37,7 @@ export function apiPlan(context: PlanContext): ProcessPlan {
   return controllerProcess('api', 'workers/api.ts', context, 15_000);
 }
 
-/** @param agentFile the agent as one file @param agent the file with its arguments */
+/** @param agentFile the agent as one file */
 export function agentPlan(context: PlanContext, host: string, agentFile: string): ProcessPlan {
   const { layout, addresses } = context;
   const name = `agent-${host}`;
@@ -56,7 +56,8 @@ export function agentPlan(context: PlanContext, host: string, agentFile: string)
     },
     logFile: layout.logFile(name),
     stopSignal: 'SIGTERM',
-    stopLimitMs: 15_000,
+    // Longer than the agent gives the activities that it still works on.
+    stopLimitMs: 30_000,
   };
 }
 

@@ -1,0 +1,99 @@
+import { openAsBlob } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { inspectBundle } from '../../adapters/bundle/inspect.ts';
+import { signArtifact } from '../../adapters/bundle/signature.ts';
+import { signatureHeader } from '../../contract/index.ts';
+import type { ReleaseDetail, ReleaseList, ReleasePublishAnswer } from '../../contract/index.ts';
+import type { ApiClient } from '../api-client.ts';
+import type { Context } from '../context.ts';
+import { printJson } from '../context.ts';
+import { CommandFailure, exitCodes, usageError } from '../errors.ts';
+import { renderPairs, renderTable } from '../table.ts';
+import { apiCommand, connectionWords, numberFrom, query } from './shared.ts';
+import type { CommonOptions } from './shared.ts';
+
+interface PublishOptions extends CommonOptions {
+  readonly signKey?: string;
+  readonly sign?: boolean;
+}
+
+/** An upload has to end, but a slow line is no error: so long, plus a second for each 100 kB. */
+const uploadBaseMs = 120_000;
+
+export function registerRelease(program: Command, context: Context): void {
+  const release = program.command('release').description('the releases that hosts can be brought to');
+
+  apiCommand(
+    release.command('publish').description('hand bundles to the controller').argument('<files...>').option('--sign-key <file>', "the publisher's private key (default: that of the development instance)").option('--no-sign', 'publish without a signature'),
+    context,
+    async (api, options: PublishOptions, files: string[]) => {
+      if (options.sign === false && options.signKey !== undefined) throw usageError('--sign-key and --no-sign contradict each other');
+      const answers: ReleasePublishAnswer[] = [];
+      for (const file of files) {
+        const answer = await publish(api, resolve(context.cwd, file), options, context);
+        answers.push(answer);
+        const { product, releaseId, role, profile } = answer.artifact;
+        if (options.json !== true) context.out(`${answer.state === 'published' ? 'published' : 'was published already:'} ${product} ${releaseId} (${role}, ${profile})\n`);
+      }
+      if (options.json) printJson(context, { published: answers });
+      const first = answers[0]?.artifact;
+      if (first !== undefined && options.json !== true) context.note(`apply it: fairlead update apply ${first.releaseId} --product ${first.product}${connectionWords(options)}`);
+    },
+  );
+
+  apiCommand(
+    release.command('list').description('newest first').option('--product <product>').option('--limit <count>', 'at most so many', numberFrom(1, '--limit'), 20).option('--before <digest>', 'only older ones than this artifact'),
+    context,
+    async (api, { product, limit, before, json }: CommonOptions & { product?: string; limit: number; before?: string }) => {
+      const list = await api.get<ReleaseList>(`/api/releases${query({ product, limit, before })}`);
+      if (json) return printJson(context, list);
+      const rows = list.releases.map((row) => [row.product, row.releaseId, row.platformVersion, row.role, row.profile, size(row.sizeBytes), row.signature === null ? 'no' : row.signature.keyId, row.publishedAt]);
+      context.out(renderTable(['PRODUCT', 'RELEASE', 'VERSION', 'ROLE', 'PROFILE', 'SIZE', 'SIGNED BY', 'PUBLISHED'], rows));
+      if (rows.length === 0) context.note('no releases; publish one: fairlead release publish FILE');
+      if (list.nextBefore !== null) context.note(`older ones: --before ${list.nextBefore}`);
+    },
+  );
+
+  apiCommand(release.command('show').description('one release with its artifacts').argument('<product>').argument('<release>'), context, async (api, options: CommonOptions, product: string, releaseId: string) => {
+    const detail = await api.get<ReleaseDetail>(`/api/releases/${encodeURIComponent(product)}/${encodeURIComponent(releaseId)}`);
+    if (options.json) return printJson(context, detail);
+    context.out(`${detail.product} ${detail.releaseId}\n`);
+    for (const artifact of detail.artifacts) {
+      context.out(
+        renderPairs(
+          [
+            ['artifact', `${artifact.role}, ${artifact.profile}, version ${artifact.platformVersion}`],
+            ['sha256', artifact.sha256],
+            ['size', `${size(artifact.sizeBytes)} (${artifact.format})`],
+            ['signed by', artifact.signature?.keyId ?? 'nobody'],
+            ['published', `${artifact.publishedAt} by ${artifact.publishedBy}`],
+          ],
+          '  ',
+        ),
+      );
+    }
+  });
+}
+
+async function publish(api: ApiClient, file: string, options: PublishOptions, context: Context): Promise<ReleasePublishAnswer> {
+  const found = await stat(file).catch(() => null);
+  if (found === null || !found.isFile()) throw usageError(`${file} is no file`);
+  const keyFile = options.sign === false ? null : options.signKey === undefined ? api.connection.publisherKeyFile : resolve(context.cwd, options.signKey);
+  const headers: Record<string, string> = {};
+  if (keyFile !== null) {
+    const pem = await readFile(keyFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      throw new CommandFailure(exitCodes.usage, `the publisher key ${keyFile} cannot be read: ${error.code ?? error.message}`);
+    });
+    const { artifact } = await inspectBundle(file);
+    headers[signatureHeader] = JSON.stringify(signArtifact(artifact, pem));
+  }
+  const content = await openAsBlob(file);
+  return api.post<ReleasePublishAnswer>('/api/releases', { content, headers, timeoutMs: uploadBaseMs + found.size / 100 });
+}
+
+function size(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  return bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

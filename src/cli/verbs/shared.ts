@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import { createApiClient } from '../api-client.ts';
+import type { ApiClient } from '../api-client.ts';
+import { findConnection, withConnection } from '../connection.ts';
+import type { ConnectionOptions } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+
+export interface CommonOptions extends ConnectionOptions {
+  readonly json?: boolean;
+}
+
+/** A command that talks to the API: its options, and the client that its action gets. */
+export function apiCommand<Options extends CommonOptions, Arguments extends readonly unknown[]>(
+  command: Command,
+  context: Context,
+  act: (api: ApiClient, options: Options, ...values: Arguments) => Promise<void>,
+): Command {
+  return withConnection(command).action(async (...given: unknown[]) => {
+    const options = given[given.length - 2] as Options;
+    await act(createApiClient(findConnection(options, context)), options, ...(given.slice(0, -2) as unknown as Arguments));
+  });
+}
+
+/** The options that name the API, as they have to be typed again to come back to the same one. */
+export function connectionWords(options: ConnectionOptions): string {
+  return [['--api', options.api], ['--key-file', options.keyFile], ['--dir', options.dir]].map(([name, value]) => (value === undefined ? '' : ` ${name} ${value}`)).join('');
+}
+
+/** The query part of an address; what is undefined is left out. */
+export function query(values: Readonly<Record<string, string | number | undefined>>): string {
+  const pairs = Object.entries(values).filter((entry): entry is [string, string | number] => entry[1] !== undefined);
+  return pairs.length === 0 ? '' : `?${new URLSearchParams(Object.fromEntries(pairs.map(([name, value]) => [name, String(value)]))).toString()}`;
+}
+
+/** For commander: a whole or decimal number of at least `min`. */
+export const numberFrom = (min: number, option: string) => (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value < min) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number of at least ${min}`);
+  return value;
+};
