@@ -54,6 +54,21 @@ describe('migrations', () => {
     await plain.close();
   });
 
+  test('by a login that is only a member of the application role, after the owner: works, separated, and cannot change the audit', async () => {
+    const password = new URL(url).password;
+    const login = `only_app_${new URL(url).pathname.slice(-12)}`;
+    await database.asOwner('making a login', (db) => sql.raw(`create role ${login} login password '${password}' in role fairlead_app`).execute(db));
+    const address = new URL(url);
+    address.username = login;
+    const limited = createDatabase(address.href, { poolSize: 2 });
+    expect(await migrate(limited)).toEqual({ applied: [], roleSeparated: true });
+    const audit = createStores(limited).audit;
+    await audit.append({ at: new Date().toISOString(), event: 'release.published', actor: 'ci', subject: 's', runId: null, detail: {} });
+    await expect(limited.asOwner('switching triggers off', (db) => sql`alter table audit disable trigger all`.execute(db))).rejects.toMatchObject({ code: '42501' });
+    expect(await audit.verify()).toMatchObject({ rows: 1, ok: true });
+    await limited.close();
+  });
+
   test('not yet run: a store says that the database is not migrated', async () => {
     const bare = createDatabase(await postgres.createDatabase(), { poolSize: 1 });
     await expect(createStores(bare).keys.list()).rejects.toMatchObject({ reason: { code: 'database_not_migrated' }, retryable: true });

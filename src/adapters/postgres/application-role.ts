@@ -9,9 +9,14 @@ export const applicationRole = 'fairlead_app';
  * Makes the role and grants it what it needs, as far as the connected user may. Roles belong to the whole cluster, and several databases may
  * be migrated at once, so each step takes "somebody else just did it" for success. Idempotent.
  *
- * @returns whether connections can take the role on. Where not, the triggers on the audit still stand.
+ * @returns whether the process's connections are without rights to change the audit. Where not, the triggers on it still stand.
  */
 export async function grantApplicationRole(db: Kysely<Tables>): Promise<boolean> {
+  const rights = await sql<{ owner: boolean; mayChange: boolean }>`
+    select pg_has_role(session_user, relowner, 'member') as owner, has_table_privilege(session_user, oid, 'update, delete, truncate') as "mayChange"
+    from pg_class where oid = 'audit'::regclass`.execute(db);
+  // A login that somebody else's migration prepared: there is nothing that it could grant.
+  if (rights.rows[0]?.owner !== true) return rights.rows[0]?.mayChange === false;
   const role = sql.id(applicationRole);
   await sql`
     do $do$

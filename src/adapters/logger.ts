@@ -1,0 +1,67 @@
+import { pino } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
+
+export type { Logger } from 'pino';
+
+export interface LoggerOptions {
+  /** The process, as it stands in every line: `api`, `control`, `agent`. */
+  readonly name: string;
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Where lines go; standard output where it is left out. */
+  readonly destination?: DestinationStream;
+}
+
+const secretNames = ['authorization', 'cookie', 'password', 'secret', 'token', 'taskToken', 'apiKey', 'privateKey', 'key', 'keyText', 'databaseUrl'];
+
+/**
+ * A logger of JSON lines. Secrets are taken out here, where every line passes: by the name of the field, at any of the depths that are
+ * logged, and by their look, wherever they stand (Fairlead's keys, bearer tokens, passwords in addresses). Errors are written with
+ * every cause.
+ */
+export function createLogger({ name, level, destination }: LoggerOptions): Logger {
+  return pino(
+    {
+      name,
+      level,
+      base: { name, pid: process.pid },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: secretNames.flatMap((field) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + field)), censor: '[redacted]' },
+      serializers: { err: describeError, error: describeError, cause: describeError },
+      hooks: { streamWrite: hideSecrets },
+    },
+    destination ?? pino.destination({ fd: 1, sync: true }),
+  );
+}
+
+/** Takes out of a text whatever looks like a secret. */
+export function hideSecrets(text: string): string {
+  return text
+    .replace(/\bfl_(admin|agent)_[A-Za-z0-9_-]{20,}/g, 'fl_$1_[redacted]')
+    .replace(/\bBearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, 'Bearer [redacted]')
+    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, '$1:[redacted]@');
+}
+
+interface DescribedError {
+  readonly type: string;
+  readonly message: string;
+  readonly code?: string;
+  readonly stack?: string;
+  readonly cause?: DescribedError;
+  readonly errors?: readonly DescribedError[];
+}
+
+/** An error as data, with every cause. Errors are told by their shape: they may come from another realm. */
+export function describeError(error: unknown, depth = 0): DescribedError {
+  if (typeof error !== 'object' || error === null || !('message' in error)) return { type: typeof error, message: String(error) };
+  const { name, message, stack, cause, errors, code, reason } = error as { name?: string; message: unknown; stack?: string; cause?: unknown; errors?: unknown; code?: unknown; reason?: { code?: string } };
+  const stable = reason?.code ?? (typeof code === 'string' ? code : undefined);
+  return {
+    type: name ?? 'Error',
+    message: String(message),
+    ...(stable === undefined ? {} : { code: stable }),
+    ...(stack === undefined ? {} : { stack }),
+    ...(cause === undefined || depth >= 10 ? {} : { cause: describeError(cause, depth + 1) }),
+    ...(Array.isArray(errors) && depth < 10 ? { errors: errors.slice(0, 10).map((each) => describeError(each, depth + 1)) } : {}),
+  };
+}

@@ -1,0 +1,70 @@
+import type { FastifyRequest } from 'fastify';
+import { FairleadError } from '../domain/failure.ts';
+import type { KeyStore } from '../ports/control-stores.ts';
+import type { Access, Api } from './api.ts';
+import { problemContent } from './problems.ts';
+
+/**
+ * Checks the bearer token (RFC 6750 section 2.1) of every request before its body is read. A route that does not say who may use it is
+ * a mistake that ends the start.
+ */
+export function requireKeys(app: Api, keys: KeyStore): void {
+  app.decorateRequest('identity', null);
+  app.addHook('onRoute', (route) => {
+    const access = route.config?.access;
+    if (access === undefined) throw new Error(`${String(route.method)} ${route.url} does not say who may use it (config.access)`);
+    route.schema = { ...route.schema, security: access === 'public' ? [] : [{ bearer: [] }], response: { ...problemResponses(access), ...(route.schema?.response as object) } };
+  });
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) return;
+    const access = request.routeOptions.config.access ?? [];
+    if (access === 'public') return;
+    const identity = await keys.identify(bearerOf(request));
+    if (identity === null) throw unknownKey();
+    if (!access.includes(identity.role)) throw notAllowed(identity.name, identity.role, access);
+    request.identity = identity;
+  });
+}
+
+const problemResponses = (access: Access): Record<string, unknown> =>
+  access === 'public'
+    ? { '5XX': problemContent('Something that the answer needs is away') }
+    : {
+        401: problemContent('No key, or one that is not known'),
+        403: problemContent('The key may not do this'),
+        '4XX': problemContent('The request was refused'),
+        '5XX': problemContent('Something that the answer needs is away'),
+      };
+
+function bearerOf(request: FastifyRequest): string {
+  const header = request.headers.authorization;
+  if (header === undefined) throw missingKey();
+  const [scheme, text, ...rest] = header.trim().split(/\s+/);
+  if (scheme?.toLowerCase() !== 'bearer' || text === undefined || rest.length > 0) throw missingKey();
+  return text;
+}
+
+const missingKey = (): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'key_missing',
+    message: 'The request has no key.',
+    hint: 'Send it as "Authorization: Bearer fl_…"; the command line reads it from FAIRLEAD_API_KEY. Make one with: fairlead keys create',
+  });
+
+// The same words for a key that never was and one that was revoked: whoever tries keys learns nothing.
+const unknownKey = (): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'key_unknown',
+    message: 'The key is not known, or was revoked.',
+    hint: 'Check that the whole key was copied (fl_, role, 49 characters), or make a new one with: fairlead keys create',
+  });
+
+const notAllowed = (name: string, role: string, access: Exclude<Access, 'public'>): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'not_allowed',
+    message: `Key "${name}" has role ${role}; this needs ${access.join(' or ')}.`,
+    hint: `Use a key of role ${access[0]}.`,
+  });

@@ -1,0 +1,43 @@
+import type { FastifyBaseLogger } from 'fastify';
+import type { Artifact } from '../domain/bundle/artifact.ts';
+import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
+import type { ControlStatistics } from '../ports/control-statistics.ts';
+import type { IdempotencyStore } from '../ports/idempotency-store.ts';
+import type { RunStarter } from '../ports/run-starter.ts';
+
+export interface ApiStores {
+  readonly releases: ReleaseCatalog;
+  readonly hosts: HostRegistry;
+  readonly runs: RunStore;
+  readonly audit: AuditLog;
+  readonly keys: KeyStore;
+  readonly idempotency: IdempotencyStore;
+  readonly statistics: ControlStatistics;
+}
+
+export interface ApiServerSettings {
+  /** Version and release of Fairlead itself. */
+  readonly version: string;
+  readonly releaseId: string | null;
+  readonly temporalUi: { readonly url: string; readonly namespace: string } | null;
+  /** Bundles lie here while they are uploaded. Made where it is not there. */
+  readonly uploadDirectory: string;
+  readonly maxArtifactBytes: number;
+  /** How often the events of a watched run are looked up. Default 500. */
+  readonly eventPollMs?: number;
+  /** How often a silent event stream says that it is alive. Default 15000. */
+  readonly streamHeartbeatMs?: number;
+}
+
+/** Everything that the API needs. It keeps no state of its own: any number of copies may run side by side. */
+export interface ApiDependencies {
+  readonly settings: ApiServerSettings;
+  readonly stores: ApiStores;
+  readonly artifactStore: ArtifactStore;
+  readonly runs: RunStarter;
+  /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
+  readonly database: { readonly address: string; ping(): Promise<void> };
+  /** What a bundle is, from its file; fails with class `request` or `release` for what is no bundle. */
+  inspect(file: string): Promise<Artifact>;
+  readonly logger: FastifyBaseLogger;
+}

@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import Fastify, { LogController } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { Api } from './api.ts';
+import { requireKeys } from './authentication.ts';
+import type { ApiDependencies } from './dependencies.ts';
+import { createHealthCheck } from './dependency-health.ts';
+import { createEventStreams } from './event-streams.ts';
+import { countRequests } from './metrics.ts';
+import { describeRoutes } from './openapi.ts';
+import { answerWithProblems } from './problems.ts';
+import { artifactRoutes } from './routes/artifacts.ts';
+import { auditRoutes } from './routes/audit.ts';
+import { healthRoutes } from './routes/health.ts';
+import { hostRoutes } from './routes/hosts.ts';
+import { keyRoutes } from './routes/keys.ts';
+import { metricRoutes } from './routes/metrics.ts';
+import { releaseRoutes } from './routes/releases.ts';
+import { runRoutes } from './routes/runs.ts';
+import { updateRoutes } from './routes/updates.ts';
+
+export type { Api } from './api.ts';
+export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependencies.ts';
+
+/**
+ * The HTTP API, not yet listening. `close()` takes no new requests, ends the event streams (their clients come back elsewhere) and
+ * waits for what is under way.
+ */
+export function createApi(dependencies: ApiDependencies): Api {
+  const { settings, stores, logger } = dependencies;
+  const app: Api = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => `req-${randomBytes(8).toString('hex')}`,
+    // The request id is ours alone: a client's would stand in the log where ours is looked for.
+    requestIdHeader: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 200 },
+  }).withTypeProvider<ZodTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+
+  const streams = createEventStreams(stores.runs, settings);
+  const check = createHealthCheck(dependencies);
+  answerWithProblems(app);
+  const requests = countRequests(app);
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+  app.addHook('onResponse', async (request, reply) => {
+    const line = { method: request.method, path: request.url.split('?')[0], status: reply.statusCode, durationMs: Math.round(reply.elapsedTime), caller: request.identity?.name };
+    // Reads and beats of hosts come by the thousand; who changed what is looked for later.
+    if (request.method === 'GET' || request.method === 'HEAD' || request.url.endsWith('/hello')) request.log.debug(line, 'request served');
+    else request.log.info(line, 'request served');
+  });
+  app.addHook('preClose', async () => streams.close());
+  requireKeys(app, stores.keys);
+
+  // Within `after`, because swagger's own hook must stand before the first route.
+  describeRoutes(app, settings.version);
+  app.after(() => {
+    updateRoutes(app, dependencies);
+    runRoutes(app, dependencies, streams);
+    releaseRoutes(app, dependencies);
+    artifactRoutes(app, dependencies);
+    hostRoutes(app, dependencies);
+    auditRoutes(app, dependencies);
+    keyRoutes(app, dependencies);
+    healthRoutes(app, dependencies, check, streams);
+    metricRoutes(app, dependencies, requests, check, streams);
+    app.get('/api/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
+  });
+  return app;
+}

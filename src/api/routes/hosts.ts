@@ -1,0 +1,49 @@
+import { Host, HostHelloAnswer, HostHelloBody, HostList, HostParams } from '../../contract/index.ts';
+import type { Host as HostAnswer } from '../../contract/index.ts';
+import type { RunId } from '../../domain/ids.ts';
+import type { HostRow } from '../../ports/control-stores.ts';
+import { actorOf, callerOf } from '../api.ts';
+import type { Api } from '../api.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+import { knownHost } from '../unknown.ts';
+
+const admins = { access: ['admin'] } as const;
+const tags = ['hosts'];
+const nextHelloSeconds = 15;
+
+export function hostRoutes(app: Api, { stores }: ApiDependencies): void {
+  app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello', response: { 200: HostList } } }, async () => ({ hosts: (await stores.hosts.list()).map(answerOf) }));
+
+  app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host and what it told', params: HostParams, response: { 200: Host } } }, async ({ params }) => answerOf(await knownHost(stores, params.id)));
+
+  app.post(
+    '/api/hosts/:id/hello',
+    { config: { access: ['agent'] }, schema: { tags, summary: 'What an agent says at its start and every 15 seconds after', params: HostParams, body: HostHelloBody, response: { 200: HostHelloAnswer } } },
+    async (request) => {
+      const { params, body } = request;
+      const { role, agentVersion, bootId, products, recovered } = body;
+      await stores.hosts.hello({ host: params.id, role, agentVersion, bootId, products });
+      const acknowledgedRecoveries: RunId[] = [];
+      const unknownRuns: RunId[] = [];
+      for (const { runId, at, detail } of recovered) {
+        const run = await stores.runs.find(runId);
+        // A host may tell about its own runs only.
+        if (run === null || run.host !== params.id) {
+          unknownRuns.push(runId);
+          continue;
+        }
+        // The audit first: if the answer is lost after it, the host tells again, and nothing is written twice.
+        await stores.audit.append(
+          { at: new Date().toISOString(), event: 'run.recovered', actor: `${actorOf(callerOf(request))} on ${params.id}`, subject: run.workflowId, runId, detail: { recoveredAt: at, ...detail } },
+          `run.recovered:${runId}`,
+        );
+        await stores.runs.markRecovered(runId, at, detail);
+        acknowledgedRecoveries.push(runId);
+      }
+      return { host: params.id, serverTime: new Date().toISOString(), nextHelloSeconds, acknowledgedRecoveries, unknownRuns };
+    },
+  );
+}
+
+/** Rows that an older version wrote may lack what today's schema promises; what is told is what is stored. */
+const answerOf = (row: HostRow): HostAnswer => row as HostAnswer;

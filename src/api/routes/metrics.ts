@@ -1,0 +1,37 @@
+import type { Api } from '../api.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+import type { ControlHealth } from '../dependency-health.ts';
+import type { EventStreams } from '../event-streams.ts';
+import { renderSamples } from '../metrics.ts';
+import type { RequestMetrics, Sample } from '../metrics.ts';
+import { textBody } from '../stream-schema.ts';
+
+export function metricRoutes(app: Api, { settings, stores }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams): void {
+  app.get('/metrics', { config: { access: ['admin'] }, schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: textBody('Prometheus text format') } } }, async (request, reply) => {
+    const health = await check();
+    const samples: Sample[] = [
+      gauge('fairlead_build_info', 'Version and release of this process.', [{ labels: { version: settings.version, release: settings.releaseId ?? '' }, value: 1 }]),
+      gauge('fairlead_dependency_up', 'Whether a dependency answers.', health.dependencies.map(({ name, healthy }) => ({ labels: { name }, value: healthy ? 1 : 0 }))),
+      ...(health.controlWorkers === null ? [] : [gauge('fairlead_control_workers', 'Processes that move runs on.', [{ labels: {}, value: health.controlWorkers }])]),
+      ...(await stored().catch((error: unknown) => (request.log.warn({ err: error }, 'metrics without what the database knows'), []))),
+      gauge('fairlead_event_streams', 'Open event streams of this process.', [{ labels: {}, value: streams.open }]),
+      gauge('process_resident_memory_bytes', 'Resident memory.', [{ labels: {}, value: process.memoryUsage.rss() }]),
+      gauge('process_start_time_seconds', 'Start of the process since the epoch.', [{ labels: {}, value: Math.round(Date.now() / 1000 - process.uptime()) }]),
+      ...requests.samples(),
+    ];
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').serializer(String).send(renderSamples(samples));
+  });
+
+  /** Left out while the database is away: a missing series says so, a zero would lie. */
+  async function stored(): Promise<Sample[]> {
+    const [outcomes, hosts] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list()]);
+    const statuses = { pending: 0, connected: 0, disconnected: 0 };
+    for (const { status } of hosts) statuses[status] += 1;
+    return [
+      gauge('fairlead_runs', 'Runs by outcome; `running` have not ended.', Object.entries(outcomes).map(([outcome, value]) => ({ labels: { outcome }, value }))),
+      gauge('fairlead_hosts', 'Hosts by status.', Object.entries(statuses).map(([status, value]) => ({ labels: { status }, value }))),
+    ];
+  }
+}
+
+const gauge = (name: string, help: string, values: Sample['values']): Sample => ({ name, type: 'gauge', help, values });

@@ -1,0 +1,161 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import {
+  ArtifactSignature,
+  ReleaseDetail,
+  ReleaseList,
+  ReleaseListQuery,
+  ReleaseParams,
+  ReleasePublishAnswer,
+  ReleasePublishHeaders,
+  signatureHeader,
+} from '../../contract/index.ts';
+import type { Artifact, ArtifactRef } from '../../domain/bundle/artifact.ts';
+import { FairleadError } from '../../domain/failure.ts';
+import { actorOf, callerOf } from '../api.ts';
+import type { Api } from '../api.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+import { answerOnce, MutationHeaders } from '../idempotency.ts';
+import { pageOf } from '../page.ts';
+import { uploadBody } from '../stream-schema.ts';
+import { unknown } from '../unknown.ts';
+
+const admins = { access: ['admin'] } as const;
+const tags = ['releases'];
+
+export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
+  const { stores, artifactStore, settings } = dependencies;
+
+  app.get('/api/releases', { config: admins, schema: { tags, summary: 'Published artifacts, newest first', querystring: ReleaseListQuery, response: { 200: ReleaseList } } }, async ({ query }) => {
+    const { rows, nextBefore } = await pageOf(query, (filter) => stores.releases.list(filter), (release) => release.sha256);
+    return { releases: rows, nextBefore };
+  });
+
+  app.get(
+    '/api/releases/:product/:releaseId',
+    { config: admins, schema: { tags, summary: 'A release with its artifacts and manifests', params: ReleaseParams, response: { 200: ReleaseDetail } } },
+    async ({ params }) => {
+      const { product, releaseId } = params;
+      const published = await stores.releases.list({ product, releaseId, limit: 100 });
+      if (published.length === 0) {
+        const names = (await stores.releases.list({ product, limit: 100 })).map((release) => release.releaseId);
+        throw unknown('unknown_release', `Release "${releaseId}" of ${product} was never published.`, `Releases of ${product}, newest first`, names, `Nothing of ${product} was published.`);
+      }
+      const artifacts = await Promise.all(published.map(async (release) => ({ ...release, manifest: { ...(await stores.releases.findByDigest(release.sha256))?.manifest } as Record<string, unknown> })));
+      return { product, releaseId, artifacts };
+    },
+  );
+
+  // A parser of its own within this scope: the body stays a stream.
+  app.register(async (scope) => {
+    scope.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
+    scope.post(
+      '/api/releases',
+      {
+        config: admins,
+        schema: {
+          tags,
+          summary: 'Publish a bundle',
+          description: 'The bundle is checked whole before it is kept. The same bundle again changes nothing; another one under a published release id is refused.',
+          consumes: ['application/octet-stream'],
+          headers: ReleasePublishHeaders.extend(MutationHeaders.shape),
+          body: uploadBody,
+          response: { 200: ReleasePublishAnswer, 201: ReleasePublishAnswer },
+        },
+      },
+      async (request, reply) => {
+        const signature = signatureOf(request.headers[signatureHeader] as string | undefined);
+        const upload = await receive(request.body as Readable);
+        try {
+          const answer = await answerOnce(stores.idempotency, request, reply, () => publish(upload, signature, actorOf(callerOf(request))), [upload.sha256, signature]);
+          return await reply
+            .code(answer.status as 200 | 201)
+            .header('location', answer.body.links.self)
+            .send(answer.body);
+        } finally {
+          await rm(upload.file, { force: true });
+        }
+      },
+    );
+  });
+
+  async function publish(upload: Upload, signature: Artifact['signature'], actor: string): Promise<{ status: number; body: ReleasePublishAnswer }> {
+    const inspected = await dependencies.inspect(upload.file);
+    if (inspected.sha256 !== upload.sha256) throw new Error(`${upload.file} changed between upload and inspection`);
+    const artifact: Artifact = { ...inspected, signature };
+    // First the bytes: whoever sees a release in the catalog can download it.
+    await artifactStore.put(artifact.sha256, artifact.sizeBytes, createReadStream(upload.file));
+    const state = await stores.releases.publish(artifact, actor);
+    await stores.audit.append(
+      {
+        at: new Date().toISOString(),
+        event: 'release.published',
+        actor,
+        subject: `release/${artifact.product}/${artifact.releaseId}`,
+        runId: null,
+        detail: { role: artifact.role, profile: artifact.profile, sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, signedBy: signature?.keyId ?? null },
+      },
+      `release.published:${artifact.sha256}`,
+    );
+    const { manifest: _manifest, ...reference } = artifact;
+    const links = { self: `/api/releases/${artifact.product}/${artifact.releaseId}`, artifact: `/api/artifacts/${artifact.sha256}` };
+    return { status: state === 'published' ? 201 : 200, body: { state, artifact: reference satisfies ArtifactRef, links } };
+  }
+
+  interface Upload {
+    readonly file: string;
+    readonly sha256: string;
+  }
+
+  /** Writes the body to a file of its own. Whatever goes wrong, the file is gone again. */
+  async function receive(body: Readable | undefined): Promise<Upload> {
+    if (body === undefined || typeof body.pipe !== 'function') throw noBundle();
+    await mkdir(settings.uploadDirectory, { recursive: true, mode: 0o700 });
+    const file = join(settings.uploadDirectory, `upload-${randomBytes(8).toString('hex')}`);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    try {
+      const handle = await open(file, 'wx', 0o600);
+      try {
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          bytes += chunk.byteLength;
+          if (bytes > settings.maxArtifactBytes) throw tooLarge(settings.maxArtifactBytes);
+          hash.update(chunk);
+          await handle.writeFile(chunk);
+        }
+      } finally {
+        await handle.close();
+      }
+      if (bytes === 0) throw noBundle();
+    } catch (error) {
+      await rm(file, { force: true });
+      throw error;
+    }
+    return { file, sha256: hash.digest('hex') };
+  }
+}
+
+function signatureOf(header: string | undefined): Artifact['signature'] {
+  if (header === undefined) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(header);
+  } catch {
+    throw badSignature('it is no JSON');
+  }
+  const parsed = ArtifactSignature.safeParse(value);
+  if (!parsed.success) throw badSignature(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; '));
+  return parsed.data;
+}
+
+const badSignature = (why: string): FairleadError =>
+  new FairleadError({ class: 'request', code: 'invalid_signature_header', message: `Header ${signatureHeader} is not valid: ${why}`, hint: 'It must be {"keyId":"<16 hexadecimal digits>","value":"<base64>"}.' });
+
+const tooLarge = (limit: number): FairleadError =>
+  new FairleadError({ class: 'request', code: 'artifact_too_large', message: `The bundle is larger than ${limit} bytes, the limit of this server.`, hint: 'Make the bundle smaller, or raise the limit of the API.' });
+
+const noBundle = (): FairleadError =>
+  new FairleadError({ class: 'request', code: 'no_bundle', message: 'The request has no bundle.', hint: 'Send the file as the body, with content-type application/octet-stream.' });

@@ -1,0 +1,207 @@
+import type { FastifyRequest } from 'fastify';
+import {
+  RunAccepted,
+  UpdateApplyBody,
+  UpdateCheckAnswer,
+  UpdateCheckBody,
+  UpdateHistory,
+  UpdateHistoryQuery,
+  UpdatePlanAnswer,
+  UpdatePlanBody,
+  UpdateRollbackBody,
+  UpdateStatusAnswer,
+  UpdateStatusQuery,
+} from '../../contract/index.ts';
+import type { HostInspection } from '../../domain/host/state.ts';
+import type { ProductName } from '../../domain/ids.ts';
+import { planUpdate } from '../../domain/update/plan.ts';
+import type { UpdateRequest } from '../../domain/update/request.ts';
+import { FairleadError } from '../../domain/failure.ts';
+import type { HostRow } from '../../ports/control-stores.ts';
+import { actorOf, callerOf } from '../api.ts';
+import type { Api } from '../api.ts';
+import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
+import { linksOf } from '../links.ts';
+import { pageOf } from '../page.ts';
+import { summaryOf } from '../run-summary.ts';
+import { problemContent } from '../problems.ts';
+import { knownArtifact, knownHost, requireProduct } from '../unknown.ts';
+import { checkForUpdate } from '../update-check.ts';
+import type { ApiDependencies } from '../dependencies.ts';
+
+const admins = { access: ['admin'] } as const;
+const tags = ['updates'];
+
+/** Updates of one host. Nothing is changed in here: a run does that, on the host. */
+export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
+  const { stores, runs, settings } = dependencies;
+
+  app.post(
+    '/api/updates/check',
+    { config: admins, schema: { tags, summary: 'Whether there is something newer for a host', body: UpdateCheckBody, response: { 200: UpdateCheckAnswer } } },
+    async ({ body }) => {
+      const host = await knownHost(stores, body.host);
+      await requireProduct(stores, body.product, host);
+      return checkForUpdate(host, body.product, await stores.releases.list({ product: body.product, limit: 200 }));
+    },
+  );
+
+  app.get(
+    '/api/updates/status',
+    { config: admins, schema: { tags, summary: 'What a host runs, and the run that changes it', querystring: UpdateStatusQuery, response: { 200: UpdateStatusAnswer } } },
+    async ({ query, log }) => {
+      const host = await knownHost(stores, query.host);
+      await requireProduct(stores, query.product, host);
+      const inspection = inspectionOf(host, query.product);
+      const latest = await stores.runs.list({ host: query.host, product: query.product, limit: 20 });
+      // Only the newest can be under way: the host's workflow id lets one run at a time be open.
+      const open = latest[0]?.endedAt === null ? latest[0] : undefined;
+      const lastRun = latest.find((run) => run.endedAt !== null);
+      const progress =
+        open === undefined ? null : await runs.progress(open.runId).catch((error: unknown) => (log.warn({ err: error }, 'a run could not be asked for its progress'), null));
+      const state = inspection?.state ?? null;
+      const stranded = inspection?.intent?.stranded ?? null;
+      return {
+        host: host.host,
+        product: query.product,
+        hostStatus: host.status,
+        lastSeenAt: host.lastSeenAt,
+        phase: state?.phase ?? null,
+        activeReleaseId: state?.activeReleaseId ?? null,
+        lastGoodReleaseId: state?.lastGoodReleaseId ?? null,
+        previousGoodReleaseId: state?.previousGoodReleaseId ?? null,
+        failedReleaseIds: [...(state?.failedReleaseIds ?? [])],
+        instances: Object.entries(state?.instances ?? {}).map(([name, { service, port, releaseId, admitted }]) => ({ name, service, port, releaseId, admitted })),
+        stranded: stranded === null || !inspection?.intent ? null : { runId: inspection.intent.runId, reason: stranded },
+        run: open === undefined ? null : summaryOf(open),
+        progress: progress as UpdateStatusAnswer['progress'],
+        lastRun: lastRun === undefined ? null : summaryOf(lastRun),
+        links: open === undefined ? null : linksOf(settings, open.runId, open.workflowId),
+      };
+    },
+  );
+
+  app.post(
+    '/api/updates/plan',
+    { config: admins, schema: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } } },
+    async (request) => {
+      const { body } = request;
+      const host = await knownHost(stores, body.host);
+      await requireProduct(stores, body.product, host);
+      const artifact = await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
+      const told = inspectionOf(host, body.product);
+      const decision = planUpdate(told ?? freshHost(body.product), artifact, { ...body, requestedBy: actorOf(callerOf(request)), requestId: request.id });
+      return {
+        host: body.host,
+        product: body.product,
+        decision: decision.kind,
+        plan: decision.kind === 'apply' ? { ...decision.plan, steps: [...decision.plan.steps], instancesBefore: [...decision.plan.instancesBefore], instancesAfter: [...decision.plan.instancesAfter], warnings: [...decision.plan.warnings] } : null,
+        activeReleaseId: told?.state?.activeReleaseId ?? null,
+        reason: decision.kind === 'refuse' ? decision.reason : null,
+        observedAt: host.lastSeenAt,
+      };
+    },
+  );
+
+  const accepted = { 202: RunAccepted, 409: problemContent('Another run holds the host; `holdingRunId` and `links` name it') };
+
+  app.post(
+    '/api/updates/apply',
+    { config: admins, schema: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted } },
+    async (request, reply) => {
+      const { body } = request;
+      const answer = await answerOnce(stores.idempotency, request, reply, async () => {
+        const host = await knownHost(stores, body.host);
+        await requireProduct(stores, body.product, host);
+        await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
+        return { status: 202, body: await start(request, { ...body, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) }, 'run.requested') };
+      });
+      return reply.code(202).header('location', answer.body.links.self).send(answer.body);
+    },
+  );
+
+  app.post(
+    '/api/updates/rollback',
+    {
+      config: admins,
+      schema: {
+        tags,
+        summary: 'Start an update back to the good release before the active one',
+        description: 'A run like every other: what it goes to must be published and must accept the way back. Asked again after it succeeded, it goes forward again.',
+        headers: MutationHeaders,
+        body: UpdateRollbackBody,
+        response: accepted,
+      },
+    },
+    async (request, reply) => {
+      const { body } = request;
+      const answer = await answerOnce(stores.idempotency, request, reply, async () => {
+        const host = await knownHost(stores, body.host);
+        await requireProduct(stores, body.product, host);
+        const state = inspectionOf(host, body.product)?.state ?? null;
+        const target = state?.previousGoodReleaseId ?? null;
+        if (state === null || target === null) throw nothingBefore(body.host, body.product);
+        if (state.failedReleaseIds.includes(target)) throw condemned(target, body.host);
+        await knownArtifact(stores, body.product, target, host.role);
+        const update: UpdateRequest = { ...body, releaseId: target, strategy: 'rolling', requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) };
+        return { status: 202, body: await start(request, update, 'run.rollback_requested') };
+      });
+      return reply.code(202).header('location', answer.body.links.self).send(answer.body);
+    },
+  );
+
+  app.get(
+    '/api/updates/history',
+    { config: admins, schema: { tags, summary: 'Past and present updates, newest first', querystring: UpdateHistoryQuery, response: { 200: UpdateHistory } } },
+    async ({ query }) => {
+      const { rows, nextBefore } = await pageOf(query, (filter) => stores.runs.list(filter), (run) => run.runId);
+      return { runs: rows.map(summaryOf), nextBefore };
+    },
+  );
+
+  /** From here on the run is durable; the rest is notes, which the run writes itself where this process dies in between. */
+  async function start(request: FastifyRequest, update: UpdateRequest, event: string): Promise<RunAccepted> {
+    const { runId, workflowId } = await runs.startUpdate(update);
+    const { host, product, releaseId, requestedBy } = update;
+    try {
+      await stores.runs.open({ runId, workflowId, kind: 'update-apply', host, product, toReleaseId: releaseId, requestedBy, requestedAt: new Date().toISOString() });
+      await stores.audit.append(
+        { at: new Date().toISOString(), event, actor: requestedBy, subject: workflowId, runId, detail: { releaseId, allowFailed: update.allowFailed ?? false, requestId: update.requestId } },
+        `${event}:${runId}`,
+      );
+    } catch (error) {
+      request.log.error({ err: error, runId }, 'a run was started and could not be noted; the run notes itself');
+    }
+    return { runId, workflowId, host, product, releaseId, links: linksOf(settings, runId, workflowId) };
+  }
+}
+
+const inspectionOf = (host: HostRow, product: ProductName): HostInspection | undefined => host.products.find((each) => each.product === product);
+
+/** A host that never had the product tells nothing of it. How much room there is is the run's question. */
+const freshHost = (product: ProductName): HostInspection => ({
+  product,
+  state: null,
+  currentReleaseId: null,
+  completeReleaseIds: [],
+  intent: null,
+  freeBytes: Number.MAX_SAFE_INTEGER,
+  router: 'embedded',
+  trustedKeyIds: [],
+});
+
+const nothingBefore = (host: string, product: string): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'nothing_to_roll_back_to',
+    message: `${host}/${product} knows no good release before the active one.`,
+    hint: `Choose a release yourself: fairlead update apply --host ${host} --product ${product} --release RELEASE`,
+  });
+
+const condemned = (releaseId: string, host: string): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'release_condemned',
+    message: `Release ${releaseId} failed on ${host} and is no rollback target.`,
+    hint: 'Choose another release, or apply this one with allowFailed.',
+  });

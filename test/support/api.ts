@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createFilesystemArtifactStore } from '../../src/adapters/artifact-store/filesystem.ts';
+import { createLogger } from '../../src/adapters/logger.ts';
+import { createApi } from '../../src/api/index.ts';
+import type { Api, ApiDependencies, ApiServerSettings, ApiStores } from '../../src/api/index.ts';
+import { createDatabase, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
+import type { Database } from '../../src/adapters/postgres/index.ts';
+import { FairleadError } from '../../src/domain/failure.ts';
+import type { RunId } from '../../src/domain/ids.ts';
+import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
+import type { UpdateRequest } from '../../src/domain/update/request.ts';
+import { heldBy } from '../../src/ports/run-starter.ts';
+import type { OrchestratorHealth, PendingActivity, RunStarter } from '../../src/ports/run-starter.ts';
+import type { TestPostgres } from './postgres.ts';
+
+/** A RunStarter that keeps runs in memory and holds to the port: one open run per host and product, one run per request id. */
+export class MemoryRunStarter implements RunStarter {
+  readonly started: UpdateRequest[] = [];
+  readonly cancelled: { runId: string; reason: string }[] = [];
+  readonly open = new Map<string, RunId>();
+  readonly progressOf = new Map<string, RunProgress>();
+  readonly pendingOf = new Map<string, PendingActivity[]>();
+  /** Set to have every method fail as if Temporal were away. */
+  away = false;
+  private readonly byRequest = new Map<string, RunId>();
+
+  async startUpdate(input: UpdateRequest): Promise<{ runId: RunId; workflowId: string }> {
+    this.answer();
+    const workflowId = `host/${input.host}/${input.product}`;
+    const before = this.byRequest.get(input.requestId);
+    if (before !== undefined) return { runId: before, workflowId };
+    const holder = this.open.get(workflowId);
+    if (holder !== undefined) {
+      throw new FairleadError({ class: 'request', code: 'run_in_progress', message: `${workflowId} is ${heldBy(holder)}`, hint: `fairlead runs watch ${holder}` });
+    }
+    this.started.push(input);
+    const runId = `run-${this.started.length}` as RunId;
+    this.byRequest.set(input.requestId, runId);
+    this.open.set(workflowId, runId);
+    return { runId, workflowId };
+  }
+  async progress(runId: RunId): Promise<RunProgress | null> {
+    this.answer();
+    return this.progressOf.get(runId) ?? null;
+  }
+  async result(): Promise<RunReport> {
+    throw new Error('no route waits for a result');
+  }
+  async cancel(runId: RunId, reason: string): Promise<void> {
+    this.answer();
+    this.cancelled.push({ runId, reason });
+  }
+  async pending(runId: RunId): Promise<PendingActivity[]> {
+    this.answer();
+    return this.pendingOf.get(runId) ?? [];
+  }
+  async health(): Promise<OrchestratorHealth> {
+    return { healthy: !this.away, address: '127.0.0.1:7233', detail: this.away ? 'connection refused' : 'serving', controlWorkers: this.away ? null : 1 };
+  }
+  private answer(): void {
+    if (this.away) throw new FairleadError({ class: 'dependency', code: 'orchestrator_unavailable', message: 'Temporal at 127.0.0.1:7233 does not answer', hint: 'Start it.' }, { retryable: true });
+  }
+}
+
+export interface TestApi {
+  readonly app: Api;
+  readonly stores: ApiStores;
+  readonly database: Database;
+  readonly runs: MemoryRunStarter;
+  readonly adminKey: string;
+  readonly agentKey: string;
+  /** Every line that was logged. */
+  readonly log: string[];
+  readonly directory: string;
+  end(): Promise<void>;
+}
+
+/** The API on a database of its own, with real stores and a RunStarter in memory. */
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect'] } = {}): Promise<TestApi> {
+  const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
+  const database = createDatabase(await postgres.createDatabase(), { poolSize: 5, connectTimeoutMs: 2_000 });
+  await migrate(database);
+  const stores = createStores(database);
+  const runs = new MemoryRunStarter();
+  const log: string[] = [];
+  const app = createApi({
+    settings: {
+      version: '0.1.0',
+      releaseId: 'f1',
+      temporalUi: { url: 'http://127.0.0.1:8233/', namespace: 'default' },
+      uploadDirectory: join(directory, 'uploads'),
+      maxArtifactBytes: 4 * 2 ** 20,
+      eventPollMs: 20,
+      ...changes.settings,
+    },
+    stores,
+    artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
+    runs,
+    database: { address: database.address, ping: () => pingDatabase(database) },
+    inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),
+    logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => void log.push(line) } }),
+  });
+  await app.ready();
+  const adminKey = (await stores.keys.create('ci', 'admin')).text;
+  const agentKey = (await stores.keys.create('h1', 'agent')).text;
+  return {
+    app,
+    stores,
+    database,
+    runs,
+    adminKey,
+    agentKey,
+    log,
+    directory,
+    async end() {
+      await app.close();
+      await database.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
