@@ -74,10 +74,14 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
   await ensureDirectory(layout.dir, 0o755);
   const unlock = await lockDirectory(layout.dir);
   const started: Supervised[] = [];
+  let state: DevStateStore | null = null;
   let stopping: Promise<void> | null = null;
-  const stop = (): Promise<void> => (stopping ??= stopInOrder(started, layout, options.say).finally(unlock));
+  const stop = (): Promise<void> => (stopping ??= stopInOrder(started, layout, options.say)
+      .then(() => state?.forgetProcesses())
+      .finally(unlock));
   try {
-    const summary = await startInOrder(options, layout, started);
+    state = createDevState(layout.stateFile, await readDevState(layout.stateFile));
+    const summary = await startInOrder(options, layout, state, started);
     return {
       summary,
       pids: () => Object.fromEntries(started.map((process) => [process.plan.name, process.identity()?.pid ?? null])),
@@ -93,9 +97,8 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
   }
 }
 
-async function startInOrder(options: DevOptions, layout: DevLayout, started: Supervised[]): Promise<DevSummary> {
+async function startInOrder(options: DevOptions, layout: DevLayout, state: DevStateStore, started: Supervised[]): Promise<DevSummary> {
   const { env, say, cancel } = options;
-  const state = createDevState(layout.stateFile, await readDevState(layout.stateFile));
   const ended = await endLeftovers(layout.dir, state.current());
   if (ended.length > 0) say(`took over from a fairlead dev that was killed: ended ${ended.join(', ')}`);
   await state.forgetProcesses();
