@@ -32,6 +32,8 @@ export interface DevOptions {
   readonly say: (line: string) => void;
   /** Ends a start that is under way: everything that was started is ended again. */
   readonly cancel?: AbortSignal;
+  /** Other programs in the place of Fairlead's own, and settings for every process; for tests that break them on purpose. */
+  readonly replace?: { readonly agentFile?: string; readonly controlEntry?: string; readonly env?: Readonly<Record<string, string>> };
 }
 
 /** What a development instance is, once it is ready. */
@@ -106,7 +108,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
 
   const hosts = Array.from({ length: options.hosts }, (_, at) => `h${at + 1}`);
   const adminKey = await ensureKeys(layout, hosts);
-  const environment = neutralEnvironment(env);
+  const environment = { ...neutralEnvironment(env), ...options.replace?.env };
   const ports = await choosePorts(state);
   const launch = async (plan: ProcessPlan): Promise<Supervised> => {
     const process = await supervise(plan, { say, started: (identity) => state.rememberProcess(plan.name, identity, plan.stopSignal) });
@@ -119,14 +121,14 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
   const [databaseUrl, temporal, agent] = await allOrFirstFailure([
     startPostgres(options, layout, state, ports.postgres, launch),
     startTemporal(options, layout, environment, ports, launch),
-    buildAgent(),
+    options.replace?.agentFile ? { file: options.replace.agentFile } : buildAgent(),
   ]);
   const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl };
   const context: PlanContext = { layout, addresses, repository, environment, logLevel: env['FAIRLEAD_LOG_LEVEL'] || 'info' };
 
   const startedAt = new Date();
   const api = await launch(apiPlan(context));
-  const control = await launch(controlPlan(context));
+  const control = await launch(controlPlan(context, options.replace?.controlEntry));
   await api.untilReady(() => whatApiLacks(addresses.api.url), readyLimitMs, cancel);
   const agents = await Promise.all(hosts.map((host) => launch(agentPlan(context, host, agent.file))));
   let seen: DevHost[] = [];

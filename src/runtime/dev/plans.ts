@@ -29,8 +29,8 @@ export const marks = (layout: DevLayout, name: string): Record<string, string> =
 
 const node = (...argv: string[]): string[] => [process.execPath, '--disable-warning=ExperimentalWarning', ...argv];
 
-export function controlPlan(context: PlanContext): ProcessPlan {
-  return controllerProcess('control', 'workers/control.ts', context, 35_000);
+export function controlPlan(context: PlanContext, entry = 'workers/control.ts'): ProcessPlan {
+  return controllerProcess('control', entry, context, 35_000);
 }
 
 export function apiPlan(context: PlanContext): ProcessPlan {
@@ -51,7 +51,7 @@ export function agentPlan(context: PlanContext, host: string, agentFile: string)
       FAIRLEAD_ROOT: layout.hostRoot(host),
       FAIRLEAD_API_URL: addresses.api.url,
       FAIRLEAD_PORTS: 'free',
-      FAIRLEAD_ROUTER: 'auto',
+      FAIRLEAD_ROUTER: context.environment['FAIRLEAD_ROUTER'] ?? 'auto',
       FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0',
     },
     logFile: layout.logFile(name),
