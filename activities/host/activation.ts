@@ -9,7 +9,7 @@ export function createActivationActivities({ store, releases, now }: HostDepende
       const changed = (await releases.activate(product, releaseId)) === 'activated';
       const state = demandState(await store.readState(product), product);
       // On the way back the commit may have been written already, without its answer having arrived.
-      const lastGoodReleaseId = direction === 'undo' ? releaseId : state.lastGoodReleaseId;
+      const lastGoodReleaseId = direction === 'do' ? state.lastGoodReleaseId : releaseId;
       if (state.activeReleaseId !== releaseId || state.lastGoodReleaseId !== lastGoodReleaseId) {
         await store.writeState({ ...state, activeReleaseId: releaseId, lastGoodReleaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
       }

@@ -41,8 +41,11 @@ export interface RunRef {
 /** The input of every activity that may change the host. */
 export interface Command {
   readonly run: RunRef;
-  /** `do` on the way forward, `undo` on the way back. */
-  readonly direction: 'do' | 'undo';
+  /**
+   * `do` on the way forward, `undo` on the way back. `recover` is a person's way back on the host itself: there an instance is brought up
+   * whether its twin serves or not, because more than one may be down.
+   */
+  readonly direction: 'do' | 'undo' | 'recover';
 }
 
 export interface ReleaseCommand extends Command {

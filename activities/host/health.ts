@@ -37,7 +37,7 @@ export function createHealthActivities({ store, releases, services, probe }: Hos
           const logs = await Promise.all((Object.keys(state.instances) as InstanceName[]).map((name) => services.evidence(product, name, 20)));
           throw new FairleadError(
             {
-              class: direction === 'undo' ? 'host' : 'release',
+              class: direction === 'do' ? 'release' : 'host',
               code: 'health_model_failed',
               message: `${failed.length} of ${asked.length} probes of phase ${phase} still failed ${limitMs / 1000} s after every instance was up on ${releaseId}; ${first.probe} on ${first.target}: ${first.answer}`,
               hint: 'The probes are health: in fairlead.yaml; the answers and the last log lines are in the evidence.',

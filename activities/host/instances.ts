@@ -183,7 +183,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       if (state.instances[instance]?.startedBy === startedBy) return { result: 'not_needed' };
       const status = await demandStatus(product, instance);
       const running = status.pid !== null;
-      if (running && status.releaseId !== releaseId) await demandTwin(state, instance, status);
+      if (running && status.releaseId !== releaseId && direction !== 'recover') await demandTwin(state, instance, status);
       state = await writeInstance(state, instance, { service: declared.service.name, port, releaseId, admitted: false, startedBy: state.instances[instance]?.startedBy ?? null }, run.runId);
       const spec = specOf(root, manifest, instance, port);
       if (running && status.releaseId !== releaseId) {

@@ -121,7 +121,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
   const [databaseUrl, temporal, agent] = await allOrFirstFailure([
     startPostgres(options, layout, state, ports.postgres, launch),
     startTemporal(options, layout, environment, ports, launch),
-    options.replace?.agentFile ? { file: options.replace.agentFile } : buildAgent(),
+    options.replace?.agentFile ? Promise.resolve({ file: options.replace.agentFile, built: false }) : buildAgent(),
   ]);
   const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl };
   const context: PlanContext = { layout, addresses, repository, environment, logLevel: env['FAIRLEAD_LOG_LEVEL'] || 'info' };
