@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { destroyDevDirectory, eventually, fairlead, isRunning, makeDevDirectory, readProcesses, startDevProcess } from '../support/dev.ts';
+import type { DevProcess } from '../support/dev.ts';
+
+const startLimitMs = 180_000;
+
+describe('fairlead dev', () => {
+  let dir: string;
+  let dev: DevProcess;
+  const strays: number[] = [];
+
+  beforeAll(async () => {
+    dir = await makeDevDirectory();
+    dev = await startDevProcess(dir, ['--hosts', '2']);
+  }, startLimitMs);
+
+  afterAll(async () => {
+    await dev?.stop();
+    for (const pid of strays) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
+    await destroyDevDirectory(dir);
+  }, startLimitMs);
+
+  const hostsOf = async (): Promise<{ host: string; status: string }[]> => {
+    const { stdout, stderr, code } = await fairlead(['nodes', 'list', '--json', '--dir', dir]);
+    if (code !== 0) throw new Error(stderr);
+    return (JSON.parse(stdout) as { hosts: { host: string; status: string }[] }).hosts;
+  };
+
+  test('is ready only when every host has said hello, and commands find it by its directory', async () => {
+    expect(await hostsOf()).toEqual([expect.objectContaining({ host: 'h1', status: 'connected' }), expect.objectContaining({ host: 'h2', status: 'connected' })]);
+    const web = await fetch(dev.ready.temporalUi);
+    expect(web.status).toBe(200);
+  });
+
+  test('every secret lies in a file that only its owner reads', () => {
+    const files = ['admin.key', 'publisher.key', 'postgres.password', 'dev.json', 'hosts/h1/etc/fairlead/agent.key', 'hosts/h2/etc/fairlead/agent.key'];
+    expect(files.map((name) => (statSync(join(dir, name)).mode & 0o777).toString(8))).toEqual(files.map(() => '600'));
+  });
+
+  test('a second one on the same directory is refused, and says who holds it', async () => {
+    const { code, stderr, stdout } = await fairlead(['dev', '--dir', dir]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toContain(`(process ${dev.child.pid})`);
+    expect(stderr).toContain('--dir');
+  });
+
+  test.each(['control', 'api', 'agent-h1', 'temporal', 'postgres'])('%s killed: is started again, and everything answers as before', async (name) => {
+    const before = readProcesses(dir)[name]!.pid;
+    process.kill(before, 'SIGKILL');
+    const after = await eventually(`${name} has a new process`, () => {
+      const pid = readProcesses(dir)[name]?.pid;
+      return pid !== undefined && pid !== before && isRunning(pid) ? pid : null;
+    });
+    expect(after).not.toBe(before);
+    expect(dev.notes()).toContain(`${name} was ended by SIGKILL; starting it again`);
+    await eventually('the API is ready and both hosts are connected', async () => {
+      const ready = await fetch(`${dev.ready.api}/health/ready`).then((response) => response.ok, () => false);
+      if (!ready) return null;
+      const hosts = await hostsOf();
+      return hosts.length === 2 && hosts.every(({ status }) => status === 'connected') ? true : null;
+    }, 60_000);
+  }, 120_000);
+
+  test('itself killed: the next one ends what was left, takes the same ports, keeps the data, and leaves instances of hosts running', async () => {
+    const made = await fairlead(['keys', 'create', 'before the crash', '--json', '--dir', dir]);
+    expect(made.code).toBe(0);
+    const instance = startInstance(dev.ready.hosts[0]!.root);
+    strays.push(instance);
+    const left = Object.values(readProcesses(dir)).map(({ pid }) => pid);
+    const before = dev.ready;
+    await dev.killHard();
+    expect(left.filter(isRunning)).toEqual(left);
+
+    dev = await startDevProcess(dir, ['--hosts', '2']);
+    expect(dev.notes()).toMatch(/took over from a fairlead dev that was killed: ended agent-h\d, agent-h\d, api, control, temporal, postgres/);
+    expect(left.filter(isRunning)).toEqual([]);
+    expect(isRunning(instance)).toBe(true);
+    expect({ api: dev.ready.api, temporal: dev.ready.temporal, ui: dev.ready.temporalUi }).toEqual({ api: before.api, temporal: before.temporal, ui: before.temporalUi });
+    const keys = await fairlead(['keys', 'list', '--json', '--dir', dir]);
+    expect((JSON.parse(keys.stdout) as { keys: { name: string }[] }).keys.map(({ name }) => name)).toContain('before the crash');
+  }, startLimitMs);
+
+  test('told to end: ends agents, instances of hosts, and every server; nothing is left and the exit code is 0', async () => {
+    const instance = startInstance(dev.ready.hosts[1]!.root);
+    strays.push(instance);
+    const pids = Object.values(readProcesses(dir)).map(({ pid }) => pid);
+    expect(pids).toHaveLength(6);
+    expect(await dev.stop()).toBe(0);
+    expect([...pids, ...strays].filter(isRunning)).toEqual([]);
+  }, startLimitMs);
+
+  test('after it ended, a command says what to start', async () => {
+    const { code, stderr } = await fairlead(['nodes', 'list', '--dir', dir]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/the API at http:\/\/127\.0\.0\.1:\d+ cannot be reached: nothing listens there/);
+    expect(stderr).toContain('fairlead dev');
+  });
+});
+
+/** What an agent leaves running on a host: a process in a session of its own that carries the host's root. */
+function startInstance(root: string): number {
+  const child = spawn('/bin/sh', ['-c', 'while :; do sleep 1; done'], { detached: true, stdio: 'ignore', env: { PATH: process.env['PATH'], FAIRLEAD_INSTANCE: 'lab/web-a', FAIRLEAD_ROOT: root } });
+  child.unref();
+  return child.pid!;
+}
