@@ -23,7 +23,9 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createHealthActivities(dependencies),
     ...createRecoveryActivities(dependencies),
   };
-  const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as typeof commands;
+  type Commands = typeof commands;
+  type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };
+  const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as Fenced;
   return { activities: { inspectHost, ...fenced }, exclusively };
 }
 
