@@ -4,8 +4,8 @@ import type { ExtractWorkerData, FromExtractWorker, ToExtractWorker } from './ex
 import { extractWorkerUrl } from './extract-worker.ts';
 
 const bufferBytes = 1024 * 1024;
-/** All that is ever under way between the two threads. */
-const bufferCount = 4;
+/** All that is ever under way between the two threads; enough to go on inflating while the thread starts. */
+const bufferCount = 16;
 
 export type Unpacked = Extract<FromExtractWorker, { kind: 'done' }>;
 

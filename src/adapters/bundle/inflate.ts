@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import type { Writable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { BundleFormat } from '../../domain/bundle/artifact.ts';
 import { refuseBundle } from '../../domain/bundle/refusal.ts';
@@ -9,7 +9,7 @@ import { FairleadError } from '../../domain/failure.ts';
 import type { Sha256 } from '../../domain/ids.ts';
 import { errnoOf } from '../files/durable.ts';
 
-const readBytes = 256 * 1024;
+const readBytes = 1024 * 1024;
 const inflatedChunkBytes = 512 * 1024;
 /** A small bundle of like files can shrink more than any large one, and so few bytes harm no host: up to here the ratio is not asked. */
 export const ratioFloorBytes = 16 * 2 ** 20;
@@ -33,53 +33,78 @@ export interface InflateOptions {
  * beyond it, and one with anything behind its compressed data.
  */
 export async function inflateFile(file: string, options: InflateOptions, take: (chunk: Buffer) => void | Promise<void>): Promise<Inflated> {
+  const { cancel, maxRatio } = options;
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     const { size } = await handle.stat();
     const format = await sniff(handle, file);
-    const inflate = format === 'gz' ? createGunzip({ chunkSize: inflatedChunkBytes }) : createZstdDecompress({ chunkSize: inflatedChunkBytes });
-    const digest = createHash('sha256');
-    const mostBytes = Math.max(ratioFloorBytes, size * options.maxRatio);
-    let read = 0;
+    // The read-ahead lets the inflating thread go on while a chunk is taken; the types do not know that both kinds are Transform streams.
+    const settings = { chunkSize: inflatedChunkBytes, readableHighWaterMark: 8 * inflatedChunkBytes };
+    const inflate = format === 'gz' ? createGunzip(settings) : createZstdDecompress(settings);
+    const mostBytes = Math.max(ratioFloorBytes, size * maxRatio);
     let inflated = 0;
-    const compressed = handle.createReadStream({ start: 0, highWaterMark: readBytes, autoClose: false });
-    // What `take` refuses is the cause; the streams that it tears down only tell of the consequences.
-    let refusal: unknown;
+    const feeding = feed(handle, size, inflate, options);
+    feeding.catch((error: unknown) => inflate.destroy(error as Error));
     try {
-      await pipeline(
-        compressed,
-        async function* hashCompressed(source: AsyncIterable<Buffer>) {
-          for await (const chunk of source) {
-            digest.update(chunk);
-            read += chunk.length;
-            yield chunk;
-            options.onProgress?.(read, size);
-          }
-        },
-        inflate,
-        async (source: AsyncIterable<Buffer>) => {
-          try {
-            for await (const chunk of source) {
-              inflated += chunk.length;
-              if (inflated > mostBytes) throw refuseBundle('bundle_ratio_exceeded', `The bundle inflates to more than ${options.maxRatio} times its size.`);
-              await take(chunk);
-            }
-          } catch (error) {
-            refusal ??= error;
-            throw error;
-          }
-        },
-        ...(options.cancel ? [{ signal: options.cancel }] : []),
-      );
+      for await (const chunk of inflate as AsyncIterable<Buffer>) {
+        if (cancel?.aborted) throw cancelled();
+        inflated += chunk.length;
+        if (inflated > mostBytes) throw refuseBundle('bundle_ratio_exceeded', `The bundle inflates to more than ${maxRatio} times its size.`);
+        await take(chunk);
+      }
+      // Asked first: a decompressor that saw its end never answers a write of more.
+      if (inflate.bytesWritten !== size) throw refuseBundle('bundle_trailing_data', `${size - inflate.bytesWritten} bytes stand behind the compressed data of the bundle.`);
+      return { format, sizeBytes: size, sha256: await feeding };
     } catch (error) {
-      if (options.cancel?.aborted) throw cancelled(error);
-      throw explain(refusal instanceof FairleadError ? refusal : error, inflated);
+      inflate.destroy();
+      await feeding.catch(() => {});
+      throw explain(error, inflated);
     }
-    if (inflate.bytesWritten !== size) throw refuseBundle('bundle_trailing_data', `${size - inflate.bytesWritten} bytes stand behind the compressed data of the bundle.`);
-    return { format, sizeBytes: size, sha256: digest.digest('hex') as Sha256 };
   } finally {
     await handle.close();
   }
+}
+
+/** Reads, hashes and passes on the compressed file; the next piece is read while the last one is inflated. Resolves to its digest. */
+async function feed(handle: FileHandle, size: number, inflate: Writable, { onProgress, cancel }: InflateOptions): Promise<Sha256> {
+  const digest = createHash('sha256');
+  let current = Buffer.allocUnsafe(readBytes);
+  let other = Buffer.allocUnsafe(readBytes);
+  let position = 0;
+  let reading = handle.read(current, 0, readBytes, 0);
+  for (;;) {
+    const { bytesRead } = await reading;
+    if (cancel?.aborted) throw cancelled();
+    if (bytesRead === 0) break;
+    const piece = current.subarray(0, bytesRead);
+    [current, other] = [other, current];
+    position += bytesRead;
+    reading = handle.read(current, 0, readBytes, position);
+    digest.update(piece);
+    onProgress?.(position, size);
+    try {
+      await write(inflate, piece);
+    } catch (error) {
+      await reading;
+      throw error;
+    }
+  }
+  inflate.end();
+  return digest.digest('hex') as Sha256;
+}
+
+/** Resolves once the piece was inflated, so that its buffer can be used again; also where the stream stopped wanting any. */
+function write(stream: Writable, piece: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const closed = (): void => reject(stream.errored ?? new Error('The stream was closed.'));
+    if (stream.destroyed) return closed();
+    stream.once('close', closed);
+    stream.write(piece, (error) => {
+      stream.removeListener('close', closed);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
 }
 
 /** The caller gave up; nobody is to blame. */
