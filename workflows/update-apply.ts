@@ -4,7 +4,7 @@ import type { RunRef } from '../activities/host/dependencies.ts';
 import type { Artifact } from '../src/domain/bundle/artifact.ts';
 import type { Evidence, Reason } from '../src/domain/failure.ts';
 import type { HostInspection } from '../src/domain/host/state.ts';
-import type { RunId } from '../src/domain/ids.ts';
+import type { ReleaseId, RunId } from '../src/domain/ids.ts';
 import { progressQuery, searchAttributes } from '../src/domain/run/names.ts';
 import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from '../src/domain/run/report.ts';
 import { planUpdate, type UpdatePlan } from '../src/domain/update/plan.ts';
@@ -39,6 +39,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
   let stepsPlanned = 0;
   let plan: UpdatePlan | null = null;
   let artifact: Artifact | null = null;
+  let servedBefore: ReleaseId | null = null;
   let backupPath: string | null = null;
   let recovery: RecoveryRecord | null = null;
 
@@ -189,7 +190,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
       kind: 'update-apply',
       host: request.host,
       product: request.product,
-      fromReleaseId: plan?.fromReleaseId ?? (state.phase === 'Unchanged' ? state.active : null),
+      fromReleaseId: plan?.fromReleaseId ?? servedBefore,
       toReleaseId: request.releaseId,
       artifactRole: artifact?.role ?? request.role ?? 'node',
       artifactProfile: artifact?.profile ?? '',
@@ -216,6 +217,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
     artifact = opened.artifact;
     const run: RunRef = { runId, host: request.host, product: request.product, fence: opened.fence };
     const { value: inspection } = await call('inspectHost', { product: request.product }, 'inspect the host', { startToCloseMs: 60_000 });
+    servedBefore = (inspection as HostInspection).state?.lastGoodReleaseId ?? null;
     const decision = planUpdate(inspection as HostInspection, artifact, request);
     if (decision.kind === 'unchanged') {
       advance({ type: 'NothingToDo', active: decision.activeReleaseId });

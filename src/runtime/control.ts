@@ -7,6 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createLogger, type Logger } from '../adapters/logger.ts';
 import { createDatabase, createStores, migrate } from '../adapters/postgres/index.ts';
+import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { toApplicationFailure } from '../adapters/temporal/failure.ts';
 import { controlTaskQueue } from '../domain/ids.ts';
 import { asFairleadError } from '../domain/system-failure.ts';
@@ -22,7 +23,7 @@ export interface ControlOptions {
   readonly settings: ControlSettings;
   readonly logger: Logger;
   /** For tests that kill the worker at a chosen moment. */
-  readonly around?: (name: string, attempt: number, run: () => Promise<unknown>) => Promise<unknown>;
+  readonly around?: AroundActivity;
 }
 
 /** Starts the control worker: database, Temporal, workflows and their control activities. `run` resolves when the worker has stopped. */
@@ -83,7 +84,7 @@ function failuresWithReasons(around: ControlOptions['around']): ActivityIntercep
       async execute(input, next) {
         const { activityType, attempt } = context.info;
         try {
-          return await (around ? around(activityType, attempt, () => next(input)) : next(input));
+          return await (around ? around({ name: activityType, attempt, input: input.args[0] }, () => next(input)) : next(input));
         } catch (error) {
           if (error instanceof ApplicationFailure) throw error;
           throw toApplicationFailure(asFairleadError(error, activityType), attempt);

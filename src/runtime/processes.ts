@@ -47,7 +47,7 @@ export interface SuperviseOptions {
 const firstPauseMs = 200;
 const longestPauseMs = 10_000;
 /** Who lived this long is not failing at its start: the pauses begin anew. */
-const settledMs = 20_000;
+const settledMs = 1_500;
 
 /**
  * Starts a process in a session of its own, so that a Ctrl-C of the terminal does not reach it and its end can be ordered, and starts it

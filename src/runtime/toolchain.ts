@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, chmod, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { FairleadError } from '../domain/failure.ts';
@@ -63,6 +63,7 @@ export async function ensureTemporalCli(env: Environment, say: Say): Promise<Fou
   if (found !== null) return found;
   const target = cachedTemporalCli(env);
   await mkdir(join(target, '..'), { recursive: true });
+  await sweepScratch(join(target, '..'));
   const tried: string[] = [];
   for (const { takes, get } of [
     { takes: `downloading the Temporal CLI ${temporalCliVersion} (some 50 MB, once; gives up after 10 s without an answer)`, get: downloadTemporal },
@@ -161,6 +162,14 @@ async function buildTemporal(target: string, env: Environment): Promise<string |
     return null;
   } finally {
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Removes what builds and downloads left that were killed; one of the last hour may still be at work. */
+async function sweepScratch(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name);
+    if (/^\.(build|download)-/.test(name) && Date.now() - (await stat(path)).mtimeMs > 3_600_000) await rm(path, { recursive: true, force: true });
   }
 }
 

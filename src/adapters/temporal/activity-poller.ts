@@ -16,6 +16,15 @@ export interface PollerLogger {
   error(fields: object, message: string): void;
 }
 
+/** One attempt of an activity, as it reached this process. */
+export interface ActivityCall {
+  readonly name: string;
+  readonly attempt: number;
+  readonly input: unknown;
+}
+/** Runs `run`, and may do something before, after or instead. */
+export type AroundActivity = (call: ActivityCall, run: () => Promise<unknown>) => Promise<unknown>;
+
 export interface PollerOptions {
   readonly connection: Connection;
   readonly namespace: string;
@@ -27,7 +36,7 @@ export interface PollerOptions {
   readonly inFlight: InFlightJournal;
   readonly logger: PollerLogger;
   /** Stands around every attempt; for tests that kill the process at a chosen moment. */
-  readonly around?: (name: string, attempt: number, run: () => Promise<unknown>) => Promise<unknown>;
+  readonly around?: AroundActivity;
 }
 
 /** The server holds a poll for 60 s; a little more here, so that it is the server that ends it. */
@@ -145,15 +154,16 @@ export function createActivityPoller(options: PollerOptions) {
 
     try {
       const activity = activities[name];
-      const input = task.input?.payloads?.[0];
+      const payload = task.input?.payloads?.[0];
+      const input: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : undefined;
       const context: ActivityContext = { cancel: cancel.signal, progress: (told) => (details = told), attempt };
       const run = async (): Promise<unknown> => {
         if (!activity) {
           throw ApplicationFailure.create({ type: 'activity_unknown', nonRetryable: true, message: `This agent (${identity}) has no activity ${name}; it may be older than the control worker.` });
         }
-        return activity((input ? defaultPayloadConverter.fromPayload(input) : undefined) as never, context);
+        return activity(input as never, context);
       };
-      const value = await (options.around ? options.around(name, attempt, run) : run());
+      const value = await (options.around ? options.around({ name, attempt, input }, run) : run());
       clearInterval(beat);
       const result = { payloads: [defaultPayloadConverter.toPayload({ value: value ?? null, attempt })] };
       await answer(`complete ${name}`, () => service.respondActivityTaskCompleted({ namespace, taskToken, identity, result }));

@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { Connection } from '@temporalio/client';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
-import { createActivityPoller, type PollerLogger, type PollerOptions } from '../../adapters/temporal/activity-poller.ts';
+import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
 import { createInFlightJournal } from '../../adapters/temporal/in-flight.ts';
 import { agentLayout } from '../../domain/host/layout.ts';
 import { hostTaskQueue } from '../../domain/ids.ts';
@@ -22,7 +22,7 @@ export interface AgentOptions {
   readonly logger: PollerLogger;
   readonly routerEntry: readonly string[];
   /** For tests that kill the agent at a chosen moment. */
-  readonly around?: PollerOptions['around'];
+  readonly around?: AroundActivity;
   readonly wrap?: (host: HostDependencies) => HostDependencies;
 }
 
@@ -47,11 +47,11 @@ export async function startAgent({ settings, version, role, logger, routerEntry,
   const { activities } = createHostActivities(host);
   const bootId = randomUUID();
   const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger });
-  const telling = async (name: string, attempt: number, run: () => Promise<unknown>): Promise<unknown> => {
+  const telling: AroundActivity = async (call, run) => {
     try {
-      return await (around ? around(name, attempt, run) : run());
+      return await (around ? around(call, run) : run());
     } finally {
-      if (tellsControl.has(name)) hello.soon();
+      if (tellsControl.has(call.name)) hello.soon();
     }
   };
   const poller = createActivityPoller({

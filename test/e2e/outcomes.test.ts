@@ -1,0 +1,69 @@
+import * as fs from 'node:fs/promises';
+import { renderInstanceConfig, parseInstanceConfig } from '../../src/domain/host/instance-config.ts';
+import type { InstanceName } from '../../src/domain/ids.ts';
+import type { RunReport } from '../../src/domain/run/report.ts';
+import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
+import { shortStart, startStack, type Stack } from '../support/stack.ts';
+
+/** The outcomes as an operator meets them: the real command, its exit code, its one JSON document, and the host afterwards. */
+describe('fairlead update apply', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack();
+    await stack.publish('r1', { edit: shortStart });
+    await stack.publish('r2', { edit: shortStart });
+    await stack.publish('r3', { edit: shortStart, faults: { crashAtStart: true, only: 'api-b' } });
+    await stack.publish('r5', { edit: shortStart });
+  });
+  afterAll(() => stack?.end());
+
+  const root = () => stack.dev.summary.hosts[0]?.root as string;
+  async function apply(releaseId: string, ...more: string[]): Promise<{ exitCode: number | null; report: RunReport; stderr: string }> {
+    const { exitCode, stdout, stderr } = await stack.fairlead('update', 'apply', '--host', 'h1', '--product', stack.product, '--release', releaseId, '--bake-seconds', '0', '--json', ...more);
+    const report = JSON.parse(stdout) as RunReport; // Nothing else may stand on stdout.
+    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    return { exitCode, report, stderr };
+  }
+
+  test('a first install succeeds: 0', async () => {
+    const { exitCode, report } = await apply('r1', '--phase', 'installed');
+    expect([exitCode, report.outcome, report.fromReleaseId, report.toReleaseId]).toEqual([0, 'succeeded', null, 'r1']);
+    expect(report).toMatchObject({ schema: 1, kind: 'update-apply', host: 'h1', product: 'noderax-platform', artifactRole: 'node', artifactProfile: 'control-plane', recovery: null });
+    expect(report.steps.every(({ outcome }) => outcome === 'done')).toBe(true);
+  });
+
+  test('an update succeeds: 0; asked again there is nothing to do: 0', async () => {
+    expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'succeeded', fromReleaseId: 'r1', toReleaseId: 'r2' } });
+    expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'unchanged', steps: [] } });
+  });
+
+  test('an instance that crashes is rolled back with its log as evidence: 5; the release is condemned: 3', async () => {
+    const { exitCode, report } = await apply('r3');
+    expect([exitCode, report.outcome, report.reason?.class]).toEqual([5, 'rolled_back', 'release']);
+    expect(report.evidence.some((fact) => fact.kind === 'log' && fact.instance === 'api-b')).toBe(true);
+    expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, instance }) => [name, instance].filter(Boolean).join(' '))).toEqual(
+      expect.arrayContaining(['reactivate', 'restart api-b', 'restart api-a', 'verify-health', 'discard', 'close-intent']),
+    );
+    const again = await apply('r3');
+    expect([again.exitCode, again.report.outcome, again.report.reason?.code]).toEqual([3, 'refused', 'release_condemned']);
+  });
+
+  test('the undo fails as well: 6, and `fairlead recover` brings the host back', async () => {
+    // Somebody has edited a conf file: from its next start on, this instance is never ready, on any release.
+    const conf = stack.layout('h1').configFile('api-a' as InstanceName);
+    const before = await fs.readFile(conf, 'utf8');
+    await fs.writeFile(conf, renderInstanceConfig({ ...parseInstanceConfig(before), FAULTS: '{"notReady":true}' }), { mode: 0o600 });
+    const { exitCode, report } = await apply('r5');
+    expect([exitCode, report.outcome]).toEqual([6, 'stranded']);
+    expect(report.recovery).toMatchObject({ lastGoodReleaseId: 'r2', attemptedReleaseId: 'r5', stuckAt: 'prove api-a', backupPath: report.backupPath });
+    expect((await fs.stat(report.backupPath as string)).isDirectory()).toBe(true);
+
+    const refused = await apply('r2');
+    expect([refused.exitCode, refused.report.reason?.code]).toEqual([3, 'host_stranded']);
+
+    await fs.writeFile(conf, before, { mode: 0o600 });
+    const recovered = await stack.fairlead('recover', '--root', root(), '--product', stack.product, '--run', report.runId, '--json');
+    expect([recovered.exitCode, JSON.parse(recovered.stdout)]).toMatchObject([0, { outcome: 'recovered', releaseId: 'r2' }]);
+    expect(await brokenOutcome(root(), { ...report, outcome: 'rolled_back' })).toEqual([]);
+  });
+});

@@ -1,0 +1,181 @@
+import { spawn } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createBundle } from '../../src/adapters/bundle/create.ts';
+import { signArtifact } from '../../src/adapters/bundle/signature.ts';
+import type { ArtifactIdentity } from '../../src/domain/bundle/artifact.ts';
+import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
+import type { HostState } from '../../src/domain/host/state.ts';
+import type { ProductName, ReleaseId } from '../../src/domain/ids.ts';
+import type { RunReport } from '../../src/domain/run/report.ts';
+import { startDev, type DevOptions, type RunningDev } from '../../src/runtime/dev/index.ts';
+
+export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+export const exampleProduct = 'noderax-platform' as ProductName;
+
+export interface PublishOptions {
+  /** `faults.json` of the example product. */
+  readonly faults?: Record<string, unknown>;
+  /** Changes the copied directory before it is bundled. */
+  readonly edit?: (directory: string) => Promise<void>;
+  readonly format?: 'gz' | 'zst';
+}
+
+export interface CommandResult {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Stack {
+  readonly dir: string;
+  readonly dev: RunningDev;
+  /** What `fairlead dev` said while it ran: deaths and restarts among it. */
+  readonly said: readonly string[];
+  readonly product: ProductName;
+  layout(host: string): HostLayout;
+  state(host: string): Promise<HostState>;
+  /** The address that clients of the product use on a host. */
+  address(host: string): Promise<string>;
+  /** Asks the API; the answer's JSON. */
+  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
+  /** Bundles the example product as `releaseId`, signs and publishes it. Gives the bundle's file. */
+  publish(releaseId: string, options?: PublishOptions): Promise<string>;
+  /** Starts an update and gives its run id. */
+  start(host: string, releaseId: string, more?: Record<string, unknown>): Promise<string>;
+  /** The report, once the run has ended. */
+  report(runId: string, limitMs?: number): Promise<RunReport>;
+  /** Starts an update and waits for its report. */
+  apply(host: string, releaseId: string, more?: Record<string, unknown>): Promise<RunReport>;
+  /** Runs the real command. */
+  fairlead(...args: string[]): Promise<CommandResult>;
+  end(): Promise<void>;
+}
+
+/** The settings of a run that a test does not want to wait for. */
+export const quick = { bakeSeconds: 0 };
+
+/** An edit of the example: an instance that is not ready after two seconds never will be. */
+export async function shortStart(directory: string): Promise<void> {
+  const file = join(directory, 'fairlead.yaml');
+  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 2'));
+}
+
+/** A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process. */
+export async function startStack(options: { readonly hosts?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace'] } = {}): Promise<Stack> {
+  const dir = options.dir ?? (await fs.mkdtemp(join(tmpdir(), 'fairlead-stack-')));
+  await fs.chmod(dir, 0o755);
+  const said: string[] = [];
+  const dev = await startDev({
+    dir,
+    hosts: options.hosts ?? 1,
+    env: process.env,
+    say: (line) => said.push(line),
+    ...(options.replace ? { replace: options.replace } : {}),
+  });
+  const key = (await fs.readFile(dev.summary.adminKeyFile, 'utf8')).trim();
+  const product = exampleProduct;
+  const hostOf = (host: string) => {
+    const found = dev.summary.hosts.find((known) => known.host === host);
+    if (!found) throw new Error(`the stack has no host ${host}`);
+    return found;
+  };
+  const layout = (host: string) => hostLayout(hostOf(host).root, product);
+
+  const stack: Stack = {
+    dir,
+    dev,
+    said,
+    product,
+    layout,
+    async state(host) {
+      return JSON.parse(await fs.readFile(layout(host).stateFile, 'utf8')) as HostState;
+    },
+    async address(host) {
+      return `http://127.0.0.1:${(await stack.state(host)).router?.port}`;
+    },
+    async ask(method, path, body) {
+      const headers: Record<string, string> = { authorization: `Bearer ${key}` };
+      if (body !== undefined) headers['content-type'] = 'application/json';
+      const answer = await send(new URL(path, dev.summary.api), method, headers, body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
+      return { status: answer.status, body: JSON.parse(answer.text || 'null') as never };
+    },
+    async publish(releaseId, { faults, edit, format = 'zst' } = {}) {
+      const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-release-'));
+      const file = join(dir, `${releaseId}.tar.${format}`);
+      try {
+        await fs.cp(options.example ?? join(project, 'examples/noderax-platform'), directory, { recursive: true });
+        if (faults) await fs.writeFile(join(directory, 'faults.json'), JSON.stringify(faults));
+        await edit?.(directory);
+        const artifact = await createBundle({ directory, releaseId: releaseId as ReleaseId, format, output: file });
+        const { product: name, role, profile, sizeBytes, sha256, fileListSha256 } = artifact;
+        const identity: ArtifactIdentity = { product: name, releaseId: artifact.releaseId, role, profile, format, sizeBytes, sha256, fileListSha256 };
+        const signature = signArtifact(identity, await fs.readFile(dev.summary.publisherKeyFile, 'utf8'));
+        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream', 'x-fairlead-signature': JSON.stringify(signature) };
+        const answer = await send(new URL('/api/releases', dev.summary.api), 'POST', headers, await fs.readFile(file));
+        if (answer.status > 201) throw new Error(`publishing ${releaseId} was answered with ${answer.status}: ${answer.text}`);
+      } finally {
+        await fs.rm(directory, { recursive: true, force: true });
+      }
+      return file;
+    },
+    async start(host, releaseId, more = {}) {
+      const answer = await stack.ask<{ runId?: string }>('POST', '/api/updates/apply', { host, product, releaseId, ...quick, ...more });
+      if (answer.status !== 202 || !answer.body.runId) throw new Error(`applying ${releaseId} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
+      return answer.body.runId;
+    },
+    async report(runId, limitMs = 120_000) {
+      const deadline = performance.now() + limitMs;
+      let last: unknown;
+      while (performance.now() < deadline) {
+        // The API itself may be away: some tests take its database from it.
+        const answer = await stack.ask<{ run?: { report: RunReport | null } }>('GET', `/api/runs/${runId}`).catch((error: unknown) => ({ body: { run: undefined, error } }));
+        last = answer.body;
+        if (answer.body.run?.report) return answer.body.run.report;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      throw new Error(`run ${runId} had not ended after ${limitMs} ms: ${JSON.stringify(last).slice(0, 3000)}\n${said.join('\n')}`);
+    },
+    async apply(host, releaseId, more = {}) {
+      return stack.report(await stack.start(host, releaseId, more));
+    },
+    fairlead(...args) {
+      return runCommand([join(project, 'bin/fairlead'), ...args], { ...process.env, FAIRLEAD_API_URL: dev.summary.api, FAIRLEAD_API_KEY_FILE: dev.summary.adminKeyFile });
+    },
+    async end() {
+      await dev.stop();
+      if (!options.dir) await fs.rm(dir, { recursive: true, force: true });
+    },
+  };
+  return stack;
+}
+
+/** Runs a command to its end. */
+export function runCommand(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(argv[0] as string, argv.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.once('error', reject);
+    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+}
+
+function send(url: URL, method: string, headers: Record<string, string>, body?: Buffer): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method, headers: { ...headers, ...(body ? { 'content-length': String(body.length) } : {}) }, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      response.on('error', reject);
+    });
+    sent.setTimeout(30_000, () => sent.destroy(new Error(`${url.href} did not answer within 30 s`)));
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
