@@ -1,9 +1,14 @@
 import * as fs from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { commandsPage, configurationPage } from './reference-pages.ts';
 import { stateMachinesPage } from './state-machines.ts';
 
 /** Writes the pages that are made from code; with `--check`, only says which are stale. */
-const pages: readonly [string, string][] = [['docs/state-machines.md', stateMachinesPage()]];
+const pages: readonly [string, string][] = [
+  ['docs/state-machines.md', stateMachinesPage()],
+  ['docs/commands.md', commandsPage()],
+  ['docs/configuration.md', configurationPage()],
+];
 const project = fileURLToPath(new URL('../', import.meta.url));
 let stale = 0;
 for (const [path, text] of pages) {

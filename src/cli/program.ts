@@ -7,6 +7,7 @@ import { registerDev } from './verbs/dev.ts';
 import { registerDoctor } from './verbs/doctor.ts';
 import { registerKeys } from './verbs/keys.ts';
 import { registerNodes } from './verbs/nodes.ts';
+import { registerRecover } from './verbs/recover.ts';
 import { registerRelease } from './verbs/release.ts';
 import { registerRuns } from './verbs/runs.ts';
 import { registerServe } from './verbs/serve.ts';
@@ -33,6 +34,7 @@ export function createProgram(context: Context, version: string): Command {
   registerUpdate(program, context);
   registerNodes(program, context);
   registerRuns(program, context);
+  registerRecover(program, context);
   registerAudit(program, context);
   registerKeys(program, context);
   registerConfig(program, context);

@@ -124,7 +124,7 @@ function nextText({ outcome, host, product, toReleaseId, recovery, runId }: RunR
       return `Next: when it is time again:\n  fairlead update apply ${toReleaseId} --host ${host} --product ${product}\n`;
     case 'stranded': {
       const commands = recovery?.commands ?? [];
-      return `Next, on ${host}${commands.length === 0 ? `:\n  fairlead recover --run ${runId}\n` : `:\n${commands.map((command) => `  ${command}\n`).join('')}`}Until then the host refuses other runs.\n`;
+      return `Next, on ${host}${commands.length === 0 ? `:\n  fairlead recover --product ${product} --run ${runId}\n` : `:\n${commands.map((command) => `  ${command}\n`).join('')}`}Until then the host refuses other runs.\n`;
     }
   }
 }

@@ -54,7 +54,7 @@ export function registerUpdate(program: Command, context: Context): void {
     const status = await api.get<UpdateStatusAnswer>(`/api/updates/status${query(await resolveTarget(api, options))}`);
     if (options.json) return printJson(context, status);
     context.out(renderStatus(status));
-    if (status.stranded !== null) context.note(`on ${status.host}: fairlead recover --run ${status.stranded.runId}`);
+    if (status.stranded !== null) context.note(`on ${status.host}: fairlead recover --product ${status.product} --run ${status.stranded.runId}`);
   });
 
   apiCommand(change(update.command('plan').description('what an update would do, without doing it')), context, async (api, options: ChangeOptions, argument?: string) => {
