@@ -164,6 +164,25 @@ export async function connectionsTo(port: number): Promise<TcpConnection[]> {
   return (await readTcp()).filter((connection) => connection.remotePort === port);
 }
 
+/** Pure: how many connections each named Unix socket has, accepted or waiting to be, in the text of `/proc/net/unix`; the names are as they were bound. */
+export function parseUnix(text: string): Map<string, number> {
+  const connections = new Map<string, number>();
+  const [listening, connecting, connected] = [0x10000, '02', '03'];
+  for (const line of text.split('\n').slice(1)) {
+    const match = /^\S+ \S+ \S+ (\S+) \S+ (\S+) +\d+ (.+)$/.exec(line);
+    if (match === null) continue;
+    const [, flags = '0', state, name = ''] = match;
+    if ((Number.parseInt(flags, 16) & listening) !== 0 || (state !== connecting && state !== connected)) continue;
+    connections.set(name, (connections.get(name) ?? 0) + 1);
+  }
+  return connections;
+}
+
+/** Connections to each named Unix socket of the machine. */
+export async function unixConnections(): Promise<Map<string, number>> {
+  return parseUnix(await fs.readFile('/proc/net/unix', 'utf8'));
+}
+
 /** Established TCP connections whose near end is `port`: the sockets of whoever listens there. */
 export async function connectionsAt(port: number): Promise<TcpConnection[]> {
   return (await readTcp()).filter((connection) => connection.localPort === port);

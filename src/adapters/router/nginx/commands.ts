@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { RouterState } from '../../../ports/router.ts';
+import { chosenPools, poolsOf, type Pool, type PoolFile } from './pools.ts';
 
 /**
  * Where nginx lives on a host. Every generation of the configuration has a directory of its own; `nginx.conf` is a symlink to the one in
@@ -17,12 +18,17 @@ export function nginxFiles(root: string, product: ProductName) {
     errorLog: `${directory}/error.log`,
     // Sockets are named relative to the working directory: the path of a socket is limited to 107 bytes (unix(7)).
     statusSocket: `${directory}/${statusSocketName}`,
-    unavailableSocket: `${directory}/${unavailableSocketName}`,
+    /** While it is there, answers tell clients to come back on a new connection. */
+    closingFlag: `${directory}/closing`,
+    /** The symlink that a service's requests follow to the pool in use. */
+    link: (generation: string, service: string) => `${directory}/${linkName(generation, service)}`,
   };
 }
 
 const statusSocketName = 'status.sock';
-const unavailableSocketName = 'unavailable.sock';
+/** Takes the place of a pool where nobody is admitted. */
+export const unavailableSocketName = 'unavailable.sock';
+const linkName = (generation: string, service: string) => `to-${generation}-${service}.sock`;
 
 export interface NginxSettings {
   readonly listenAddress: string;
@@ -33,21 +39,24 @@ export interface NginxSettings {
 }
 
 export interface NginxConfig {
-  /** Digest of both texts. */
+  /** Digest of everything but `retired`. */
   readonly generation: string;
   readonly main: string;
   readonly locations: string;
+  readonly pools: readonly Pool[];
 }
 
 /**
- * Pure: the configuration for a state.
+ * Pure: the configuration for a state. Who is admitted is not in it: that is where the symlinks point (`chosenPools`).
  * @param include text of the declared include; null has the locations written from the routes.
+ * @param retired pools of the generation before: its workers use them until they have stopped to accept.
  */
-export function renderConfig(root: string, state: RouterState, include: string | null, settings: NginxSettings): NginxConfig {
+export function renderConfig(root: string, state: RouterState, include: string | null, settings: NginxSettings, retired: readonly Pool[] = []): NginxConfig {
+  const pools = poolsOf(nginxFiles(root, state.product).directory, state);
   const locations = include ?? renderLocations(state);
-  const template = renderMain(root, state, settings);
-  const generation = createHash('sha256').update(template).update('\0').update(locations).digest('hex').slice(0, 16);
-  return { generation, main: template.replaceAll('@GENERATION@', generation), locations };
+  const generation = createHash('sha256').update(renderMain(root, state, settings, pools)).update('\0').update(locations).digest('hex').slice(0, 16);
+  const all = [...pools, ...retired.filter((old) => !pools.some(({ socket }) => socket === old.socket))];
+  return { generation, main: renderMain(root, state, settings, all).replaceAll('@GENERATION@', generation), locations, pools: all };
 }
 
 /** One `location` for each route; nginx takes the longest prefix that fits. */
@@ -55,20 +64,25 @@ export function renderLocations(state: RouterState): string {
   return state.declaration.routes.map(({ path, service }) => `location ${quote(path)} {\n    proxy_pass http://${upstreamName(state, service)};\n}\n`).join('\n');
 }
 
-function renderMain(root: string, state: RouterState, { listenAddress, workerUser, version }: NginxSettings): string {
+/**
+ * Two layers in one nginx. The outer one faces clients and knows services only; it reaches each through a symlink to a Unix socket. Behind
+ * the socket, the inner layer spreads the requests over one set of instances. Letting an instance in or out is so one rename of a symlink,
+ * in force with the next request, and no reload: a reload closes the clients' idle connections, and a POST that was being written to one is lost.
+ */
+function renderMain(root: string, state: RouterState, { listenAddress, workerUser, version }: NginxSettings, pools: readonly Pool[]): string {
   const files = nginxFiles(root, state.product);
   // nginx 1.27.4 and newer keep idle connections of clients through a reload for so long, so that none is closed under a request.
-  const keepsClients = isAtLeast(version, [1, 27, 4]);
+  const keepsClients = keepsClientsThroughReload(version);
   return `# Written by Fairlead for ${state.product}, generation @GENERATION@. Changes made here are lost with the next one.
 ${workerUser === null ? '' : `user ${workerUser.user} ${workerUser.group};\n`}worker_processes auto;
-worker_rlimit_nofile 16384;
+worker_rlimit_nofile 32768;
 pid ${quote(`${files.directory}/nginx.pid`)};
 error_log ${quote(files.errorLog)} notice;
 # Workers of an older generation end what is under way (downloads, WebSockets), but do not stay for ever.
 worker_shutdown_timeout 3600s;
 
 events {
-    worker_connections 4096;
+    worker_connections 8192;
 }
 
 http {
@@ -90,33 +104,44 @@ ${keepsClients ? '    keepalive_min_timeout 10s;\n' : ''}    # What a client may
         default upgrade;
         '' close;
     }
+    # A client of HTTP/1.0 may send no Host; the inner layer speaks HTTP/1.1 and has to have one.
+    map $http_host $fairlead_host {
+        default $http_host;
+        '' $host;
+    }
 
-${upstreamsOf(state).join('\n')}
+    # The outer layer: what clients see.
+${chosenPools(files.directory, state).map(({ service }) => `    upstream ${upstreamName(state, service)} {\n        server unix:${linkName('@GENERATION@', service)} max_fails=0;\n    }\n`).join('\n')}
     server {
         listen ${listenAddress}:${state.port} backlog=1024;
         server_name _;
         # Nowhere: a path that no location knows is answered with 404, not with a file.
         root /proc/self/cwd/none;
+        set $fairlead_closing '';
+        if (-f /proc/self/cwd/closing) {
+            set $fairlead_closing close;
+        }
+        add_header Connection $fairlead_closing always;
 
         proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
+        proxy_set_header Host $fairlead_host;
         proxy_set_header X-Real-IP $remote_addr;
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Host $http_host;
+        proxy_set_header X-Forwarded-Host $fairlead_host;
         proxy_set_header Upgrade $http_upgrade;
-        # Each request has a connection of its own to the instance. A kept one may be closed by the instance in the moment in which a request
-        # is written to it, and nginx repeats only idempotent requests; and so every connection that is open is a request in flight.
         proxy_set_header Connection $fairlead_connection;
-        proxy_connect_timeout 2s;
         proxy_read_timeout 300s;
         proxy_send_timeout 300s;
-        proxy_next_upstream error timeout;
-        proxy_next_upstream_timeout 10s;
+        # The inner layer keeps bodies for a second try.
+        proxy_request_buffering off;
+        proxy_next_upstream off;
 
         include ${quote(`${files.generation('@GENERATION@')}/locations.conf`)};
     }
 
+    # The inner layer: one server for each set of instances.
+${pools.map(renderPool).join('\n')}
     # Which generation answers. Only whoever may enter this directory can ask.
     server {
         listen unix:${statusSocketName};
@@ -126,7 +151,7 @@ ${upstreamsOf(state).join('\n')}
         }
     }
 
-    # Takes the place of a service that nobody serves right now.
+    # Stands in for a service that nobody serves right now.
     server {
         listen unix:${unavailableSocketName};
         default_type application/problem+json;
@@ -139,20 +164,54 @@ ${upstreamsOf(state).join('\n')}
 `;
 }
 
-function upstreamsOf(state: RouterState): string[] {
-  const services = [...new Set([...state.declaration.routes.map(({ service }) => service), ...state.members.map(({ service }) => service)])];
-  return services.map((service) => {
-    const members = state.members.filter((member) => member.service === service);
-    const lines = members.map(({ instance, port, admitted }) => (admitted ? `        server 127.0.0.1:${port} max_fails=1 fail_timeout=2s; # ${instance}` : `        # ${instance} on port ${port} gets no requests`));
-    if (!members.some((member) => member.admitted)) lines.push(`        server unix:${unavailableSocketName};`);
-    return `    upstream ${upstreamName(state, service)} {\n${lines.join('\n')}\n    }\n`;
-  });
+/**
+ * Each request has a connection of its own to the instance. A kept one may be closed by the instance in the moment in which a request is written to
+ * it, and nginx repeats only idempotent requests; and so every connection that is open is a request in flight. Limits of time are the outer layer's.
+ */
+function renderPool({ socket, service, members }: Pool): string {
+  const name = socket.replace(/\.sock$/, '').replaceAll('-', '_');
+  return `    # ${service}: ${members.map(({ instance }) => instance).join(', ')}
+    upstream ${name} {
+${members.map(({ port }) => `        server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;`).join('\n')}
+    }
+    server {
+        listen unix:${socket};
+        underscores_in_headers on;
+        ignore_invalid_headers off;
+        client_header_timeout 24h;
+        client_body_timeout 24h;
+        send_timeout 24h;
+        keepalive_timeout 0;
+        location / {
+            proxy_pass http://${name};
+            proxy_http_version 1.1;
+            proxy_set_header Host $http_host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $fairlead_connection;
+            proxy_buffering off;
+            proxy_connect_timeout 2s;
+            proxy_read_timeout 24h;
+            proxy_send_timeout 24h;
+            proxy_next_upstream error timeout;
+            proxy_next_upstream_timeout 10s;
+            # For the outer layer to obey.
+            proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
+            proxy_pass_header X-Accel-Redirect;
+            proxy_pass_header X-Accel-Expires;
+            proxy_pass_header X-Accel-Limit-Rate;
+            proxy_pass_header X-Accel-Buffering;
+            proxy_pass_header X-Accel-Charset;
+        }
+    }
+`;
 }
 
-/** Services that no route names have an upstream as well, for includes that know it. */
 function upstreamName(state: RouterState, service: string): string {
   return state.declaration.nginx.upstreams[service] ?? `${state.product}_${service}`.replaceAll(/[^A-Za-z0-9_]/g, '_');
 }
+
+/** Older ones close idle connections of clients at every reload (`keepalive_min_timeout` came with 1.27.4). */
+export const keepsClientsThroughReload = (version: NginxSettings['version']) => isAtLeast(version, [1, 27, 4]);
 
 /** A parameter of nginx's configuration, whatever it holds. `$` cannot be escaped there and is refused by `nginx -t` where it matters. */
 const quote = (text: string) => (/^[\w/.@:+-]+$/.test(text) ? text : `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`);
@@ -182,22 +241,29 @@ export function recoveryLines(root: string, state: RouterState, config: NginxCon
   const files = nginxFiles(root, state.product);
   const q = shellQuote;
   const write = (file: string, text: string) => `printf '%s' ${q(text)} >${q(file)}`;
+  const link = (target: string, path: string) => `rm -f ${q(`${path}.recovery`)} && ln -s ${q(target)} ${q(`${path}.recovery`)} && mv -f ${q(`${path}.recovery`)} ${q(path)}`;
   const generation = files.generation(config.generation);
   return [
     `# The router (nginx): port ${state.port}, to ${state.members.filter((member) => member.admitted).map((member) => member.instance).join(', ') || 'nobody'}.`,
     `mkdir -p ${q(generation)} ${q(`${files.directory}/temp`)} && chmod 711 ${q(files.directory)} ${q(`${files.directory}/temp`)}`,
     write(`${generation}/nginx.conf`, config.main),
     write(`${generation}/locations.conf`, config.locations),
+    write(`${generation}/pools.json`, poolFileText(config)),
     `if ( cd ${q(files.directory)} && ${testCommand(nginxPath, files.directory, `${generation}/nginx.conf`).map(q).join(' ')} ); then`,
-    `  ln -s ${q(`generations/${config.generation}/nginx.conf`)} ${q(`${files.active}.recovery`)} && mv -f ${q(`${files.active}.recovery`)} ${q(files.active)}`,
+    ...chosenPools(files.directory, state).map(({ service, pool }) => `  ${link(pool?.socket ?? unavailableSocketName, files.link(config.generation, service))}`),
+    `  ${link(`generations/${config.generation}/nginx.conf`, files.active)}`,
     "  fairlead_nginx=''",
     '  for fairlead_dir in /proc/[0-9]*; do',
     `    if [ "$(readlink "$fairlead_dir/cwd" 2>/dev/null)" = ${q(files.directory)} ] && grep -q 'nginx: master' "$fairlead_dir/cmdline" 2>/dev/null; then fairlead_nginx=\${fairlead_dir#/proc/}; fi`,
     '  done',
     '  if [ -n "$fairlead_nginx" ]; then kill -s HUP "$fairlead_nginx"; else',
-    `    rm -f ${q(files.statusSocket)} ${q(files.unavailableSocket)}`,
+    `    rm -f ${q(`${files.directory}/`)}pool-*.sock ${q(files.statusSocket)} ${q(`${files.directory}/${unavailableSocketName}`)}`,
     `    ( cd ${q(files.directory)} && ${startCommand(nginxPath, files.directory).map(q).join(' ')} )`,
     '  fi',
     `else echo 'the configuration of the router was refused by nginx; the one before is still in force' >&2; fi`,
   ];
+}
+
+export function poolFileText({ pools }: NginxConfig): string {
+  return `${JSON.stringify({ schema: 1, pools } satisfies PoolFile, null, 2)}\n`;
 }

@@ -6,20 +6,23 @@ import type { ProductName } from '../../../domain/ids.ts';
 import type { CommandRunner } from '../../../ports/command-runner.ts';
 import type { Router, RouterState } from '../../../ports/router.ts';
 import { ensureDirectory, errnoOf, isMissing, readIfThere, replaceSymlinkDurably, writeFileDurably } from '../../files/durable.ts';
-import { connectionsTo, findByWorkingDirectory, signalProcess, socketInodes, waitForEnd, type ProcessStat } from '../../process/proc.ts';
+import { connectionsAt, connectionsTo, findByWorkingDirectory, signalProcess, socketInodes, unixConnections, waitForEnd, type ProcessStat } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
-import { nginxFiles, recoveryLines, renderConfig, startCommand, testCommand, type NginxConfig, type NginxSettings } from './commands.ts';
+import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, startCommand, testCommand, unavailableSocketName, type NginxConfig, type NginxSettings } from './commands.ts';
 import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
+import { chosenPools, type Pool, type PoolFile } from './pools.ts';
 
 const commandLimitMs = 20_000;
 const reloadLimitMs = 10_000;
 const keptGenerations = 4;
+/** How long clients are told to leave their connections before a reload that would close them. */
+const turnoverMs = 1_000;
 
 /**
  * nginx with a prefix of its own, below the host's state, which outlives the agent; an nginx that the machine runs for other purposes is not
  * touched. It works as a plain user as well, on a port above 1023. Started by root, its workers run as `www-data`, `nginx` or `nobody`.
  *
- * A new configuration is tested (`nginx -t`), put in place by one rename, loaded by SIGHUP to the master, and then proven, because a
+ * Letting an instance in or out needs no reload (see `renderMain`). Any other change does: the new configuration is tested (`nginx -t`), put in place by one rename, loaded by SIGHUP to the master, and then proven, because a
  * reload that failed is told to nobody: the new generation answers, and every worker of the one before has stopped to accept. Otherwise the
  * old file is back in place, and the error carries nginx's own words.
  *
@@ -49,8 +52,9 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     const orphans = await findNginx(files.directory);
     for (const orphan of orphans) await signalProcess(orphan, 'SIGQUIT');
     await untilNoneAccepts(files.directory, orphans);
-    await fs.rm(files.statusSocket, { force: true });
-    await fs.rm(files.unavailableSocket, { force: true });
+    // A killed nginx leaves its sockets behind, and a new one would refuse to bind them.
+    for (const name of await fs.readdir(files.directory)) if (/^(pool-.*|status|unavailable)\.sock$/.test(name)) await fs.rm(`${files.directory}/${name}`, { force: true });
+    await fs.rm(files.closingFlag, { force: true });
     const result = await commands.run(startCommand(nginxPath, files.directory), { cwd: files.directory, timeoutMs: commandLimitMs, ...environment });
     if (result.exitCode !== 0 || !(await untilServed(files, config.generation, []))) {
       const said = parseErrors(result.stderr).join('; ') || result.summary;
@@ -58,7 +62,19 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     }
   }
 
-  async function reload(product: ProductName, config: NginxConfig, master: ProcessStat, before: string | null): Promise<void> {
+  async function reload({ product, port }: RouterState, config: NginxConfig, master: ProcessStat, before: string | null): Promise<void> {
+    const files = nginxFiles(root, product);
+    const { version } = await settings();
+    if (!keepsClientsThroughReload(version)) await turnOver(files, port);
+    try {
+      await replaceSymlinkDurably(`generations/${config.generation}/nginx.conf`, files.active);
+      await reloadNow(product, config, master, before);
+    } finally {
+      await fs.rm(files.closingFlag, { force: true });
+    }
+  }
+
+  async function reloadNow(product: ProductName, config: NginxConfig, master: ProcessStat, before: string | null): Promise<void> {
     const files = nginxFiles(root, product);
     const old = (await findNginx(files.directory)).filter((found) => found.title === 'worker');
     const logged = await sizeOf(files.errorLog);
@@ -78,29 +94,36 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     async apply(state) {
       const files = nginxFiles(root, state.product);
       const chosen = await settings();
-      const config = renderConfig(root, state, await readInclude(state), chosen);
-      const target = `generations/${config.generation}/nginx.conf`;
+      const include = await readInclude(state);
+      const wanted = renderConfig(root, state, include, chosen);
+      const target = `generations/${wanted.generation}/nginx.conf`;
       const before = await readLink(files.active);
       const master = (await findNginx(files.directory)).find((found) => found.title === 'master') ?? null;
-      if (master !== null && before === target && (await isServed(files, config.generation))) return 'unchanged';
+      if (master !== null && before === target && (await isServed(files, wanted.generation))) return (await choose(files, wanted.generation, state)) ? 'applied' : 'unchanged';
 
+      // Workers of the generation before go on with the sockets that they know until they have stopped to accept.
+      const retired = master === null ? [] : await linkedPools(files, before);
+      const config = renderConfig(root, state, include, chosen, retired);
       await prepare(files, config);
       await test(files.directory, `${files.generation(config.generation)}/nginx.conf`);
-      await replaceSymlinkDurably(target, files.active);
-      if (master === null) await start(state.product, config);
-      else await reload(state.product, config, master, before === target ? null : before);
+      await choose(files, config.generation, state);
+      if (master !== null) {
+        await reload(state, config, master, before === target ? null : before);
+      } else {
+        await replaceSymlinkDurably(target, files.active);
+        await start(state.product, config);
+      }
       await prune(files, config.generation, before);
       return 'applied';
     },
 
     async inFlight(product, instance) {
       const files = nginxFiles(root, product);
-      const processes = await findNginx(files.directory);
-      const port = await portOf(files.active, instance);
-      if (port === null || processes.length === 0) return null;
-      // Only what nginx itself holds: probes and other neighbours of the instance are no requests of clients.
-      const held = await Promise.all(processes.filter((found) => found.title !== 'master').map((found) => socketInodes(found.pid)));
-      return (await connectionsTo(port)).filter((connection) => held.some((inodes) => inodes.has(connection.inode))).length;
+      const first = await countInFlight(files, instance);
+      if (first !== 0) return first;
+      // The two tables of the kernel are not read in the same moment: a request that was between them is in the second look.
+      await pause(20);
+      return countInFlight(files, instance);
     },
 
     async stop(product, graceSeconds) {
@@ -168,6 +191,7 @@ async function prepare(files: NginxFiles, config: NginxConfig): Promise<void> {
   await ensureDirectory(`${files.directory}/temp`, 0o711);
   await fs.chmod(files.directory, 0o711);
   await writeFileDurably(`${files.generation(config.generation)}/locations.conf`, config.locations, 0o644);
+  await writeFileDurably(`${files.generation(config.generation)}/pools.json`, poolFileText(config), 0o644);
   await writeFileDurably(`${files.generation(config.generation)}/nginx.conf`, config.main, 0o644);
 }
 
@@ -177,6 +201,10 @@ async function prune(files: NginxFiles, current: string, before: string | null):
   const aged = await Promise.all(names.map(async (name) => ({ name, at: (await fs.stat(files.generation(name))).mtimeMs })));
   const kept = new Set([current, before?.split('/')[1], ...aged.sort((a, b) => b.at - a.at).slice(0, keptGenerations).map(({ name }) => name)]);
   for (const { name } of aged) if (!kept.has(name)) await fs.rm(files.generation(name), { recursive: true, force: true });
+  for (const name of await fs.readdir(files.directory)) {
+    const generation = /^to-([0-9a-f]{16})-/.exec(name)?.[1];
+    if (generation !== undefined && !kept.has(generation)) await fs.rm(`${files.directory}/${name}`, { force: true });
+  }
 }
 
 /** @throws where the include lies outside of the release, or is not there. */
@@ -194,16 +222,63 @@ async function readInclude(state: RouterState): Promise<string | null> {
   }
 }
 
-/** The port of an instance, admitted or not, as the configuration in force names it. */
-async function portOf(configFile: string, instance: string): Promise<number | null> {
-  const text = (await readIfThere(configFile)) ?? '';
-  for (const line of text.split('\n')) {
-    const match = /^\s+server 127\.0\.0\.1:(\d+) .*; # (\S+)$/.exec(line) ?? /^\s+# (\S+) on port (\d+) gets no requests$/.exec(line);
-    if (match === null) continue;
-    const [name, port] = line.includes('gets no requests') ? [match[1], match[2]] : [match[2], match[1]];
-    if (name === instance) return Number(port);
+async function readPools(files: NginxFiles, target: string | null): Promise<readonly Pool[]> {
+  const text = target === null ? null : await readIfThere(`${files.directory}/${target.replace(/nginx\.conf$/, 'pools.json')}`);
+  return text === null ? [] : (JSON.parse(text) as PoolFile).pools;
+}
+
+/** The pools that the generation's symlinks point at. */
+async function linkedPools(files: NginxFiles, target: string | null): Promise<Pool[]> {
+  const generation = target?.split('/')[1] ?? '';
+  const pools = await readPools(files, target);
+  const linked = await Promise.all([...new Set(pools.map(({ service }) => service))].map((service) => readLink(files.link(generation, service))));
+  return pools.filter(({ socket }) => linked.includes(socket));
+}
+
+/** Points every service at the pool that it should use. @returns whether one was pointed elsewhere. */
+async function choose(files: NginxFiles, generation: string, state: RouterState): Promise<boolean> {
+  let changed = false;
+  for (const { service, pool } of chosenPools(files.directory, state)) {
+    const link = files.link(generation, service);
+    const target = pool?.socket ?? unavailableSocketName;
+    if ((await readLink(link)) === target) continue;
+    await replaceSymlinkDurably(target, link);
+    changed = true;
   }
-  return null;
+  return changed;
+}
+
+/**
+ * Connections from nginx to the instance, each of which is one request, and requests of its pools that are on their way through nginx: those
+ * may still become connections to it. What others have open to the instance (probes) is not counted.
+ */
+async function countInFlight(files: NginxFiles, instance: string): Promise<number | null> {
+  const pools = await readPools(files, await readLink(files.active));
+  const own = pools.filter(({ members }) => members.some((member) => member.instance === instance));
+  const port = own[0]?.members.find((member) => member.instance === instance)?.port;
+  const workers = (await findNginx(files.directory)).filter(({ title }) => title !== 'master');
+  if (port === undefined || workers.length === 0) return null;
+  const held = await Promise.all(workers.map((worker) => socketInodes(worker.pid)));
+  const connections = async (to: number) => (await connectionsTo(to)).filter(({ inode }) => held.some((inodes) => inodes.has(inode))).length;
+
+  const unix = await unixConnections();
+  const behind = (some: readonly Pool[]) => some.reduce((sum, { socket }) => sum + (unix.get(socket) ?? 0), 0);
+  const working = await connections(port);
+  if (behind(own) === 0) return working;
+  const service = pools.filter((pool) => pool.service === own[0]?.service);
+  const ports = new Set(service.flatMap(({ members }) => members.map((member) => member.port)));
+  const counts = await Promise.all([...ports].map(connections));
+  return working + Math.max(0, behind(service) - counts.reduce((sum, count) => sum + count, 0));
+}
+
+/**
+ * Has the clients leave their connections before a reload closes them: for a second every answer says `Connection: close` (RFC 9112 section
+ * 9.6), so that connections in use are not idle ones when the reload comes. Without clients there is nothing to wait for.
+ */
+async function turnOver(files: NginxFiles, port: number): Promise<void> {
+  if ((await connectionsAt(port)).length === 0) return;
+  await fs.writeFile(files.closingFlag, '');
+  await pause(turnoverMs);
 }
 
 async function askVersion(commands: CommandRunner, nginxPath: string): Promise<NginxSettings['version']> {

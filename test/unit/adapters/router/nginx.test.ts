@@ -1,0 +1,100 @@
+import { renderConfig, startCommand, testCommand, type NginxSettings } from '../../../../src/adapters/router/nginx/commands.ts';
+import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from '../../../../src/adapters/router/nginx/parse.ts';
+import { chosenPools, poolsOf } from '../../../../src/adapters/router/nginx/pools.ts';
+import type { InstanceName, ProductName, ServiceName } from '../../../../src/domain/ids.ts';
+import type { RouterState } from '../../../../src/ports/router.ts';
+
+const settings: NginxSettings = { listenAddress: '127.0.0.1', workerUser: null, version: [1, 22, 1] };
+const stateWith = (members: Record<string, boolean>, change: Partial<RouterState> = {}): RouterState => ({
+  product: 'shop' as ProductName,
+  declaration: { listen: 80, routes: [{ path: '/api/', service: 'api' as ServiceName }], nginx: { include: null, upstreams: { api: 'shop_api' } } },
+  port: 8080,
+  releaseDir: '/opt/shop/releases/r1',
+  members: Object.entries(members).map(([name, admitted], index) => ({ service: 'api' as ServiceName, instance: `api-${name}` as InstanceName, port: 4000 + index, admitted })),
+  ...change,
+});
+const names = (pools: readonly { members: readonly { instance: string }[] }[]) => pools.map(({ members }) => members.map(({ instance }) => instance.slice(4)).join(''));
+
+describe('nginx: sets of instances', () => {
+  test('few instances: every set, so that any can be chosen without a reload', () => {
+    expect(names(poolsOf('/d', stateWith({ a: true, b: false, c: true }))).sort()).toEqual(['a', 'ab', 'abc', 'ac', 'b', 'bc', 'c']);
+  });
+
+  test('many instances: all, all but one, each alone, and who is admitted', () => {
+    const state = stateWith({ a: true, b: true, c: false, d: true, e: false });
+    expect(names(poolsOf('/d', state)).sort()).toEqual(['a', 'abcd', 'abcde', 'abce', 'abd', 'abde', 'acde', 'b', 'bcde', 'c', 'd', 'e']);
+  });
+
+  test('who is chosen is always among them; nobody admitted chooses none', () => {
+    const state = stateWith({ a: true, b: false });
+    const [chosen] = chosenPools('/d', state);
+    expect(poolsOf('/d', state)).toContainEqual(chosen?.pool);
+    expect(chosenPools('/d', stateWith({ a: false, b: false }))).toEqual([{ service: 'api', pool: null }]);
+  });
+
+  test('two hosts on one machine have sockets of different names', () => {
+    const state = stateWith({ a: true });
+    expect(poolsOf('/one', state)[0]?.socket).not.toBe(poolsOf('/two', state)[0]?.socket);
+  });
+});
+
+describe('nginx: its configuration', () => {
+  const generationOf = (state: RouterState, include: string | null = null) => renderConfig('/h', state, include, settings).generation;
+
+  test('letting an instance in or out changes nothing in it; ports, routes and the include do', () => {
+    const state = stateWith({ a: true, b: true });
+    expect(generationOf(stateWith({ a: false, b: true }))).toBe(generationOf(state));
+    expect(generationOf({ ...state, port: 81 })).not.toBe(generationOf(state));
+    expect(generationOf(stateWith({ a: true, b: true, c: true }))).not.toBe(generationOf(state));
+    expect(generationOf(state, 'location / { return 204; }')).not.toBe(generationOf(state));
+  });
+
+  test('pools of the generation before are served on, and do not make it another generation', () => {
+    const state = stateWith({ a: true });
+    const retired = poolsOf('/h/var/lib/shop/fairlead/router/nginx', stateWith({ x: true }));
+    const config = renderConfig('/h', state, null, settings, retired);
+    expect(config.generation).toBe(generationOf(state));
+    expect(config.main).toContain(`listen unix:${retired[0]?.socket};`);
+  });
+
+  test('locations are written from the routes, with the declared name of the upstream', () => {
+    const { main, locations } = renderConfig('/h', stateWith({ a: true }), null, settings);
+    expect(locations).toBe('location /api/ {\n    proxy_pass http://shop_api;\n}\n');
+    expect(main).toContain('upstream shop_api {');
+    expect(main).toContain('listen 127.0.0.1:8080 ');
+    expect(main).not.toContain('@GENERATION@');
+  });
+
+  test('a newer nginx keeps the connections of clients through a reload by itself', () => {
+    expect(renderConfig('/h', stateWith({ a: true }), null, settings).main).not.toContain('keepalive_min_timeout');
+    expect(renderConfig('/h', stateWith({ a: true }), null, { ...settings, version: [1, 28, 0] }).main).toContain('keepalive_min_timeout 10s;');
+  });
+
+  test('command lines', () => {
+    expect(testCommand('nginx', '/d', '/d/generations/g/nginx.conf')).toEqual(['nginx', '-t', '-q', '-p', '/d/', '-e', '/d/error.log', '-c', '/d/generations/g/nginx.conf']);
+    expect(startCommand('nginx', '/d')).toEqual(['nginx', '-p', '/d/', '-e', '/d/error.log', '-c', '/d/nginx.conf']);
+  });
+});
+
+describe('nginx: what it says', () => {
+  test('version, status, titles', () => {
+    expect(parseVersion('nginx version: nginx/1.22.1\n')).toEqual([1, 22, 1]);
+    expect(parseVersion('nginx version: openresty/1.25.3.1')).toEqual([0, 0, 0]);
+    expect(parseStatus('abc 12\n')).toEqual({ generation: 'abc', pid: 12 });
+    expect(parseStatus('<html>')).toBeNull();
+    expect(parseTitle('nginx: master process nginx -c x')).toBe('master');
+    expect(parseTitle('nginx: worker process')).toBe('worker');
+    expect(parseTitle('nginx: worker process is shutting down')).toBe('leaving');
+    expect(parseTitle('vim nginx: master process')).toBeNull();
+  });
+
+  test('errors without time and process, each once', () => {
+    const text = '2026/11/21 09:00:00 [emerg] 12#12: bind() to 127.0.0.1:80 failed (98: Address already in use)\nnginx: [emerg] bind() to 127.0.0.1:80 failed (98: Address already in use)\n2026/11/21 09:00:00 [notice] 12#12: signal\n';
+    expect(parseErrors(text)).toEqual(['bind() to 127.0.0.1:80 failed (98: Address already in use)']);
+  });
+
+  test('a user without rights, with the name of its group', () => {
+    expect(parseWorkerUser('root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n', 'root:x:0:\nnogroup:x:65534:\n')).toEqual({ user: 'nobody', group: 'nogroup' });
+    expect(parseWorkerUser('root:x:0:0::/:/bin/sh\n', 'root:x:0:\n')).toBeNull();
+  });
+});
