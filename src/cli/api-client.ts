@@ -85,9 +85,9 @@ export function createApiClient(connection: Connection): ApiClient {
 }
 
 function unreachable(connection: Connection, error: unknown): ApiUnreachable {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = (cause as NodeJS.ErrnoException | null)?.code;
-  const detail = code === 'ECONNREFUSED' ? 'nothing listens there' : cause instanceof Error && cause.name === 'TimeoutError' ? 'it did not answer in time' : typeof code === 'string' ? code : cause instanceof Error ? cause.message : String(cause);
+  // fetch hides what the network said in the cause; read by shape, for it may come from another realm.
+  const cause = ((error as { cause?: unknown } | null)?.cause ?? error) as { code?: unknown; name?: unknown; message?: unknown };
+  const detail = cause.code === 'ECONNREFUSED' ? 'nothing listens there' : cause.name === 'TimeoutError' ? 'it did not answer in time' : typeof cause.code === 'string' ? cause.code : String(cause.message ?? cause);
   const local = /^https?:\/\/(127\.|localhost|\[::1\])/.test(connection.url);
   return new ApiUnreachable(
     exitCodes.failed,

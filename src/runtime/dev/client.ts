@@ -12,7 +12,8 @@ export async function whatApiLacks(url: string): Promise<string | null> {
     const text = await response.text();
     return response.ok ? null : `${url}/health/ready answered ${response.status}: ${text.slice(0, 300)}`;
   } catch (error) {
-    return `${url} does not answer: ${error instanceof Error ? (error.cause instanceof Error ? error.cause.message : error.message) : String(error)}`;
+    const { message } = ((error as { cause?: unknown }).cause ?? error) as { message?: unknown };
+    return `${url} does not answer: ${String(message ?? error)}`;
   }
 }
 

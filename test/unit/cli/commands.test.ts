@@ -1,0 +1,237 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { RunEvent } from '../../../src/domain/run/event.ts';
+import type { Outcome } from '../../../src/domain/run/report.ts';
+import { command } from '../../support/command-line.ts';
+import { startFakeApi } from '../../support/fake-api.ts';
+import type { Answer, SeenRequest } from '../../support/fake-api.ts';
+import { sampleReport } from './sample-report.ts';
+
+type Routes = Parameters<typeof startFakeApi>[0];
+
+let stops: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const stop of stops) await stop();
+  stops = [];
+});
+
+async function withApi(routes: Routes) {
+  const api = await startFakeApi(routes);
+  stops.push(() => api.stop());
+  const env = { FAIRLEAD_API_URL: api.url, FAIRLEAD_API_KEY: 'fl_admin_secret' };
+  return { ...api, env, run: (argv: string[], more: Parameters<typeof command>[1] = {}) => command(argv, { env, ...more }) };
+}
+
+const links = { self: '/api/runs/run-1', events: '/api/runs/run-1/events', temporalUi: null };
+const accepted: Answer = { status: 202, json: { runId: 'run-1', workflowId: 'host/h1/lab', host: 'h1', product: 'lab', releaseId: 'r2', links } };
+const event = (sequence: number, kind: RunEvent['kind'], message: string): string =>
+  `id: ${sequence}\nevent: ${kind}\ndata: ${JSON.stringify({ runId: 'run-1', sequence, at: '2026-11-21T03:12:20.000Z', kind, step: null, message, data: {} })}\n\n`;
+
+/** A run that goes two events far and then ends with `outcome`. */
+function runRoutes(outcome: Outcome): Routes {
+  let ended = false;
+  return {
+    'POST /api/updates/apply': accepted,
+    'GET /api/runs/run-1': () => ({ status: 200, json: { report: ended ? sampleReport(outcome) : null } }),
+    'GET /api/runs/run-1/events': {
+      stream: (response) => {
+        response.write(event(1, 'run_started', 'begins'));
+        ended = true;
+        response.end(event(2, 'run_ended', 'is over'));
+      },
+    },
+  };
+}
+
+const apply = ['update', 'apply', 'r2', '--host', 'h1', '--product', 'lab'];
+
+describe('update apply', () => {
+  test.each<[Outcome, number]>([
+    ['succeeded', 0],
+    ['unchanged', 0],
+    ['cancelled', 2],
+    ['refused', 3],
+    ['rolled_back', 5],
+    ['stranded', 6],
+  ])('a run that ends %s: exit code %i, and with --json exactly the report on standard output', async (outcome, code) => {
+    const { run, seen } = await withApi(runRoutes(outcome));
+    const result = await run([...apply, '--json']);
+    expect(result.code).toBe(code);
+    expect(JSON.parse(result.out)).toEqual(sampleReport(outcome));
+    expect(result.notes).toContain('03:12:20 > begins');
+    expect(seen[0]).toMatchObject({ path: '/api/updates/apply', headers: { authorization: 'Bearer fl_admin_secret' } });
+    expect(JSON.parse(seen[0]!.body)).toEqual({ host: 'h1', product: 'lab', releaseId: 'r2' });
+  });
+
+  test('the connection breaks off in the middle: goes on after the last event, each event is told once', async () => {
+    let connections = 0;
+    const resumed: unknown[] = [];
+    const { run } = await withApi({
+      ...runRoutes('succeeded'),
+      'GET /api/runs/run-1': () => ({ status: 200, json: { report: connections > 1 ? sampleReport('succeeded') : null } }),
+      'GET /api/runs/run-1/events': {
+        stream: (response, request: SeenRequest) => {
+          connections += 1;
+          resumed.push(request.headers['last-event-id']);
+          response.write(event(1, 'run_started', 'begins'));
+          if (connections === 1) setTimeout(() => response.destroy(), 20);
+          else response.end(event(2, 'run_ended', 'is over'));
+        },
+      },
+    });
+    const { code, notes } = await run(apply);
+    expect(code).toBe(0);
+    expect(resumed).toEqual([undefined, '1']);
+    expect(notes.match(/begins/g)).toHaveLength(1);
+    expect(notes).toContain('the run goes on without it');
+  });
+
+  test('--detach: prints the run and leaves at once', async () => {
+    const { run, seen } = await withApi({ 'POST /api/updates/apply': accepted });
+    expect(await run([...apply, '--detach'])).toMatchObject({ code: 0, out: 'run-1\n', notes: expect.stringContaining('fairlead runs watch run-1') });
+    expect(seen).toHaveLength(1);
+  });
+
+  test('--timeout: leaves with 8 while the run goes on, prints nothing on standard output, says how to come back', async () => {
+    const { run } = await withApi({ ...runRoutes('succeeded'), 'GET /api/runs/run-1/events': { stream: (response) => void response.write(event(1, 'run_started', 'begins')) } });
+    const result = await run([...apply, '--timeout', '0.2', '--json']);
+    expect(result).toMatchObject({ code: 8, out: '' });
+    expect(result.notes).toContain('fairlead runs watch run-1');
+  });
+
+  test('Ctrl-C: detaches, does not cancel the run, says how to come back and how to cancel', async () => {
+    const interrupt = new AbortController();
+    const { run, seen } = await withApi({ ...runRoutes('succeeded'), 'GET /api/runs/run-1/events': { stream: (response) => void response.write(event(1, 'run_started', 'begins')) } });
+    const result = await run(apply, { interrupted: interrupt.signal, onNote: (line) => void (line.includes('begins') && interrupt.abort()) });
+    expect(result.code).toBe(8);
+    expect(result.notes).toContain('detached; the run goes on');
+    expect(result.notes).toContain('fairlead runs cancel run-1');
+    expect(seen.map(({ method, path }) => `${method} ${path}`)).not.toContain('POST /api/runs/run-1/cancel');
+  });
+
+  test('the answer to the request is lost: the repetition carries the same Idempotency-Key', async () => {
+    let calls = 0;
+    const { run, seen } = await withApi({ 'POST /api/updates/apply': () => ((calls += 1) === 1 ? 'hang up' : accepted) });
+    expect((await run([...apply, '--detach'])).code).toBe(0);
+    const keys = seen.map(({ headers }) => headers['idempotency-key']);
+    expect(keys).toHaveLength(2);
+    expect(new Set(keys).size).toBe(1);
+    expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  test('without a product, the only one that is installed on the host is taken', async () => {
+    const { run, seen } = await withApi({ 'GET /api/hosts': { status: 200, json: { hosts: [{ host: 'h1', products: [{ product: 'lab', state: {} }] }] } }, 'POST /api/updates/apply': accepted });
+    expect((await run(['update', 'apply', 'r2', '--detach'])).code).toBe(0);
+    expect(JSON.parse(seen.at(-1)!.body)).toEqual({ host: 'h1', product: 'lab', releaseId: 'r2' });
+  });
+
+  test('nothing installed yet: the only product of the catalog is taken, and of several none', async () => {
+    const hosts: Answer = { status: 200, json: { hosts: [{ host: 'h1', products: [] }] } };
+    const one = await withApi({ 'GET /api/hosts': hosts, 'GET /api/releases?limit=200': { status: 200, json: { releases: [{ product: 'lab' }, { product: 'lab' }] } }, 'POST /api/updates/apply': accepted });
+    expect((await one.run(['update', 'apply', 'r2', '--detach'])).code).toBe(0);
+    const two = await withApi({ 'GET /api/hosts': hosts, 'GET /api/releases?limit=200': { status: 200, json: { releases: [{ product: 'lab' }, { product: 'other' }] } } });
+    expect(await two.run(['update', 'apply', 'r2'])).toMatchObject({ code: 64, notes: expect.stringMatching(/--product\n {2}lab\n {2}other/) });
+  });
+
+  test('two releases are named: refused before anything is asked', async () => {
+    const { run, seen } = await withApi({});
+    expect(await run([...apply, '--release', 'r3'])).toMatchObject({ code: 64, notes: expect.stringContaining('r2 and --release r3') });
+    expect(seen).toEqual([]);
+  });
+});
+
+test.each<[number, number]>([
+  [400, 64],
+  [401, 4],
+  [403, 4],
+  [404, 3],
+  [409, 3],
+  [422, 3],
+  [500, 1],
+])('the API answers %i: exit code %i, with its reason and its hint', async (status, code) => {
+  const { run } = await withApi({ 'POST /api/updates/apply': { status, json: { code: 'some_code', detail: 'What was wrong.', hint: 'What to do.' } } });
+  const result = await run(apply);
+  expect(result).toMatchObject({ code, out: '' });
+  expect(result.notes).toContain('What was wrong. (some_code)');
+  expect(result.notes).toContain('What to do.');
+});
+
+test('another run holds the host: says which one, and how to watch it', async () => {
+  const { run } = await withApi({ 'POST /api/updates/apply': { status: 409, json: { code: 'run_in_progress', detail: 'h1 is busy.', hint: null, holdingRunId: 'run-0' } } });
+  expect(await run(apply)).toMatchObject({ code: 3, notes: expect.stringContaining('fairlead runs watch run-0') });
+});
+
+test('audit verify of a broken chain: names the row, exit code 1', async () => {
+  const { run } = await withApi({ 'POST /api/audit/verify': { status: 200, json: { rows: 9, ok: false, firstBroken: { sequence: 4, why: 'its hash does not fit' } } } });
+  expect(await run(['audit', 'verify'])).toMatchObject({ code: 1, out: 'BROKEN at row 4: its hash does not fit (of 9 rows)\n' });
+});
+
+describe('finding the API', () => {
+  function devDirectory(apiUrl: string): string {
+    const cwd = mkdtempSync(join(tmpdir(), 'fairlead-cli-'));
+    stops.push(() => rmSync(cwd, { recursive: true, force: true }));
+    mkdirSync(join(cwd, '.fairlead/dev'), { recursive: true });
+    writeFileSync(join(cwd, 'key'), 'fl_admin_of_dev\n');
+    writeFileSync(join(cwd, '.fairlead/dev/client.json'), JSON.stringify({ apiUrl, keyFile: join(cwd, 'key'), publisherKeyFile: join(cwd, 'publisher.key') }));
+    return cwd;
+  }
+  const hosts: Routes = { 'GET /api/hosts': { status: 200, json: { hosts: [] } } };
+
+  test('a development instance in the working directory is found by its file, with its key', async () => {
+    const { url, seen } = await withApi(hosts);
+    expect((await command(['nodes', 'list'], { cwd: devDirectory(url) })).code).toBe(0);
+    expect(seen[0]!.headers.authorization).toBe('Bearer fl_admin_of_dev');
+  });
+
+  test('an address in the environment wins over the one in the working directory, and does not get its key', async () => {
+    const { env, seen } = await withApi(hosts);
+    expect((await command(['nodes', 'list'], { cwd: devDirectory('http://127.0.0.1:1'), env })).code).toBe(0);
+    expect(seen[0]!.headers.authorization).toBe('Bearer fl_admin_secret');
+    const { FAIRLEAD_API_URL } = env;
+    expect(await command(['nodes', 'list'], { cwd: devDirectory(FAIRLEAD_API_URL), env: { FAIRLEAD_API_URL } })).toMatchObject({ code: 64, notes: expect.stringContaining('no API key is given') });
+    expect(seen).toHaveLength(1);
+  });
+
+  test('nothing is known: says where was looked and how to start one', async () => {
+    expect(await command(['nodes', 'list'])).toMatchObject({ code: 64, notes: expect.stringMatching(/FAIRLEAD_API_URL[\s\S]*fairlead dev/) });
+  });
+
+  test('nothing listens there: names the address and where it came from', async () => {
+    const { url, stop } = await startFakeApi({});
+    await stop();
+    const result = await command(['nodes', 'list', '--api', url], { env: { FAIRLEAD_API_KEY: 'k' } });
+    expect(result.code).toBe(1);
+    expect(result.notes).toContain(`the API at ${url} cannot be reached: nothing listens there (address from --api)`);
+  });
+});
+
+describe('usage', () => {
+  test.each([[['bogus']], [['update', 'bogus']], [['update', 'apply', '--bogus']], [['runs', 'show']], [['runs', 'cancel', 'run-1']], [['runs', 'list', '--limit', 'many']], [['dev', '--hosts', '0']]])('%j: exit code 64, nothing on standard output', async (argv) => {
+    const result = await command(argv, { env: { FAIRLEAD_API_URL: 'http://127.0.0.1:1', FAIRLEAD_API_KEY: 'k' } });
+    expect(result).toMatchObject({ code: 64, out: '' });
+    expect(result.notes).not.toBe('');
+  });
+
+  test('help is data: standard output, exit code 0', async () => {
+    expect(await command(['update', 'apply', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('--bake-seconds') });
+  });
+});
+
+describe('config', () => {
+  test('validate names every problem, exit code 64', async () => {
+    const result = await command(['config', 'validate', '--role', 'node', '--json']);
+    expect(result.code).toBe(64);
+    expect(JSON.parse(result.out)).toMatchObject({ ok: false, problems: [{ where: 'api.url' }, { where: 'host.id' }] });
+  });
+  test('show masks secrets and names sources', async () => {
+    const result = await command(['config', 'show', '--role', 'node', '--controller', 'http://c', '--host-id', 'h1'], { env: { FAIRLEAD_API_KEY: 'fl_agent_0123456789abcdef' } });
+    expect(result.code).toBe(0);
+    expect(result.out).toMatch(/api\.key +fl_a\*\*\*\*cdef +FAIRLEAD_API_KEY/);
+    expect(result.out).not.toContain('0123456789');
+  });
+});
+
+test('serve as a node without a controller is refused before anything starts', async () => {
+  expect(await command(['serve', '--role', 'node', '--host-id', 'h1'])).toMatchObject({ code: 64, notes: expect.stringContaining("controller's address") });
+});
