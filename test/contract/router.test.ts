@@ -17,6 +17,7 @@ import { describeWith, program, type Requirement } from '../support/requirement.
 
 const product = 'shop' as ProductName;
 const repository = join(import.meta.dirname, '../..');
+const routerEntry = [process.execPath, join(repository, 'src/adapters/router/embedded/router-process.ts')];
 
 interface RouterKind {
   readonly name: Router['kind'];
@@ -30,7 +31,7 @@ const kinds: RouterKind[] = [
   {
     name: 'embedded',
     requires: [],
-    create: (root) => createEmbeddedRouter({ root, entry: [process.execPath, join(repository, 'src/adapters/router/embedded/router-process.ts')] }),
+    create: (root) => createEmbeddedRouter({ root, entry: routerEntry }),
     find: (root) => findByEnvironment({ FAIRLEAD_ROUTER: product, FAIRLEAD_ROOT: root }),
   },
   {
@@ -273,6 +274,21 @@ for (const kind of kinds) {
       for (const process of killed) await waitForEnd(process, 5_000);
       expect(await router.apply(stateWith(['api-a', 'web-a']))).toBe('applied');
       expect(await whoAnswers('/api/')).toEqual(new Set(['api-a']));
+    });
+
+    test('the agent that started it is killed, with everything in its process group: it serves on, and the next agent finds it', async () => {
+      const argument = JSON.stringify({ kind: kind.name, root: host.root, entry: routerEntry, state: stateWith(all) });
+      const agent = spawn(process.execPath, [join(repository, 'test/bin/apply-router.ts'), argument], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+      const kill = () => process.kill(-(agent.pid as number), 'SIGKILL');
+      try {
+        const [said] = (await once(agent.stdout, 'data')) as [Buffer];
+        expect(said.toString()).toBe('applied\n');
+      } finally {
+        kill();
+      }
+      await once(agent, 'exit');
+      expect(await whoAnswers('/api/')).toEqual(new Set(['api-a', 'api-b']));
+      expect(await router.apply(stateWith(all))).toBe('unchanged');
     });
 
     test('stop ends every process, lets a request finish, and is idempotent', async () => {
