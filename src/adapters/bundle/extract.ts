@@ -76,7 +76,8 @@ export async function unpackInto(staging: string, request: Pick<ExtractRequest, 
     checkFile(inflated, artifact);
     const manifest = readBundledManifest(unpacked.manifestText);
     checkManifest(manifest, artifact);
-    await fs.writeFile(join(staging, fileListName), unpacked.fileListText, { flag: 'wx', mode: 0o644 });
+    await fs.writeFile(join(staging, fileListName), unpacked.fileListText, { flag: 'wx' });
+    await fs.chmod(join(staging, fileListName), 0o644);
     return { files: unpacked.files, bytes: unpacked.bytes, manifest };
   } finally {
     await thread.stop();

@@ -58,7 +58,7 @@ export async function inflateFile(file: string, options: InflateOptions, take: (
     } catch (error) {
       inflate.destroy();
       await feeding.catch(() => {});
-      throw explain(error, inflated);
+      throw explain(error);
     }
   } finally {
     await handle.close();
@@ -120,13 +120,13 @@ async function sniff(handle: FileHandle, file: string): Promise<BundleFormat> {
   throw refuseBundle('bundle_format_unknown', `${file} is neither gzip nor zstd.`, 'A bundle is a .tar.gz or .tar.zst that `fairlead bundle create` made.');
 }
 
-function explain(error: unknown, inflated: number): unknown {
+function explain(error: unknown): unknown {
   const code = errnoOf(error);
   if (error instanceof FairleadError || code === undefined) return error;
   const message = error instanceof Error ? error.message : String(error);
   if (code === 'Z_BUF_ERROR') return refuseBundle('bundle_truncated', 'The compressed data of the bundle ends too early.', 'Download the bundle again; if it stays so, build it again.');
-  // The first header was right, so a wrong one stands behind the data.
-  if (inflated > 0 && message === 'incorrect header check') return refuseBundle('bundle_trailing_data', 'Bytes that are not gzip stand behind the compressed data of the bundle.');
+  // The first header was looked at before, so a wrong one stands behind the data.
+  if (message === 'incorrect header check') return refuseBundle('bundle_trailing_data', 'Bytes that are not gzip stand behind the compressed data of the bundle.');
   if (/^(Z_|ZSTD_|ERR_ZSTD|ERR_ZLIB)/.test(code)) return refuseBundle('bundle_compression_invalid', `The compressed data of the bundle is damaged: ${message}.`, 'Download the bundle again; if it stays so, build it again.');
   return error;
 }

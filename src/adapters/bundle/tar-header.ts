@@ -41,9 +41,9 @@ function typeOf(flag: number, path: string): TarHeader['type'] {
   const type = known[letter];
   if (type !== undefined) return type;
   if (letter === '1') throw refuseBundle('bundle_hard_link', `${shown} is a hard link, which could reach a file outside the release.`);
-  if (letter === '3' || letter === '4') throw refuseBundle('bundle_device', `${shown} is a device.`);
-  if (letter === '6') throw refuseBundle('bundle_fifo', `${shown} is a named pipe.`);
-  if (letter === 'S') throw refuseBundle('bundle_sparse', `${shown} is a sparse file.`);
+  if (letter === '3' || letter === '4') throw refuseBundle('bundle_device', `${shown} is a device, which no release may hold.`);
+  if (letter === '6') throw refuseBundle('bundle_fifo', `${shown} is a named pipe, which no release may hold.`);
+  if (letter === 'S') throw refuseBundle('bundle_sparse', `${shown} is a sparse file, which programs unpack differently.`);
   if (letter === 'g') throw refuseBundle('bundle_pax_global', 'The archive has a global pax header, which would change every entry behind it.');
   throw refuseBundle('bundle_entry_type_unknown', `${shown} has the unknown type ${JSON.stringify(letter)}.`);
 }
@@ -77,8 +77,7 @@ function decodeName(block: Uint8Array, offset: number, length: number): string {
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
     return strictUtf8.decode(bytes);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
+  } catch {
     throw refuseBundle('bundle_path_not_utf8', `A name in the archive is not UTF-8: ${JSON.stringify(Buffer.from(bytes).toString('latin1').slice(0, 200))}.`);
   }
 }

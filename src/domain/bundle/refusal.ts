@@ -31,7 +31,6 @@ export type BundleRefusalCode =
   | 'bundle_hard_link'
   | 'bundle_device'
   | 'bundle_fifo'
-  | 'bundle_socket'
   | 'bundle_sparse'
   | 'bundle_entry_type_unknown'
   | 'bundle_special_bits'
