@@ -55,7 +55,8 @@ async function main(argv: readonly string[]): Promise<number> {
     env: { ...process.env, FAIRLEAD_TEMPORAL_CLI: temporal.path, PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}` },
   });
   // A terminal sends Ctrl-C to the whole group; a supervisor signals only this process. Both end the command first, and its end ends this.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void (signal === 'SIGTERM' && child.kill(signal)));
+  process.on('SIGINT', () => undefined);
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void child.kill(signal));
   return new Promise((resolve) => {
     child.once('error', (error) => {
       say(error.message);

@@ -1,7 +1,7 @@
 // Makes a fresh checkout ready, then runs what was asked: node scripts/setup.mjs [--run demo|test|test:fast|verify [arguments…]]
 // Plain JavaScript without dependencies, because it has to run before there are any, on the machine's own Node (20 or newer).
 // It brings node_modules, which bring the Node that everything else runs on; scripts/prepare.ts goes on with that one.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -38,11 +38,9 @@ function withLock(work) {
   writeFileSync(owner, String(process.pid));
   const release = () => rmSync(lock, { recursive: true, force: true });
   process.once('exit', release);
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
-  const result = work();
+  work();
   process.removeListener('exit', release);
   release();
-  return result;
 }
 
 function isAlive(pid) {
@@ -77,9 +75,16 @@ function installModules() {
 
 installModules();
 const bin = join(modules, '.bin');
-const { status, signal } = spawnSync(join(bin, 'node'), ['--disable-warning=ExperimentalWarning', join(root, 'scripts/prepare.ts'), ...process.argv.slice(2)], {
+const child = spawn(join(bin, 'node'), ['--disable-warning=ExperimentalWarning', join(root, 'scripts/prepare.ts'), ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}` },
 });
-process.exit(status ?? (signal === null ? 1 : 130));
+// A terminal sends Ctrl-C to the whole group; what a supervisor sends to this process alone is handed on. Its end is ours.
+process.on('SIGINT', () => undefined);
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.once('error', (error) => {
+  say(`cannot start ${join(bin, 'node')}: ${error.message}; remove node_modules and run the same command again`);
+  process.exit(1);
+});
+child.once('close', (code) => process.exit(code ?? 130));

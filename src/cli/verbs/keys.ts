@@ -2,10 +2,11 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { generatePublisherKey } from '../../adapters/bundle/signature.ts';
 import { exists, writeFileDurably } from '../../adapters/files/durable.ts';
+import { makeKeyText } from '../../adapters/postgres/key-text.ts';
 import type { KeyCreated, KeyList, KeyRevoked } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
-import { CommandFailure, exitCodes } from '../errors.ts';
+import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
 import { apiCommand } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
@@ -32,6 +33,15 @@ export function registerKeys(program: Command, context: Context): void {
     if (options.json) return printJson(context, revoked);
     context.out(`key ${revoked.id} is revoked\n`);
   });
+
+  keys
+    .command('text')
+    .description("make a key's text without an API, for FAIRLEAD_ADMIN_KEY_FILE or an agent's key file")
+    .option('--role <role>', 'admin or agent', 'admin')
+    .action((options: { role: string }) => {
+      if (options.role !== 'admin' && options.role !== 'agent') throw usageError(`--role is ${JSON.stringify(options.role)}: expected admin or agent`);
+      context.out(`${makeKeyText(options.role)}\n`);
+    });
 
   keys
     .command('publisher')
