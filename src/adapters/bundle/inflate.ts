@@ -123,7 +123,7 @@ async function sniff(handle: FileHandle, file: string): Promise<BundleFormat> {
 function explain(error: unknown): unknown {
   const code = errnoOf(error);
   if (error instanceof FairleadError || code === undefined) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = String((error as { message?: unknown }).message);
   if (code === 'Z_BUF_ERROR') return refuseBundle('bundle_truncated', 'The compressed data of the bundle ends too early.', 'Download the bundle again; if it stays so, build it again.');
   // The first header was looked at before, so a wrong one stands behind the data.
   if (message === 'incorrect header check') return refuseBundle('bundle_trailing_data', 'Bytes that are not gzip stand behind the compressed data of the bundle.');
