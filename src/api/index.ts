@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
 import Fastify, { LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -52,7 +53,10 @@ export function createApi(dependencies: ApiDependencies): Api {
     if (request.method === 'GET' || request.method === 'HEAD' || request.url.endsWith('/hello')) request.log.debug(line, 'request served');
     else request.log.info(line, 'request served');
   });
-  app.addHook('preClose', async () => streams.close());
+  app.addHook('preClose', async () => {
+    streams.close();
+    closeConnectionsAsTheyIdle(app.server);
+  });
   requireKeys(app, stores.keys);
 
   // Within `after`, because swagger's own hook must stand before the first route.
@@ -70,4 +74,11 @@ export function createApi(dependencies: ApiDependencies): Api {
     app.get('/api/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
   });
   return app;
+}
+
+/** A client keeps its connection after an answer; without this, closing would wait until it tires of that. */
+function closeConnectionsAsTheyIdle(server: Server): void {
+  const timer = setInterval(() => server.closeIdleConnections(), 50);
+  timer.unref();
+  server.once('close', () => clearInterval(timer));
 }

@@ -56,6 +56,8 @@ function sendProblem(reply: FastifyReply, body: Problem, error?: Error): Fastify
   else log.debug({ err: error, code: body.code }, 'request refused');
   if (body.status === 401) void reply.header('www-authenticate', 'Bearer realm="fairlead"');
   if (body.retryable && (body.status === 503 || body.status === 409)) void reply.header('retry-after', String(retryAfterSeconds));
+  // What the route has already said of the answer that it did not give.
+  void reply.header('cache-control', 'no-store').removeHeader('etag');
   // Serialized here: the route's own schema for this status may be another one.
   return reply.code(body.status).type(problemMediaType).serializer(JSON.stringify).send(body);
 }

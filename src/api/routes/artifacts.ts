@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { ArtifactParams } from '../../contract/index.ts';
 import type { Api } from '../api.ts';
 import { readByteRange } from '../byte-range.ts';
@@ -40,7 +41,7 @@ export function artifactRoutes(app: Api, { artifactStore }: ApiDependencies): vo
       }
       if (range === 'whole') {
         void reply.header('content-length', size);
-        return reply.send((request.method === 'HEAD' ? '' : createReadStream(file)) as never);
+        return reply.send((request.method === 'HEAD' ? Readable.from([]) : createReadStream(file)) as never);
       }
       void reply.code(206).headers({ 'content-length': range.last - range.first + 1, 'content-range': `bytes ${range.first}-${range.last}/${size}` });
       return reply.send(createReadStream(file, { start: range.first, end: range.last }) as never);

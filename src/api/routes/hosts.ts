@@ -45,5 +45,5 @@ export function hostRoutes(app: Api, { stores }: ApiDependencies): void {
   );
 }
 
-/** Rows that an older version wrote may lack what today's schema promises; what is told is what is stored. */
+/** The same members; only the contract's lists are not readonly. */
 const answerOf = (row: HostRow): HostAnswer => row as HostAnswer;
