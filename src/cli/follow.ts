@@ -24,7 +24,7 @@ export interface FollowOptions {
  * outcome. A broken connection is taken up again after the last event, as long as it takes: the run does not depend on it.
  */
 export async function followRun(api: ApiClient, runId: string, context: Context, options: FollowOptions): Promise<void> {
-  const limit = options.timeoutSeconds === null ? [] : [AbortSignal.timeout(options.timeoutSeconds * 1_000)];
+  const limit = options.timeoutSeconds === null ? [] : [AbortSignal.timeout(Math.ceil(options.timeoutSeconds * 1_000))];
   const leave = AbortSignal.any([context.interrupted, ...limit]);
   let report: RunReport;
   try {

@@ -90,7 +90,7 @@ async function publish(api: ApiClient, file: string, options: PublishOptions, co
     headers[signatureHeader] = JSON.stringify(signArtifact(artifact, pem));
   }
   const content = await openAsBlob(file);
-  return api.post<ReleasePublishAnswer>('/api/releases', { content, headers, timeoutMs: uploadBaseMs + found.size / 100 });
+  return api.post<ReleasePublishAnswer>('/api/releases', { content, headers, timeoutMs: uploadBaseMs + Math.ceil(found.size / 100) });
 }
 
 function size(bytes: number): string {

@@ -2,11 +2,13 @@ import type { HostList, ReleaseList } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
 import { usageError } from '../errors.ts';
 
-/** A host and a product, both where they were named, each found where there is only one. @throws CommandFailure that lists those there are */
+/** A host and a product, both where they were named, each found where there is only one (of several hosts, the only one that is connected). @throws CommandFailure that lists those there are */
 export async function resolveTarget(api: ApiClient, named: { host?: string; product?: string }): Promise<{ host: string; product: string }> {
   if (named.host !== undefined && named.product !== undefined) return { host: named.host, product: named.product };
   const { hosts } = await api.get<HostList>('/api/hosts');
-  const host = named.host ?? theOnly(hosts.map((row) => row.host), 'host', '--host');
+  // One that is away cannot be meant where another one is there.
+  const connected = hosts.filter(({ status }) => status === 'connected');
+  const host = named.host ?? theOnly((connected.length === 1 ? connected : hosts).map((row) => row.host), 'host', '--host');
   if (named.product !== undefined) return { host, product: named.product };
   const installed = hosts.find((row) => row.host === host)?.products.filter(({ state }) => state !== null).map(({ product }) => product) ?? [];
   if (installed.length === 1) return { host, product: installed[0]! };

@@ -126,6 +126,15 @@ describe('update apply', () => {
     expect(JSON.parse(seen.at(-1)!.body)).toEqual({ host: 'h1', product: 'lab', releaseId: 'r2' });
   });
 
+  test('of two hosts only one is connected: that one is taken; of two that are connected none', async () => {
+    const hosts = (second: string): Answer => ({ status: 200, json: { hosts: [{ host: 'h1', status: 'connected', products: [] }, { host: 'h2', status: second, products: [] }] } });
+    const one = await withApi({ 'GET /api/hosts': hosts('disconnected'), 'POST /api/updates/apply': accepted });
+    expect((await one.run(['update', 'apply', 'r2', '--product', 'lab', '--detach'])).code).toBe(0);
+    expect(JSON.parse(one.seen.at(-1)!.body)).toMatchObject({ host: 'h1' });
+    const two = await withApi({ 'GET /api/hosts': hosts('connected') });
+    expect(await two.run(['update', 'apply', 'r2', '--product', 'lab'])).toMatchObject({ code: 64, notes: expect.stringMatching(/--host\n {2}h1\n {2}h2/) });
+  });
+
   test('nothing installed yet: the only product of the catalog is taken, and of several none', async () => {
     const hosts: Answer = { status: 200, json: { hosts: [{ host: 'h1', products: [] }] } };
     const one = await withApi({ 'GET /api/hosts': hosts, 'GET /api/releases?limit=200': { status: 200, json: { releases: [{ product: 'lab' }, { product: 'lab' }] } }, 'POST /api/updates/apply': accepted });
@@ -160,6 +169,19 @@ test.each<[number, number]>([
 test('another run holds the host: says which one, and how to watch it', async () => {
   const { run } = await withApi({ 'POST /api/updates/apply': { status: 409, json: { code: 'run_in_progress', detail: 'h1 is busy.', hint: null, holdingRunId: 'run-0' } } });
   expect(await run(apply)).toMatchObject({ code: 3, notes: expect.stringContaining('fairlead runs watch run-0') });
+});
+
+test('release publish: the file byte for byte, of whatever size, without a signature where none is wanted', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fairlead-cli-'));
+  stops.push(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'r1.tar.gz');
+  writeFileSync(file, 'x'.repeat(12_345));
+  const artifact = { product: 'lab', releaseId: 'r1', role: 'node', profile: 'default' };
+  const { run, seen } = await withApi({ 'POST /api/releases': { status: 201, json: { state: 'published', artifact, links: {} } } });
+  expect(await run(['release', 'publish', file, '--no-sign'])).toMatchObject({ code: 0, out: 'published lab r1 (node, default)\n' });
+  expect(seen[0]).toMatchObject({ body: 'x'.repeat(12_345), headers: { 'content-type': 'application/octet-stream', 'content-length': '12345' } });
+  expect(seen[0]!.headers['x-fairlead-signature']).toBeUndefined();
+  expect(await run(['release', 'publish', join(folder, 'gone'), '--no-sign'])).toMatchObject({ code: 64, out: '' });
 });
 
 test('audit verify of a broken chain: names the row, exit code 1', async () => {
