@@ -42,8 +42,8 @@ async function runJest(projects: readonly string[], more: readonly string[]): Pr
   const file = join(folder, 'totals.json');
   const selected = projects.length === 0 ? [] : ['--selectProjects', ...projects];
   const reporters = ['--reporters=default', `--reporters=${join(root, 'scripts/jest-reporter.mjs')}`];
-  // The projects come first: their option takes every word up to the next option, and would take the paths in `more`.
-  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, '--maxWorkers=2', ...reporters, ...more];
+  // Both take every word up to the next option: before the paths in `more` has to stand one that takes a single word.
+  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, '--maxWorkers=2', ...more];
   try {
     const code = await run(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, argv, { FAIRLEAD_TEST_TOTALS: file });
     const none: Totals = { passed: 0, failed: 0, files: 0, interrupted: true, failures: [], skipped: [] };
