@@ -10,7 +10,7 @@ import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from
 import { planUpdate, type UpdatePlan } from '../src/domain/update/plan.ts';
 import type { UpdateRequest } from '../src/domain/update/request.ts';
 import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../src/domain/update/state.ts';
-import { isPastReturn, stepTitle, type UndoStep, type UpdateStep } from '../src/domain/update/step.ts';
+import { isPastReturn, isTidying, stepTitle, type UndoStep, type UpdateStep } from '../src/domain/update/step.ts';
 import { planUndo } from '../src/domain/update/undo.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure, type StepFailure } from './support/failures.ts';
@@ -139,11 +139,16 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
     journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
     await controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(stepTitle) });
     try {
-      if (started.some(({ name }) => name === 'migrate') && artifact?.manifest.data.onRollback === 'stop') {
+      if (plan?.fromReleaseId && started.some(({ name }) => name === 'migrate') && artifact?.manifest.data.onRollback === 'stop') {
         throw new StepStopped('restore-data', irreversible(request), false);
       }
       for (const next of undo) {
-        await perform(next, 'undo', () => executeUndoStep(next, context()));
+        try {
+          await perform(next, 'undo', () => executeUndoStep(next, context()));
+        } catch (error) {
+          if (isTidying(next) && error instanceof StepStopped) continue;
+          throw error;
+        }
         advance({ type: 'UndoStepDone', step: stepTitle(next) });
       }
       advance({ type: 'HostRestored' });

@@ -1,7 +1,7 @@
 import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
 import { demandState } from './instance-spec.ts';
 
-export function createActivationActivities({ store, releases, now }: HostDependencies) {
+export function createActivationActivities({ store, releases, backups, now }: HostDependencies) {
   return {
     /** Points `current` at a complete release. The switch is one rename(2); the state follows it. Forward and back alike. */
     async activateRelease({ run, releaseId, direction }: ReleaseCommand): Promise<{ changed: boolean }> {
@@ -9,9 +9,11 @@ export function createActivationActivities({ store, releases, now }: HostDepende
       const changed = (await releases.activate(product, releaseId)) === 'activated';
       const state = demandState(await store.readState(product), product);
       // On the way back the commit may have been written already, without its answer having arrived.
-      const lastGoodReleaseId = direction === 'do' ? state.lastGoodReleaseId : releaseId;
-      if (state.activeReleaseId !== releaseId || state.lastGoodReleaseId !== lastGoodReleaseId) {
-        await store.writeState({ ...state, activeReleaseId: releaseId, lastGoodReleaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
+      const committed = direction !== 'do' && state.lastGoodReleaseId !== releaseId;
+      if (state.activeReleaseId !== releaseId || committed) {
+        const before = committed && (await backups.isComplete(product, run.runId)) ? await backups.readState(product, run.runId) : null;
+        const good = committed ? { lastGoodReleaseId: releaseId, previousGoodReleaseId: before?.previousGoodReleaseId ?? null } : {};
+        await store.writeState({ ...state, ...good, activeReleaseId: releaseId, lastRunId: run.runId, updatedAt: now().toISOString() });
       }
       return { changed };
     },

@@ -1,5 +1,5 @@
 import { FairleadError, type FailureClass } from '../../src/domain/failure.ts';
-import { hostLayout } from '../../src/domain/host/layout.ts';
+import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
 import type { Hook, ProductManifest } from '../../src/domain/product/manifest.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { HostDependencies } from './dependencies.ts';
@@ -32,11 +32,7 @@ export async function runHook(
     extendEnv: false,
     env: {
       PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      FAIRLEAD_PRODUCT: manifest.product,
-      FAIRLEAD_RELEASE_ID: manifest.releaseId,
-      FAIRLEAD_RELEASE_DIR: releaseDir,
-      FAIRLEAD_STATE_DIR: layout.stateRoot,
-      FAIRLEAD_CONFIG_DIR: layout.configDir,
+      ...hookEnvironment(manifest, releaseDir, layout),
       ...env,
     },
     timeoutMs: hook.timeoutSeconds * 1000,
@@ -67,6 +63,18 @@ export async function runHook(
       ],
     },
   );
+}
+
+/** What every hook is told of its surroundings. */
+export function hookEnvironment(manifest: ProductManifest, releaseDir: string, layout: HostLayout): Record<string, string> {
+  return {
+    FAIRLEAD_PRODUCT: manifest.product,
+    FAIRLEAD_RELEASE_ID: manifest.releaseId,
+    FAIRLEAD_RELEASE_DIR: releaseDir,
+    FAIRLEAD_STATE_DIR: layout.stateRoot,
+    FAIRLEAD_CONFIG_DIR: layout.configDir,
+    FAIRLEAD_SCHEMA_GENERATION: String(manifest.data.schemaGeneration),
+  };
 }
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 400) ?? '';

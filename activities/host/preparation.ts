@@ -46,7 +46,7 @@ export function createPreparationActivities(dependencies: HostDependencies) {
       const manifest = await releases.readManifest(run.product, toReleaseId);
       const hook = manifest.hooks.migrate;
       if (!hook) return { note: 'the release declares no migrate hook' };
-      const env = { FAIRLEAD_FROM_RELEASE: fromReleaseId ?? '', FAIRLEAD_SCHEMA_GENERATION: String(manifest.data.schemaGeneration) };
+      const env = { FAIRLEAD_FROM_RELEASE: fromReleaseId ?? '' };
       const printed = await runHook(dependencies, { name: 'migrate', hook, manifest, env, blame: 'release' }, context);
       return { note: printed || 'migrated' };
     },
@@ -68,7 +68,7 @@ export function createPreparationActivities(dependencies: HostDependencies) {
         await backups.restorePaths(product, runId);
         return { note: `restored ${manifest.backupPaths.length} paths` };
       }
-      const env = { FAIRLEAD_BACKUP_DIR: `${backups.path(product, runId)}/hook`, FAIRLEAD_SCHEMA_GENERATION: String(manifest.data.schemaGeneration) };
+      const env = { FAIRLEAD_BACKUP_DIR: `${backups.path(product, runId)}/hook` };
       const printed = await runHook(dependencies, { name: 'restore', hook, manifest, env, blame: 'host' }, context);
       return { note: printed || 'restored' };
     },

@@ -1,13 +1,14 @@
 import type { Reason } from '../../src/domain/failure.ts';
-import { hostLayout } from '../../src/domain/host/layout.ts';
+import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import type { InstanceName, ReleaseId, RunId } from '../../src/domain/ids.ts';
 import { findInstance, type ProductManifest } from '../../src/domain/product/manifest.ts';
-import { renderRecoveryScript } from '../../src/domain/recovery/script.ts';
+import { quoteForShell, renderRecoveryScript } from '../../src/domain/recovery/script.ts';
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
 import { emptyState } from './bundle.ts';
-import { routerStateOf, specOf } from './instance-spec.ts';
+import { hookEnvironment } from './hook.ts';
+import { fillPlaceholders, routerStateOf, specOf } from './instance-spec.ts';
 
 export interface RecoveryInput extends Command {
   readonly fromReleaseId: ReleaseId | null;
@@ -87,7 +88,7 @@ export function createRecoveryActivities(dependencies: HostDependencies) {
       lastGoodReleaseId: from,
       attemptedReleaseId: input.toReleaseId,
       backupPath: input.backupPath,
-      restoreData: input.restoreData && manifest ? restoreLines(manifest, backups.path(run.product, run.runId), releases.directory(run.product, manifest.releaseId)) : [],
+      restoreData: input.restoreData && manifest ? restoreLines(manifest, backups.path(run.product, run.runId), releases.directory(run.product, manifest.releaseId), layout) : [],
       start: instancesBefore.flatMap((name) => {
         const spec = specFor(manifest, name);
         if (!spec || !manifest) return [];
@@ -137,9 +138,11 @@ export function recoveryCommandsFor(root: string, product: HostState['product'],
   return [`fairlead recover${at} --product ${product} --run ${runId}`, `sh ${hostLayout(root, product).recoveryScript(runId)}`];
 }
 
-function restoreLines(manifest: ProductManifest, backupDir: string, releaseDir: string): string[] {
+function restoreLines(manifest: ProductManifest, backupDir: string, releaseDir: string, layout: HostLayout): string[] {
   const hook = manifest.hooks.restore;
   if (!hook) return [`say '  copy the folders in ${backupDir}/paths back by hand; ${backupDir}/backup.json says where each came from'`, 'failed=1'];
-  const words = hook.command.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-  return [`(cd '${releaseDir}' && FAIRLEAD_BACKUP_DIR='${backupDir}/hook' ${words}); check $? 'the restore hook failed'`];
+  const environment = { ...hookEnvironment(manifest, releaseDir, layout), FAIRLEAD_BACKUP_DIR: `${backupDir}/hook` };
+  const assignments = Object.entries(environment).map(([name, value]) => `${name}=${quoteForShell(value)}`);
+  const words = hook.command.map((word) => quoteForShell(fillPlaceholders(word, releaseDir, layout)));
+  return [`(cd ${quoteForShell(releaseDir)} && ${[...assignments, ...words].join(' ')}); check $? 'the restore hook failed'`];
 }

@@ -1,3 +1,4 @@
+import type { HostState } from '../domain/host/state.ts';
 import type { ProductName, RunId } from '../domain/ids.ts';
 
 /** Backups of one host, one directory per run. */
@@ -10,6 +11,8 @@ export interface BackupStore {
    * it is given (a database dump). The mark of completeness is written last. Idempotent: a complete backup of the same run is left alone.
    */
   take(product: ProductName, runId: RunId, paths: readonly string[], extra: (directory: string) => Promise<void>): Promise<{ readonly path: string; readonly bytes: number }>;
+  /** The host's state as it was when the backup was taken; null where there was none. */
+  readState(product: ProductName, runId: RunId): Promise<HostState | null>;
   /** Puts the copied `paths` back where they were. Idempotent. */
   restorePaths(product: ProductName, runId: RunId): Promise<void>;
   /** Puts configuration files back. Idempotent. */

@@ -83,11 +83,14 @@ function failuresWithReasons(around: ControlOptions['around']): ActivityIntercep
     inbound: {
       async execute(input, next) {
         const { activityType, attempt } = context.info;
+        const beat = setInterval(() => context.heartbeat(), 1_000);
         try {
           return await (around ? around({ name: activityType, attempt, input: input.args[0] }, () => next(input)) : next(input));
         } catch (error) {
           if (error instanceof ApplicationFailure) throw error;
           throw toApplicationFailure(asFairleadError(error, activityType), attempt);
+        } finally {
+          clearInterval(beat);
         }
       },
     },

@@ -38,6 +38,8 @@ export async function brokenOutcome(root: string, report: RunReport): Promise<st
     if (!(await fs.stat(layout.recoveryScript(report.runId)).catch(() => null))) broken.push('stranded: there is no recovery script');
     return broken;
   }
+  // Refused before the host could be asked: the report does not know what it serves, and nothing was done.
+  if (outcome === 'refused' && report.fromReleaseId === null && report.steps.length === 0) return broken;
   const serves = outcome === 'succeeded' ? report.toReleaseId : report.fromReleaseId;
   expect('current', current, serves);
   expect('the active release', state?.activeReleaseId ?? null, serves);

@@ -132,9 +132,9 @@ export async function startStack(options: { readonly hosts?: number; readonly di
       let last: unknown;
       while (performance.now() < deadline) {
         // The API itself may be away: some tests take its database from it.
-        const answer = await stack.ask<{ run?: { report: RunReport | null } }>('GET', `/api/runs/${runId}`).catch((error: unknown) => ({ body: { run: undefined, error } }));
+        const answer = await stack.ask<{ report?: RunReport | null }>('GET', `/api/runs/${runId}`).catch((error: unknown) => ({ body: { report: null, error } }));
         last = answer.body;
-        if (answer.body.run?.report) return answer.body.run.report;
+        if (answer.body.report) return answer.body.report;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
       throw new Error(`run ${runId} had not ended after ${limitMs} ms: ${JSON.stringify(last).slice(0, 3000)}\n${said.join('\n')}`);

@@ -9,5 +9,7 @@ import { controlTaskQueue } from '../../src/domain/ids.ts';
 export const controlCalls = proxyActivities<ControlActivities>({
   taskQueue: controlTaskQueue,
   startToCloseTimeout: '30s',
+  // The worker beats every second for each of them: one that was killed is noticed in three, not in thirty.
+  heartbeatTimeout: '3s',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
 });

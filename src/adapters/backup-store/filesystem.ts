@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { FairleadError } from '../../domain/failure.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
+import type { HostState } from '../../domain/host/state.ts';
 import type { ProductName, RunId } from '../../domain/ids.ts';
 import type { BackupStore } from '../../ports/backup-store.ts';
 import { ensureDirectory, exists, isMissing, readIfThere, syncDirectory, writeFileDurably } from '../files/durable.ts';
@@ -83,6 +84,12 @@ export function createBackupStore({ root, syncTree, copyTree }: Dependencies): B
       await writeFileDurably(join(directory, markName), `${JSON.stringify(mark, null, 2)}\n`);
       await syncDirectory(dirname(directory));
       return { path: directory, bytes };
+    },
+
+    async readState(product, runId) {
+      const { directory } = await marked(product, runId);
+      const text = await readIfThere(join(directory, 'state.json'));
+      return text === null ? null : (JSON.parse(text) as HostState);
     },
 
     async restorePaths(product, runId) {

@@ -218,7 +218,8 @@ export function createActivityPoller(options: PollerOptions) {
     /** Stops polling, lets attempts end for `graceMs`, then aborts what is left; each is answered. */
     async stop(graceMs: number): Promise<void> {
       pollAbort.abort();
-      await looping;
+      // The client's own retries can lose the abort of a poll after the server was away; there is nothing to wait for in a poll.
+      await Promise.race([looping, sleep(1_000, undefined, { ref: false })]);
       const timer = setTimeout(() => workAbort.abort(), graceMs);
       await Promise.allSettled(running);
       clearTimeout(timer);

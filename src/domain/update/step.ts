@@ -44,5 +44,11 @@ export function stepTitle(step: UpdateStep | UndoStep): string {
   return 'instance' in step ? `${step.name} ${step.instance}` : step.name;
 }
 
+/**
+ * Steps back that only tidy up: the host is proven healthy on its last good release before them. One that fails is said in the report, and what it
+ * leaves is cleared by the next run; it strands nobody.
+ */
+export const isTidying = (step: UndoStep): boolean => step.name === 'discard' || step.name === 'close-intent';
+
 /** Steps after which the host serves the new release for good: a cancel that comes later is too late. */
 export const isPastReturn = (step: UpdateStep): boolean => step.name === 'commit' || step.name === 'prune' || step.name === 'close-intent';

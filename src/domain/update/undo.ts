@@ -17,7 +17,8 @@ export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], resto
   const has = (name: UpdateStep['name']) => started.some((step) => step.name === name);
   const steps: UndoStep[] = [];
   if (has('activate')) steps.push(from ? { name: 'reactivate', releaseId: from } : { name: 'deactivate' });
-  if (restoreData && has('migrate')) steps.push({ name: 'restore-data' });
+  // Before a first install there was no data, and no backup of it.
+  if (restoreData && from !== null && has('migrate')) steps.push({ name: 'restore-data' });
 
   // The last touched instance first: its twins still serve.
   const touched = [...new Set(started.flatMap((step) => ('instance' in step ? [step.instance] : [])))].reverse();

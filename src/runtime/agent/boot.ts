@@ -9,6 +9,9 @@ import type { PollerLogger } from '../../adapters/temporal/activity-poller.ts';
 /**
  * Brings up what `state.json` says should run: after a power cut nothing does, after a restart of the agent everything still does and is left
  * alone. Every instance is started on the release that it was last told to run, which during a run may be the new one: the run goes on from there.
+ *
+ * While a run is under way (its intent lies there) and others of the product still run, a dead instance is the run's business: it may have died of
+ * the new release, and starting it again behind the run's back would be a second restart in the same direction.
  */
 export async function bringUp(host: HostDependencies, logger: PollerLogger): Promise<void> {
   for (const product of await host.store.products()) {
@@ -27,9 +30,12 @@ async function bringUpProduct({ root, store, releases, services, router }: HostD
   const state = await store.readState(product);
   const current = await releases.current(product);
   if (state === null || current === null) return;
-  for (const [name, entry] of Object.entries(state.instances) as [InstanceName, (typeof state.instances)[InstanceName]][]) {
-    const { status } = await services.status(product, name);
-    if (status !== 'inactive' && status !== 'failed') continue;
+  const instances = await Promise.all(
+    (Object.entries(state.instances) as [InstanceName, (typeof state.instances)[InstanceName]][]).map(async ([name, entry]) => ({ name, entry, status: (await services.status(product, name)).status })),
+  );
+  const dead = instances.filter(({ status }) => status === 'inactive' || status === 'failed');
+  const runUnderWay = (await store.readIntent(product)) !== null;
+  for (const { name, entry } of runUnderWay && dead.length < instances.length ? [] : dead) {
     const manifest = await releases.readManifest(product, entry.releaseId);
     await services.start(specOf(root, manifest, name, entry.port));
     logger.warn({ product, instance: name, releaseId: entry.releaseId }, 'started an instance that should run and did not');
