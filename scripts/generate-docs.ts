@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { openApiText } from '../src/api/document.ts';
 import { commandsPage, configurationPage } from './reference-pages.ts';
 import { stateMachinesPage } from './state-machines.ts';
 
@@ -8,6 +9,7 @@ const pages: readonly [string, string][] = [
   ['docs/state-machines.md', stateMachinesPage()],
   ['docs/commands.md', commandsPage()],
   ['docs/configuration.md', configurationPage()],
+  ['docs/openapi.json', await openApiText()],
 ];
 const project = fileURLToPath(new URL('../', import.meta.url));
 let stale = 0;

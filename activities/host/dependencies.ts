@@ -17,6 +17,8 @@ export interface HostDependencies {
   readonly root: string;
   /** `manifest`: the ports that the manifest names. `free`: any, for development hosts that share a machine. */
   readonly ports: 'manifest' | 'free';
+  /** Where the router listens for clients. */
+  readonly routerAddress: string;
   readonly store: HostStore;
   readonly files: HostFiles;
   readonly releases: ReleaseStore;

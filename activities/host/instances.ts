@@ -31,7 +31,7 @@ const probeIntervalMs = 100;
 const evidenceLines = 40;
 
 export function createInstanceActivities(dependencies: HostDependencies) {
-  const { root, ports, store, files, releases, services, router, probe, now } = dependencies;
+  const { root, ports, routerAddress, store, files, releases, services, router, probe, now } = dependencies;
 
   async function stateOf(product: ProductName): Promise<HostState> {
     return demandState(await store.readState(product), product);
@@ -131,7 +131,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       }
       const state = (await store.readState(product)) ?? emptyState(product, now());
       const settled = state.activeReleaseId === null ? { ...state, phase } : state;
-      const routerPort = manifest.router ? { port: ports === 'free' ? await files.freePort() : manifest.router.listen } : null;
+      const routerPort = manifest.router ? { address: routerAddress, port: ports === 'free' ? await files.freePort() : manifest.router.listen } : null;
       const next = { ...settled, router: settled.router ?? routerPort };
       if (next.router !== state.router || next.phase !== state.phase) {
         await store.writeState({ ...next, lastRunId: run.runId, updatedAt: now().toISOString() });

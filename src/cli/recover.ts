@@ -22,6 +22,7 @@ export async function recover({ root, product, run, force, say }: RecoverArgumen
   const at = resolve(root);
   const name = product as ProductName;
   const intent = await createHostStore(at).readIntent(name);
+  const state = await createHostStore(at).readState(name);
   const record = intent ? await createHostStore(at).readRecovery(name, intent.runId) : null;
   const host = await composeHost({
     hostId: record?.host ?? ('this-host' as HostId),
@@ -29,6 +30,7 @@ export async function recover({ root, product, run, force, say }: RecoverArgumen
     ports: 'manifest',
     // The router that serves this host already, whatever else is installed.
     router: existsSync(`${hostLayout(at, name).routerDir}/embedded/config.json`) ? 'embedded' : 'auto',
+    routerAddress: state?.router?.address ?? '127.0.0.1',
     apiUrl: 'http://127.0.0.1:0',
     readKey: async () => '',
     routerEntry: [process.execPath, fileURLToPath(new URL('../adapters/router/embedded/router-process.ts', import.meta.url))],

@@ -13,7 +13,7 @@ const hostState = z.looseObject({
   previousGoodReleaseId: releaseId.nullable().meta({ description: 'The last good release before that one: what a rollback on demand goes to' }),
   failedReleaseIds: z.array(releaseId).meta({ description: 'Releases that a run condemned' }),
   instances: z.record(z.string(), z.looseObject({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean(), startedBy: z.string().nullable() })),
-  router: z.object({ port: z.number().int() }).nullable(),
+  router: z.object({ address: z.string(), port: z.number().int() }).nullable(),
   lastRunId: runId.nullable(),
   updatedAt: instant,
 });

@@ -42,6 +42,7 @@ export interface ApiSettings {
   /** Where people and hosts reach it; without a trailing slash. */
   readonly url: string;
   readonly temporal: TemporalSettings;
+  readonly workflowTaskTimeoutMs: number;
   readonly databaseUrl: string;
   readonly artifactsDir: string;
   /** Holds an admin key to register at the start, or null. */
@@ -64,6 +65,8 @@ export interface HostSettings {
   readonly temporal: TemporalSettings;
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
+  /** Where the routers of this host's products listen for clients. */
+  readonly routerAddress: string;
   readonly healthListen: Address;
   readonly logLevel: LogLevel;
 }
@@ -264,8 +267,11 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     uiUrl: settle('temporal.uiUrl', null)?.replace(/\/+$/, '') ?? null,
   };
   const stickyTimeoutMs = Number(settle('worker.stickyTimeoutMs', '5000'));
+  const workflowTaskTimeoutMs = Number(settle('worker.workflowTaskTimeoutMs', '5000'));
   const ports = settle('host.ports', 'manifest') as HostSettings['ports'];
   const router = settle('host.router', 'auto') as HostSettings['router'];
+  // Development hosts share a machine and are nobody else's business; a real host serves its clients.
+  const routerAddress = settle('host.routerAddress', ports === 'free' ? '127.0.0.1' : '0.0.0.0') ?? '';
   const healthListen = addressOf(settle('host.healthListen', '127.0.0.1:8421') ?? '');
 
   let control: ControlSettings | null = null;
@@ -274,7 +280,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   if (role === 'node') {
     const hostId = required('host.id', 'a node has to have a name in the fleet, and none is given') as HostId;
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
-    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, healthListen, logLevel };
+    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, routerAddress, healthListen, logLevel };
     if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
       problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
     }
@@ -282,7 +288,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const databaseUrl = required('database.url', 'a controller keeps its runs and its audit in PostgreSQL, and none is given');
     const artifactsDir = settle('artifacts.dir', `${root === '/' ? '' : root}/var/lib/fairlead/artifacts`) ?? '';
     control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, logLevel };
-    api = { listen, url: apiUrl, temporal, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
 }

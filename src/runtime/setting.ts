@@ -50,7 +50,9 @@ export const settingTable = [
   row('host.root', 'FAIRLEAD_ROOT', '--root', { type: 'path' }, "The prefix of every path of this host; a directory of its own makes a development host.", '/'),
   row('host.ports', 'FAIRLEAD_PORTS', '--ports', { type: 'choice', of: ['manifest', 'free'] }, 'Whether instances and router use the ports of the product manifest, or free ones that are chosen once and kept.', 'manifest'),
   row('host.router', 'FAIRLEAD_ROUTER', '--router', { type: 'choice', of: ['auto', 'nginx', 'embedded'] }, 'What stands in front of the instances; `auto` takes nginx where it is installed.', 'auto'),
+  row('host.routerAddress', 'FAIRLEAD_ROUTER_ADDRESS', '--router-address', { type: 'text', expected: 'an IPv4 address', pattern: /^\d{1,3}(\.\d{1,3}){3}$/ }, 'Where routers listen for clients: 0.0.0.0, or 127.0.0.1 where the ports are free ones.', '0.0.0.0 or 127.0.0.1'),
   row('host.healthListen', 'FAIRLEAD_HEALTH_LISTEN', '--health-listen', { type: 'address' }, "Where the agent's own health endpoint listens. Loopback only.", '127.0.0.1:8421'),
+  row('worker.workflowTaskTimeoutMs', 'FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS', '--workflow-task-timeout-ms', { type: 'integer', min: 500, max: 60_000, unit: 'ms' }, 'How long a step of deciding that a killed control worker had begun waits before another one takes it.', '5000'),
   row('worker.stickyTimeoutMs', 'FAIRLEAD_STICKY_TIMEOUT_MS', '--sticky-timeout-ms', { type: 'integer', min: 100, max: 60_000, unit: 'ms' }, 'How long the cached workflows of a control worker that died wait before another one takes them.', '5000'),
   row('log.level', 'FAIRLEAD_LOG_LEVEL', '--log-level', { type: 'choice', of: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] }, 'The least important lines that are still written.', 'info'),
 ] as const satisfies readonly SettingDeclaration[];

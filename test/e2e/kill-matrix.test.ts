@@ -46,7 +46,7 @@ describe('an update loses a process', () => {
     checkpoints = await startCheckpoints((at) => decide(at));
     stack = await startStack({
       hosts: 4,
-      replace: { agentFile: file, controlEntry: 'test/support/programs/control.ts', env: { ...checkpoints.env, FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_ROUTER: 'embedded' } },
+      replace: { agentFile: file, controlEntry: 'test/support/programs/control.ts', env: { ...checkpoints.env, FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000', FAIRLEAD_ROUTER: 'embedded' } },
     });
     await stack.publish('base', { edit: cutDown });
     for (const host of ['h1', 'h2', 'h4']) expect((await stack.apply(host, 'base')).outcome).toBe('succeeded');

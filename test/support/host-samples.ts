@@ -83,7 +83,7 @@ export function sampleState(): HostState {
     previousGoodReleaseId: null,
     failedReleaseIds: [],
     instances: { ['api-a' as InstanceName]: running('api', 4101), ['api-b' as InstanceName]: running('api', 4102), ['web-a' as InstanceName]: running('web', 4202) },
-    router: { port: 4000 },
+    router: { address: '127.0.0.1', port: 4000 },
     lastRunId: null,
     updatedAt: '2026-01-01T00:00:00.000Z',
   };

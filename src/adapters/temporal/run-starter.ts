@@ -12,15 +12,15 @@ interface Options {
   readonly namespace: string;
   /** The workflow that a run id belongs to, from the runs table; null where it is not known. */
   readonly workflowIdOf: (runId: RunId) => Promise<string | null>;
-  /** Overrides of the run's time limits, in milliseconds; for tests. */
-  readonly timing?: Readonly<Record<string, number>>;
+  /** How long a control worker may take to decide the next step; one that was killed meanwhile holds the run up for as long. */
+  readonly workflowTaskTimeoutMs: number;
 }
 
 const askLimitMs = 5_000;
 const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
-export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, timing }: Options): RunStarter {
+export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, workflowTaskTimeoutMs }: Options): RunStarter {
   const client = new Client({ connection, namespace });
 
   async function handleOf(runId: RunId) {
@@ -56,7 +56,8 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
             taskQueue: controlTaskQueue,
             workflowIdConflictPolicy: 'FAIL',
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            args: timing ? [request, timing] : [request],
+            args: [request],
+            workflowTaskTimeout: workflowTaskTimeoutMs,
             memo: { requestId: request.requestId, requestedBy: request.requestedBy },
             staticSummary: `${request.product} ${request.releaseId} on ${request.host}`,
             staticDetails: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.`,

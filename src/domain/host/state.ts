@@ -14,7 +14,8 @@ export interface HostState {
   /** Releases that a run condemned: never a rollback target, never retried unless a person says so. */
   readonly failedReleaseIds: readonly ReleaseId[];
   readonly instances: Readonly<Record<InstanceName, InstanceState>>;
-  readonly router: { readonly port: number } | null;
+  /** Where clients reach the product on this host. */
+  readonly router: { readonly address: string; readonly port: number } | null;
   readonly lastRunId: RunId | null;
   readonly updatedAt: string;
 }

@@ -23,6 +23,7 @@ export interface HostOptions {
   readonly root: string;
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
+  readonly routerAddress: string;
   readonly apiUrl: string;
   readonly readKey: () => Promise<string>;
   /** argv that starts the embedded router's process. */
@@ -31,13 +32,14 @@ export interface HostOptions {
 
 /** The one place of the agent that names concrete things: what a host acts through. */
 export async function composeHost(options: HostOptions): Promise<HostDependencies> {
-  const { hostId, root, ports, apiUrl, readKey } = options;
+  const { hostId, root, ports, routerAddress, apiUrl, readKey } = options;
   const commands = createCommandRunner();
   const syncTree = createSyncTree(commands);
   return {
     host: hostId,
     root,
     ports,
+    routerAddress,
     store: createHostStore(root),
     files: createHostFiles(root),
     releases: createReleaseStore({ root, syncTree }),
@@ -52,9 +54,9 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
   };
 }
 
-async function chooseRouter({ root, router, routerEntry }: HostOptions, commands: HostDependencies['commands']): Promise<Router> {
+async function chooseRouter({ root, router, routerAddress, routerEntry }: HostOptions, commands: HostDependencies['commands']): Promise<Router> {
   const nginxPath = router === 'embedded' ? null : await locateNginx();
-  if (nginxPath) return createNginxRouter({ root, commands, nginxPath });
+  if (nginxPath) return createNginxRouter({ root, commands, nginxPath, listenAddress: routerAddress });
   if (router === 'nginx') {
     throw new FairleadError({
       class: 'host',
@@ -63,7 +65,7 @@ async function chooseRouter({ root, router, routerEntry }: HostOptions, commands
       hint: 'Install it (apt-get install nginx-light), or set FAIRLEAD_ROUTER=embedded.',
     });
   }
-  return createEmbeddedRouter({ root, entry: routerEntry });
+  return createEmbeddedRouter({ root, entry: routerEntry, listenAddress: routerAddress });
 }
 
 export { createHostActivities };

@@ -39,7 +39,7 @@ export async function startAgent({ settings, version, role, logger, routerEntry,
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await fs.readFile(apiKeyFile, 'utf8')).trim();
   const releaseLock = await takeAgentLock(lockFile);
-  const composed = await composeHost({ hostId, root, ports: settings.ports, router: settings.router, apiUrl, readKey, routerEntry });
+  const composed = await composeHost({ hostId, root, ports: settings.ports, router: settings.router, routerAddress: settings.routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
   await bringUp(composed, logger);
 

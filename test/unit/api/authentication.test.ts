@@ -75,7 +75,7 @@ test('no key stands in the log, whatever was sent', async () => {
 
 test('the document of the API is the one in docs/openapi.json', async () => {
   const kept = await readFile(new URL('../../../docs/openapi.json', import.meta.url), 'utf8').catch(() => 'missing');
-  // Where this fails: node src/api/document.ts > docs/openapi.json
+  // Where this fails: npm run docs
   expect(await openApiText()).toBe(kept);
 });
 
