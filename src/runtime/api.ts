@@ -38,6 +38,7 @@ export async function startApi(settings: ApiSettings, logger: Logger): Promise<{
       connection,
       address: settings.temporal.address,
       namespace: settings.temporal.namespace,
+      hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
       workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
       workflowIdOf: async (runId: RunId) => (await stores.runs.find(runId))?.workflowId ?? null,
     }),

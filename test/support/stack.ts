@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import { createBundle } from '../../src/adapters/bundle/create.ts';
 import { signArtifact } from '../../src/adapters/bundle/signature.ts';
 import type { ArtifactIdentity } from '../../src/domain/bundle/artifact.ts';
@@ -78,6 +79,9 @@ export async function startStack(options: { readonly hosts?: number; readonly di
   });
   const key = (await fs.readFile(dev.summary.adminKeyFile, 'utf8')).trim();
   const product = exampleProduct;
+  const temporal = Connection.lazy({ address: dev.summary.temporal });
+  const client = new Client({ connection: temporal });
+  const workflowIds = new Map<string, string>();
   const hostOf = (host: string) => {
     const found = dev.summary.hosts.find((known) => known.host === host);
     if (!found) throw new Error(`the stack has no host ${host}`);
@@ -125,19 +129,22 @@ export async function startStack(options: { readonly hosts?: number; readonly di
     async start(host, releaseId, more = {}) {
       const answer = await stack.ask<{ runId?: string }>('POST', '/api/updates/apply', { host, product, releaseId, ...quick, ...more });
       if (answer.status !== 202 || !answer.body.runId) throw new Error(`applying ${releaseId} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
+      workflowIds.set(answer.body.runId, `host/${host}/${product}`);
       return answer.body.runId;
     },
     async report(runId, limitMs = 120_000) {
+      // Asked of the orchestrator, which is the last to know: the API could be asked as well, and each look costs a query of the workflow.
       const deadline = performance.now() + limitMs;
-      let last: unknown;
-      while (performance.now() < deadline) {
-        // The API itself may be away: some tests take its database from it.
-        const answer = await stack.ask<{ report?: RunReport | null }>('GET', `/api/runs/${runId}`).catch((error: unknown) => ({ body: { report: null, error } }));
-        last = answer.body;
-        if (answer.body.report) return answer.body.report;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+      for (let lastError: unknown = null; ; ) {
+        if (performance.now() > deadline) throw new Error(`run ${runId} had not ended after ${limitMs} ms\n${said.join('\n')}`, { cause: lastError });
+        try {
+          return (await temporal.withDeadline(Date.now() + limitMs, () => client.workflow.getHandle(workflowIds.get(runId) ?? '', runId).result())) as RunReport;
+        } catch (error) {
+          if (error instanceof WorkflowFailedError) throw error;
+          lastError = error; // Some tests kill the server while this waits.
+          await new Promise((resolve) => setTimeout(resolve, 200));
+        }
       }
-      throw new Error(`run ${runId} had not ended after ${limitMs} ms: ${JSON.stringify(last).slice(0, 3000)}\n${said.join('\n')}`);
     },
     async apply(host, releaseId, more = {}) {
       return stack.report(await stack.start(host, releaseId, more));
@@ -146,6 +153,7 @@ export async function startStack(options: { readonly hosts?: number; readonly di
       return runCommand([join(project, 'bin/fairlead'), ...args], { ...process.env, FAIRLEAD_API_URL: dev.summary.api, FAIRLEAD_API_KEY_FILE: dev.summary.adminKeyFile });
     },
     async end() {
+      await temporal.close();
       await dev.stop();
       if (!options.dir) await fs.rm(dir, { recursive: true, force: true });
     },

@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import { TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { controlTaskQueue, hostWorkflowId, type RunId } from '../../domain/ids.ts';
 import { progressQuery, searchAttributes, updateApplyWorkflow } from '../../domain/run/names.ts';
 import type { RunProgress, RunReport } from '../../domain/run/report.ts';
+import type { UpdateRequest } from '../../domain/update/request.ts';
 import { heldBy, type RunStarter } from '../../ports/run-starter.ts';
 
 interface Options {
@@ -12,15 +14,20 @@ interface Options {
   readonly namespace: string;
   /** The workflow that a run id belongs to, from the runs table; null where it is not known. */
   readonly workflowIdOf: (runId: RunId) => Promise<string | null>;
+  /** Whether the run's report is written: then its workflow is about to close, and whoever asks for the next run should not be refused for it. */
+  readonly hasReported: (runId: RunId) => Promise<boolean>;
   /** How long a control worker may take to decide the next step; one that was killed meanwhile holds the run up for as long. */
   readonly workflowTaskTimeoutMs: number;
 }
 
 const askLimitMs = 5_000;
+/** How long a run that has reported may take to close. */
+const closingPatienceMs = 5_000;
+const closingPauseMs = 50;
 const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
-export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, workflowTaskTimeoutMs }: Options): RunStarter {
+export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
   const client = new Client({ connection, namespace });
 
   async function handleOf(runId: RunId) {
@@ -46,42 +53,48 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     }
   }
 
-  return {
-    async startUpdate(request) {
-      const workflowId = hostWorkflowId(request.host, request.product);
-      try {
-        const handle = await ask(() =>
-          client.workflow.start(updateApplyWorkflow, {
-            workflowId,
-            taskQueue: controlTaskQueue,
-            workflowIdConflictPolicy: 'FAIL',
-            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-            args: [request],
-            workflowTaskTimeout: workflowTaskTimeoutMs,
-            memo: { requestId: request.requestId, requestedBy: request.requestedBy },
-            staticSummary: `${request.product} ${request.releaseId} on ${request.host}`,
-            staticDetails: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.`,
-            typedSearchAttributes: new TypedSearchAttributes([
-              { key: keyword(searchAttributes.host), value: request.host },
-              { key: keyword(searchAttributes.product), value: request.product },
-              { key: keyword(searchAttributes.release), value: request.releaseId },
-            ]),
-          }),
-        );
-        return { runId: handle.firstExecutionRunId as RunId, workflowId };
-      } catch (error) {
-        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        const holder = await ask(() => client.workflow.getHandle(workflowId).describe());
-        const holdingRun = holder.runId as RunId;
-        if ((holder.memo as { requestId?: string } | undefined)?.requestId === request.requestId) return { runId: holdingRun, workflowId };
-        throw new FairleadError({
-          class: 'request',
-          code: 'run_in_progress',
-          message: `${workflowId} is ${heldBy(holdingRun)}, since ${holder.startTime.toISOString()}: one run at a time may change a product on a host.`,
-          hint: `Watch it: fairlead runs watch ${holdingRun}. Roll it back: fairlead runs cancel ${holdingRun}.`,
-        });
+  async function startUpdate(request: UpdateRequest, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
+    const workflowId = hostWorkflowId(request.host, request.product);
+    try {
+      const handle = await ask(() =>
+        client.workflow.start(updateApplyWorkflow, {
+          workflowId,
+          taskQueue: controlTaskQueue,
+          workflowIdConflictPolicy: 'FAIL',
+          workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+          args: [request],
+          workflowTaskTimeout: workflowTaskTimeoutMs,
+          memo: { requestId: request.requestId, requestedBy: request.requestedBy },
+          staticSummary: `${request.product} ${request.releaseId} on ${request.host}`,
+          staticDetails: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.`,
+          typedSearchAttributes: new TypedSearchAttributes([
+            { key: keyword(searchAttributes.host), value: request.host },
+            { key: keyword(searchAttributes.product), value: request.product },
+            { key: keyword(searchAttributes.release), value: request.releaseId },
+          ]),
+        }),
+      );
+      return { runId: handle.firstExecutionRunId as RunId, workflowId };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      const holder = await ask(() => client.workflow.getHandle(workflowId).describe());
+      const holdingRun = holder.runId as RunId;
+      if ((holder.memo as { requestId?: string } | undefined)?.requestId === request.requestId) return { runId: holdingRun, workflowId };
+      if (patienceMs > 0 && (await hasReported(holdingRun))) {
+        await sleep(closingPauseMs);
+        return startUpdate(request, patienceMs - closingPauseMs);
       }
-    },
+      throw new FairleadError({
+        class: 'request',
+        code: 'run_in_progress',
+        message: `${workflowId} is ${heldBy(holdingRun)}, since ${holder.startTime.toISOString()}: one run at a time may change a product on a host.`,
+        hint: `Watch it: fairlead runs watch ${holdingRun}. Roll it back: fairlead runs cancel ${holdingRun}.`,
+      });
+    }
+  }
+
+  return {
+    startUpdate: (request) => startUpdate(request),
 
     async progress(runId) {
       const handle = await handleOf(runId);
