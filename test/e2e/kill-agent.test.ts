@@ -1,0 +1,20 @@
+import { hostActivities, points, scenarios, startMatrix, type Matrix } from '../support/matrix.ts';
+
+describe('an update loses its agent', () => {
+  let matrix: Matrix;
+  beforeAll(async () => {
+    matrix = await startMatrix();
+  }, 240_000);
+  afterAll(() => matrix?.end(), 60_000);
+
+  const kills = hostActivities.flatMap((activity) => points.map((point) => [point, activity] as const));
+  test.each(kills)('SIGKILL %s %s: the run ends as if nothing had happened', async (point, activity) => {
+    const reached = matrix.reaching(activity);
+    expect(reached.length).toBeGreaterThan(0); // No scenario reaches it: the matrix has a hole.
+    for (const { name, direction } of reached) {
+      const killed = matrix.killAt(activity, direction, point, scenarios[name].host, 'agent');
+      await matrix.runScenario(name);
+      expect([killed.hit(), killed.broken]).toEqual([true, []]);
+    }
+  }, 120_000);
+});
