@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { ArtifactRef } from '../../src/domain/bundle/artifact.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
+import { emptyState } from '../../src/domain/host/state.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import type { ReleaseId } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
@@ -70,7 +71,7 @@ export function createBundleActivities(dependencies: HostDependencies) {
       const state = await store.readState(product);
       if (condemn && !state?.failedReleaseIds.includes(releaseId)) {
         await store.writeState({
-          ...(state ?? emptyState(product, now())),
+          ...(state ?? emptyState(product, now().toISOString())),
           failedReleaseIds: [...(state?.failedReleaseIds ?? []), releaseId],
           lastRunId: run.runId,
           updatedAt: now().toISOString(),
@@ -100,21 +101,4 @@ export function createBundleActivities(dependencies: HostDependencies) {
   async function isStaged({ product, releaseId, sha256 }: ArtifactRef): Promise<boolean> {
     return releases.isComplete(product, releaseId, sha256);
   }
-}
-
-/** The state of a product of which the host knows nothing but a failed release. */
-export function emptyState(product: ArtifactRef['product'], now: Date) {
-  return {
-    schema: 1,
-    product,
-    phase: 'setup',
-    activeReleaseId: null,
-    lastGoodReleaseId: null,
-    previousGoodReleaseId: null,
-    failedReleaseIds: [],
-    instances: {},
-    router: null,
-    lastRunId: null,
-    updatedAt: now.toISOString(),
-  } as const;
 }

@@ -4,7 +4,7 @@ import type { Phase, ProductManifest } from '../../src/domain/product/manifest.t
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { HostDependencies, ReleaseCommand } from './dependencies.ts';
 import { demandState } from './instance-spec.ts';
-import { probeNamed } from './instances.ts';
+import { probeNamed } from './proof.ts';
 import { pause } from './wait.ts';
 
 export interface VerifyHealthInput extends ReleaseCommand {

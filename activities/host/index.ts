@@ -1,6 +1,7 @@
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import { createActivationActivities } from './activation.ts';
 import { createBundleActivities } from './bundle.ts';
+import { createConfigurationActivities } from './configuration.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { createGuard } from './guard.ts';
 import { createHealthActivities } from './health.ts';
@@ -8,6 +9,7 @@ import { createInspectionActivities } from './inspection.ts';
 import { createInstanceActivities } from './instances.ts';
 import { createIntentActivities } from './intent.ts';
 import { createPreparationActivities } from './preparation.ts';
+import { createProofActivities } from './proof.ts';
 import { createRecoveryActivities } from './recovery.ts';
 
 /** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
@@ -19,7 +21,9 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createBundleActivities(dependencies),
     ...createPreparationActivities(dependencies),
     ...createActivationActivities(dependencies),
+    ...createConfigurationActivities(dependencies),
     ...createInstanceActivities(dependencies),
+    ...createProofActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createRecoveryActivities(dependencies),
   };

@@ -1,12 +1,11 @@
 import type { Reason } from '../../src/domain/failure.ts';
 import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
-import type { HostState } from '../../src/domain/host/state.ts';
+import { emptyState, type HostState } from '../../src/domain/host/state.ts';
 import type { InstanceName, ReleaseId, RunId } from '../../src/domain/ids.ts';
 import { findInstance, type ProductManifest } from '../../src/domain/product/manifest.ts';
 import { quoteForShell, renderRecoveryScript } from '../../src/domain/recovery/script.ts';
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
-import { emptyState } from './bundle.ts';
 import { hookEnvironment } from './hook.ts';
 import { fillPlaceholders, routerStateOf, specOf } from './instance-spec.ts';
 
@@ -102,7 +101,7 @@ export function createRecoveryActivities(dependencies: HostDependencies) {
           return spec ? [{ instance: name, lines: services.stopCommands(spec) }] : [];
         }),
       router: stateAfter && manifest ? routerLines(stateAfter, manifest) : [],
-      stateAfter: stateAfter ?? (from === null && state?.failedReleaseIds.length ? { ...emptyState(run.product, now()), failedReleaseIds: state.failedReleaseIds } : null),
+      stateAfter: stateAfter ?? (from === null && state?.failedReleaseIds.length ? { ...emptyState(run.product, now().toISOString()), failedReleaseIds: state.failedReleaseIds } : null),
     });
   }
 

@@ -31,6 +31,23 @@ export interface InstanceState {
   readonly startedBy: string | null;
 }
 
+/** The state of a product of which the host knows nothing yet. @param at an instant, ISO 8601 */
+export function emptyState(product: ProductName, at: string): HostState {
+  return {
+    schema: 1,
+    product,
+    phase: 'setup',
+    activeReleaseId: null,
+    lastGoodReleaseId: null,
+    previousGoodReleaseId: null,
+    failedReleaseIds: [],
+    instances: {},
+    router: null,
+    lastRunId: null,
+    updatedAt: at,
+  };
+}
+
 /** `intent.json`: written before a run's first change and removed after its last. Whoever finds one knows what was under way. */
 export interface Intent {
   readonly schema: 1;

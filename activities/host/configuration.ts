@@ -1,0 +1,61 @@
+import { emptyState } from '../../src/domain/host/state.ts';
+import type { InstanceName } from '../../src/domain/ids.ts';
+import { instancesOf, type Phase } from '../../src/domain/product/manifest.ts';
+import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
+import { createServiceTraffic } from './service-traffic.ts';
+
+export interface ConfigureInput extends ReleaseCommand {
+  readonly phase: Phase;
+}
+export interface UnconfigureInput extends Command {
+  /** The instances that the host had before the run. */
+  readonly keep: readonly InstanceName[];
+}
+
+export function createConfigurationActivities(dependencies: HostDependencies) {
+  const { ports, routerAddress, store, files, releases, router, now } = dependencies;
+  const { applyRouter } = createServiceTraffic(dependencies);
+
+  return {
+    /**
+     * Makes conf files for the instances that have none and settles their ports. What people have written into a conf file stays. A first
+     * install gets its state here.
+     */
+    async configureInstances({ run, releaseId, phase }: ConfigureInput): Promise<{ created: InstanceName[] }> {
+      const { product } = run;
+      const manifest = await releases.readManifest(product, releaseId);
+      const created: InstanceName[] = [];
+      for (const { name, port } of instancesOf(manifest, phase)) {
+        const config = await files.readInstanceConfig(product, name);
+        if (config?.['PORT']) continue;
+        const chosen = ports === 'free' ? await files.freePort() : port;
+        await files.writeInstanceConfig(product, name, { ...config, PORT: String(chosen) });
+        created.push(name);
+      }
+      const state = (await store.readState(product)) ?? emptyState(product, now().toISOString());
+      const settled = state.activeReleaseId === null ? { ...state, phase } : state;
+      const routerPort = manifest.router ? { address: routerAddress, port: ports === 'free' ? await files.freePort() : manifest.router.listen } : null;
+      const next = { ...settled, router: settled.router ?? routerPort };
+      if (next.router !== state.router || next.phase !== state.phase) {
+        await store.writeState({ ...next, lastRunId: run.runId, updatedAt: now().toISOString() });
+      }
+      return { created };
+    },
+
+    /** Takes away the conf files of instances that the run added. After a failed first install nothing but a condemned release is remembered. */
+    async unconfigureInstances({ run, keep }: UnconfigureInput): Promise<void> {
+      const { product } = run;
+      const state = await store.readState(product);
+      const intent = await store.readIntent(product);
+      const manifest = intent && (await releases.isComplete(product, intent.toReleaseId)) ? await releases.readManifest(product, intent.toReleaseId) : null;
+      const added = manifest ? instancesOf(manifest, intent?.phase ?? 'setup').map(({ name }) => name) : [];
+      for (const name of added) if (!keep.includes(name)) await files.removeInstanceConfig(product, name);
+      if (state && state.activeReleaseId === null) {
+        await router.stop(product, 5);
+        await store.removeState(product);
+      } else if (state) {
+        await applyRouter(state);
+      }
+    },
+  };
+}
