@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Logger } from '../adapters/logger.ts';
 import { isMissing } from '../adapters/files/durable.ts';
 import { FairleadError, messagesOf } from '../domain/failure.ts';
 import { settingsOrThrow, type Settings } from './config.ts';
@@ -15,17 +16,15 @@ export async function enter(name: string, argv: readonly string[], defaults: Rea
 }
 
 /** Calls `stop` once, at the first SIGTERM or SIGINT, and ends the process when it is done. */
-export function stopOnSignal(stop: (signal: NodeJS.Signals) => Promise<void>, failed: (error: unknown) => void): void {
+export function stopOnSignal(logger: Logger, stop: () => Promise<void>): void {
   let stopping = false;
   const once = (signal: NodeJS.Signals): void => {
     if (stopping) return;
     stopping = true;
-    stop(signal).then(
+    logger.info({ signal }, 'stopping: what is under way may end');
+    stop().then(
       () => process.exit(0),
-      (error: unknown) => {
-        failed(error);
-        process.exit(1);
-      },
+      () => process.exit(1),
     );
   };
   process.on('SIGTERM', once);

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import type { Server } from 'node:http';
 import { Connection } from '@temporalio/client';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
 import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
@@ -8,6 +7,7 @@ import { createInFlightJournal } from '../../adapters/temporal/in-flight.ts';
 import { agentLayout } from '../../domain/host/layout.ts';
 import { hostTaskQueue } from '../../domain/ids.ts';
 import type { Role } from '../../domain/product/manifest.ts';
+import type { Part } from '../bootstrap.ts';
 import type { HostSettings } from '../config.ts';
 import { bringUp } from './boot.ts';
 import { startHealthServer } from './health.ts';
@@ -31,21 +31,17 @@ const maxConcurrent = 4;
 const graceMs = 20_000;
 
 /**
- * Starts a host's agent: lock, instances, poller, hello, health, in this order; `stop` is the reverse. Control, Temporal and the API may be
- * away: the host's own services come up all the same, and the agent connects when it can.
+ * What a host's agent is made of: lock, instances, hello, poller, health, in this order. Control, Temporal and the API may be away: the host's own
+ * services come up all the same, and the agent connects when it can.
  */
-export async function startAgent({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<{ stop(): Promise<void> }> {
-  const { hostId, root, temporal, apiUrl, apiKey, apiKeyFile } = settings;
+export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
+  const { hostId, root, ports, router, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await fs.readFile(apiKeyFile, 'utf8')).trim();
-  const releaseLock = await takeAgentLock(lockFile);
-  const composed = await composeHost({ hostId, root, ports: settings.ports, router: settings.router, routerAddress: settings.routerAddress, apiUrl, readKey, routerEntry });
+  const composed = await composeHost({ hostId, root, ports, router, routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
-  await bringUp(composed, logger);
-
-  const connection = Connection.lazy({ address: temporal.address });
-  const { activities } = createHostActivities(host);
   const bootId = randomUUID();
+  const connection = Connection.lazy({ address: temporal.address });
   const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger });
   const telling: AroundActivity = async (call, run) => {
     try {
@@ -59,29 +55,52 @@ export async function startAgent({ settings, version, role, logger, routerEntry,
     namespace: temporal.namespace,
     taskQueue: hostTaskQueue(hostId),
     identity: `agent@${hostId}#${version}`,
-    activities,
+    activities: createHostActivities(host).activities,
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),
     logger,
     around: telling,
   });
-  hello.start();
-  await poller.start();
-  let health: Server | null = null;
-  if (settings.healthListen.port !== 0) {
-    health = await startHealthServer(settings.healthListen, () => ({ healthy: poller.polls() > 0, host: hostId, role, version, bootId, controlHears: hello.heard() }));
-  }
-  logger.info({ host: hostId, root, bootId, router: host.router.kind, services: host.services.kind }, 'agent is at work');
-
-  return {
-    async stop() {
-      health?.close();
-      await hello.stop();
-      await poller.stop(graceMs);
-      await connection.close();
-      await releaseLock();
+  return [
+    { name: 'lock', start: () => takeAgentLock(lockFile) },
+    {
+      name: 'instances',
+      start: async () => {
+        await bringUp(composed, logger);
+        return null; // They outlive the agent.
+      },
     },
-  };
+    { name: 'temporal', start: async () => () => connection.close() },
+    {
+      name: 'hello',
+      start: async () => {
+        hello.start();
+        return () => hello.stop();
+      },
+    },
+    {
+      name: 'poller',
+      start: async () => {
+        await poller.start();
+        return () => poller.stop(graceMs);
+      },
+    },
+    {
+      name: 'health',
+      start: async () => {
+        if (healthListen.port === 0) return null;
+        const server = await startHealthServer(healthListen, () => ({ healthy: poller.polls() > 0, host: hostId, role, version, bootId, controlHears: hello.heard() }));
+        return async () => void server.close();
+      },
+    },
+    {
+      name: 'agent',
+      start: async () => {
+        logger.info({ host: hostId, root, bootId, router: host.router.kind, services: host.services.kind }, 'agent is at work');
+        return null;
+      },
+    },
+  ];
 }
 
 /** After these the host's inventory has changed, and the next plan should see it. */

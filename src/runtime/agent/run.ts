@@ -1,8 +1,9 @@
 import { createLogger } from '../../adapters/logger.ts';
+import { bootstrap } from '../bootstrap.ts';
 import { section } from '../config.ts';
 import { enter, stopOnSignal } from '../entry.ts';
 import { version } from '../version.ts';
-import { startAgent, type AgentOptions } from './index.ts';
+import { agentParts, type AgentOptions } from './index.ts';
 
 /** The agent as a process: settings from flags and environment, until SIGTERM or SIGINT. */
 export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions, 'around' | 'wrap'> = {}): Promise<void> {
@@ -11,13 +12,8 @@ export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions
     const logger = createLogger({ name: 'agent', level: host.logLevel });
     // Called with `router`, the same program is the router.
     const routerEntry = [process.execPath, process.argv[1] ?? '', 'router'];
-    const agent = await startAgent({ settings: host, version, role: settings.role, logger, routerEntry, ...hooks });
-    stopOnSignal(
-      async (signal) => {
-        logger.info({ signal }, 'stopping: letting activities end');
-        await agent.stop();
-      },
-      (error) => logger.error({ error }, 'did not stop cleanly'),
-    );
+    const parts = await agentParts({ settings: host, version, role: settings.role, logger, routerEntry, ...hooks });
+    const started = await bootstrap(parts, (fields, message) => logger.error(fields, message));
+    stopOnSignal(logger, () => started.stop());
   });
 }

@@ -1,0 +1,70 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { Runtime, Worker, type ActivityInterceptorsFactory, type NativeConnection } from '@temporalio/worker';
+import type { Logger } from '../adapters/logger.ts';
+import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
+import { toApplicationFailure } from '../adapters/temporal/failure.ts';
+import { controlTaskQueue } from '../domain/ids.ts';
+import { asFairleadError } from '../domain/system-failure.ts';
+import type { ControlSettings } from './config.ts';
+import { workflowBundle } from './workflow-bundle.ts';
+
+/** About 0.4 MB each; fixed, because what the SDK derives from the heap overlooks the sandboxes' own memory. */
+const maxCachedWorkflows = 500;
+const beatMs = 1_000;
+
+/** Sends what the SDK logs through our own logger, once for a process. */
+export function installRuntime(logger: Logger): void {
+  const write = (level: string, message: string, meta: object | undefined): void => {
+    const lower = level.toLowerCase();
+    logger[lower === 'trace' || lower === 'debug' || lower === 'warn' || lower === 'error' ? lower : 'info']({ ...meta }, message);
+  };
+  Runtime.install({
+    // The process decides when it stops: activities that write a report need their grace.
+    shutdownSignals: [],
+    telemetryOptions: { logging: { filter: { core: 'WARN', other: 'WARN' }, forward: {} } },
+    logger: {
+      log: (level, message, meta) => write(level, message, meta),
+      trace: (message, meta) => write('trace', message, meta),
+      debug: (message, meta) => write('debug', message, meta),
+      info: (message, meta) => write('info', message, meta),
+      warn: (message, meta) => write('warn', message, meta),
+      error: (message, meta) => write('error', message, meta),
+    },
+  });
+}
+
+export async function createControlWorker(connection: NativeConnection, { temporal, stickyTimeoutMs }: ControlSettings, activities: object, around: AroundActivity | undefined): Promise<Worker> {
+  return Worker.create({
+    connection,
+    namespace: temporal.namespace,
+    taskQueue: controlTaskQueue,
+    identity: `control@${process.pid}`,
+    workflowBundle: { codePath: await workflowBundle() },
+    activities,
+    interceptors: { activity: [beatAndExplain(around)] },
+    stickyQueueScheduleToStartTimeout: stickyTimeoutMs,
+    maxCachedWorkflows,
+    shutdownGraceTime: '20s',
+    shutdownForceTime: '30s',
+  });
+}
+
+/** Around every control activity: it beats, so that the death of this worker is noticed in seconds; and every error carries its reason. */
+function beatAndExplain(around: AroundActivity | undefined): ActivityInterceptorsFactory {
+  return (context) => ({
+    inbound: {
+      async execute(input, next) {
+        const { activityType, attempt } = context.info;
+        const beat = setInterval(() => context.heartbeat(), beatMs);
+        try {
+          return await (around ? around({ name: activityType, attempt, input: input.args[0] }, () => next(input)) : next(input));
+        } catch (error) {
+          if (error instanceof ApplicationFailure) throw error;
+          throw toApplicationFailure(asFairleadError(error, activityType), attempt);
+        } finally {
+          clearInterval(beat);
+        }
+      },
+    },
+  });
+}

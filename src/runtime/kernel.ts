@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
+import { NativeConnection } from '@temporalio/worker';
+import { createControlActivities } from '../../activities/control/runs.ts';
+import { createApi } from '../api/index.ts';
+import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesystem.ts';
+import { inspectBundle } from '../adapters/bundle/inspect.ts';
+import type { Logger } from '../adapters/logger.ts';
+import { createDatabase, createStores, migrate, pingDatabase } from '../adapters/postgres/index.ts';
+import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
+import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
+import { controlTaskQueue, type RunId } from '../domain/ids.ts';
+import type { Part } from './bootstrap.ts';
+import type { ApiSettings, ControlSettings } from './config.ts';
+import { createControlWorker, installRuntime } from './control-worker.ts';
+import { cannotListen } from './listen-failure.ts';
+import { registerKeys } from './register-keys.ts';
+import { untilAvailable } from './until-available.ts';
+import { version } from './version.ts';
+
+/**
+ * The controller's composition: which stores, clients and servers each of its processes is made of, in the order in which they start. The one place
+ * that knows every adapter of control; a host's are composed in `agent/host.ts`, since a node's artifact must not reach these.
+ */
+const maxArtifactBytes = 8 * 2 ** 30;
+
+export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
+  const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
+  const stores = createStores(database);
+  const connection = Connection.lazy({ address: settings.temporal.address });
+  const { address, namespace, uiUrl } = settings.temporal;
+  return [
+    {
+      name: 'database',
+      start: async () => {
+        await untilAvailable('PostgreSQL', logger, () => migrate(database));
+        return () => database.close();
+      },
+    },
+    {
+      name: 'keys',
+      start: async () => {
+        await registerKeys(stores.keys, settings);
+        return null;
+      },
+    },
+    { name: 'temporal', start: async () => () => connection.close() },
+    {
+      name: 'http',
+      start: async () => {
+        const api = createApi({
+          settings: { version, releaseId: null, temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes },
+          stores,
+          artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
+          runs: createTemporalRunStarter({
+            connection,
+            address,
+            namespace,
+            workflowIdOf: async (runId: RunId) => (await stores.runs.find(runId))?.workflowId ?? null,
+            hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
+            workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
+          }),
+          database: { address: database.address, ping: () => pingDatabase(database) },
+          inspect: async (file) => (await inspectBundle(file)).artifact,
+          logger,
+        });
+        const listening = await api.listen({ host: settings.listen.host, port: settings.listen.port }).catch((error: unknown) => Promise.reject(cannotListen(error, settings.listen)));
+        logger.info({ address: listening, temporal: address, database: database.address }, 'the API is at work');
+        return () => api.close();
+      },
+    },
+  ];
+}
+
+export interface ControlHooks {
+  /** Called when the worker ends although nobody stopped it. */
+  readonly failed: (error: unknown) => void;
+  /** For tests that kill the worker at a chosen moment. */
+  readonly around?: AroundActivity;
+}
+
+export function controlParts(settings: ControlSettings, logger: Logger, { failed, around }: ControlHooks): Part[] {
+  const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
+  let connection: NativeConnection;
+  return [
+    {
+      name: 'database',
+      start: async () => {
+        await untilAvailable('PostgreSQL', logger, () => migrate(database));
+        return () => database.close();
+      },
+    },
+    {
+      name: 'temporal',
+      start: async () => {
+        installRuntime(logger);
+        connection = await untilAvailable('Temporal', logger, () => NativeConnection.connect({ address: settings.temporal.address }));
+        return () => connection.close();
+      },
+    },
+    {
+      name: 'worker',
+      start: async () => {
+        const activities = createControlActivities({ ...createStores(database), now: () => new Date() });
+        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
+        const run = worker.run();
+        run.catch(failed);
+        logger.info({ taskQueue: controlTaskQueue, temporal: settings.temporal.address, database: database.address }, 'control is at work');
+        return async () => {
+          if (worker.getState() === 'RUNNING') worker.shutdown();
+          await run.catch(() => undefined); // `failed` has told of it.
+        };
+      },
+    },
+  ];
+}
