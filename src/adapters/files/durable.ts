@@ -30,20 +30,16 @@ export async function ensureDirectory(directory: string, mode = 0o755): Promise<
 
 /** Replaces `path` in one step: readers see the old text or the new one, also after a power cut. @param mode of the new file. */
 export async function writeFileDurably(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
-  const temporary = temporaryName(path);
-  const handle = await fs.open(temporary, 'wx', mode);
-  try {
-    await handle.chmod(mode); // The umask must not decide who may read a secret.
-    await handle.writeFile(text);
-    await handle.sync();
-  } catch (error) {
-    await handle.close();
-    await fs.rm(temporary, { force: true });
-    throw error;
-  }
-  await handle.close();
-  await fs.rename(temporary, path);
-  await syncDirectory(dirname(path));
+  await throughTemporary(path, async (temporary) => {
+    const handle = await fs.open(temporary, 'wx', mode);
+    try {
+      await handle.chmod(mode); // The umask must not decide who may read a secret.
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
 }
 
 /** Removes a file; one that is not there is fine. Durable. */
@@ -59,10 +55,20 @@ export async function removeFileDurably(path: string): Promise<void> {
 
 /** Points `link` at `target` in one step: a new symlink is renamed over the old one, so that `link` always resolves. */
 export async function replaceSymlinkDurably(target: string, link: string): Promise<void> {
-  const temporary = temporaryName(link);
-  await fs.symlink(target, temporary);
-  await fs.rename(temporary, link);
-  await syncDirectory(dirname(link));
+  await throughTemporary(link, (temporary) => fs.symlink(target, temporary));
+}
+
+/** Has `make` make something beside `path`, and puts it in its place. Where that fails, nothing is left beside it. */
+async function throughTemporary(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    await make(temporary);
+    await fs.rename(temporary, path);
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
 }
 
 /** The file's text, or null where there is none. */

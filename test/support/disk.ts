@@ -1,0 +1,115 @@
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createCommandRunner } from '../../src/adapters/process/index.ts';
+import { program, root, type Requirement } from './requirement.ts';
+
+/**
+ * File systems whose power can be cut. Default ext4 alone hides a missing fsync of a replaced file (`auto_da_alloc`, ext4(5)), so it is also
+ * mounted without that; a missing fsync of the directory shows on all three.
+ */
+export const diskKinds = {
+  ext4: { make: ['mkfs.ext4', '-q', '-F'], options: 'loop', mebibytes: 64 },
+  'ext4 with noauto_da_alloc,commit=1': { make: ['mkfs.ext4', '-q', '-F'], options: 'loop,noauto_da_alloc,commit=1', mebibytes: 64 },
+  // mkfs.xfs makes nothing smaller than 300 MiB; the image is sparse.
+  xfs: { make: ['mkfs.xfs', '-q', '-f'], options: 'loop', mebibytes: 320 },
+} as const;
+export type DiskKind = keyof typeof diskKinds;
+
+export const diskRequirements: readonly Requirement[] = [root, ...['mkfs.ext4', 'mkfs.xfs', 'xfs_io', 'mount', 'losetup'].map(program), loopDevices()];
+
+function loopDevices(): Requirement {
+  return { missing: process.platform === 'linux' && program('losetup').missing === null ? null : 'there are no loop devices' };
+}
+
+export interface Disk {
+  /** Where it is mounted. */
+  readonly directory: string;
+  /** The power goes and comes back: what was not synced is gone. Nothing may have a file on it open. */
+  cutPower(): Promise<void>;
+  /** Keeps what is on it now as what `reset` goes back to. */
+  keep(): Promise<void>;
+  reset(): Promise<void>;
+  /** Unmounts it, frees its loop device and removes its image. Idempotent. */
+  end(): Promise<void>;
+}
+
+const prefix = 'fairlead-disk-';
+
+/** Makes a file system in a file and mounts it. */
+export async function createDisk(kind: DiskKind): Promise<Disk> {
+  await endLeftovers();
+  const { make, options, mebibytes } = diskKinds[kind];
+  const home = await fs.mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
+  const directory = join(home, 'disk');
+  const image = join(home, 'image');
+  const kept = join(home, 'kept');
+  let mounted = false;
+
+  const mount = async (): Promise<void> => {
+    await run('mount', '-o', options, image, directory);
+    mounted = true;
+  };
+  const unmount = async (): Promise<void> => {
+    if (!mounted) return;
+    await run('umount', directory);
+    mounted = false;
+  };
+  const disk: Disk = {
+    directory,
+    async cutPower() {
+      await run('xfs_io', '-x', '-c', 'shutdown', directory);
+      await unmount();
+      await mount();
+    },
+    async keep() {
+      await unmount();
+      await run('cp', '--sparse=always', image, kept);
+      await mount();
+    },
+    async reset() {
+      await unmount();
+      await run('cp', '--sparse=always', kept, image);
+      await mount();
+    },
+    async end() {
+      await endAt(home);
+    },
+  };
+  try {
+    await fs.mkdir(directory);
+    await run('truncate', '-s', `${mebibytes}M`, image);
+    await run(...make, image);
+    await mount();
+    return disk;
+  } catch (error) {
+    await disk.end();
+    throw error;
+  }
+}
+
+/** Ends disks of test processes that were killed before they could do it themselves. */
+async function endLeftovers(): Promise<void> {
+  for (const name of await fs.readdir(tmpdir())) {
+    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    if (pid && pid !== process.pid && !(await fs.stat(`/proc/${pid}`).catch(() => null))) await endAt(join(tmpdir(), name));
+  }
+}
+
+async function endAt(home: string): Promise<void> {
+  const directory = join(home, 'disk');
+  const isMounted = async () => (await fs.readFile('/proc/self/mounts', 'utf8')).includes(` ${directory} `);
+  // The last resort takes it out of the tree at once, and frees the device when whoever holds it lets go.
+  if (await isMounted()) await run('umount', directory).catch(() => run('umount', '-l', directory));
+  const loops = await commands.run(['losetup', '-n', '-O', 'NAME', '-j', join(home, 'image')], { timeoutMs: 10_000 });
+  for (const device of loops.stdout.split('\n').filter(Boolean)) await run('losetup', '-d', device.trim());
+  await fs.rm(home, { recursive: true, force: true });
+}
+
+const commands = createCommandRunner();
+
+async function run(...argv: readonly string[]): Promise<void> {
+  const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
+  const result = await commands.run(argv, { timeoutMs: 30_000, env: { PATH } });
+  if (result.exitCode !== 0) throw new Error(result.summary);
+}
