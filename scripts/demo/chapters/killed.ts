@@ -1,0 +1,49 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { startsOf, whoAnswers } from '../look.ts';
+import type { Screen } from '../screen.ts';
+import type { Stage } from '../stage.ts';
+import { shown } from './under-load.ts';
+
+/** Who is killed, and at which step of the run. */
+const kills = [
+  { process: 'agent-h1', name: 'the agent', step: 'prove api-a' },
+  { process: 'control', name: 'the control worker', step: 'prove web-a' },
+] as const;
+
+export async function killed(stage: Stage, screen: Screen): Promise<void> {
+  screen.chapter('kill -9 in the middle of the update to r5: first the agent, then the control worker');
+  let killing: Promise<number> | null = null;
+  const { report, exitCode, tookMs } = await stage.apply('r5', [], (runId) => {
+    killing = killInTurn(stage, screen, runId);
+    killing.catch(() => undefined); // Told below, once the run has ended.
+  });
+  const done = await (killing ?? Promise.resolve(0));
+  const again = stage.said.filter((line) => line.includes('starting it again')).length;
+  screen.claim('both were killed while the run was under way, and started again', done === kills.length && again >= kills.length, `${done} killed, ${again} started again`);
+  const lost = report.steps.filter(({ attempts }) => attempts > 1).map(({ name, instance, attempts }) => `${name}${instance === undefined ? '' : ` ${instance}`} took ${attempts} attempts`);
+  screen.claim('the run finishes by itself', report.outcome === 'succeeded' && exitCode === 0, `${report.outcome} in ${(tookMs / 1000).toFixed(1)} s${lost.length > 0 ? `; ${lost.join(', ')}` : ''}`);
+  const starts = await startsOf(stage.layout, 'r5');
+  screen.claim('still each instance is restarted once', starts['api-a'] === 1 && starts['api-b'] === 1, `starts on r5: ${shown(starts)}`);
+  const who = await whoAnswers(await stage.address());
+  screen.claim('r5 serves on both instances', who.answered === 20 && who.instances.length === 2 && who.releases.join() === 'r5', who.shown);
+}
+
+/** @returns how many were killed before the run ended */
+async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<number> {
+  let done = 0;
+  for (const { process: name, name: shownName, step } of kills) {
+    for (;;) {
+      const { report, progress } = await stage.run(runId);
+      if (report !== null) return done;
+      const pid = stage.dev.pids()[name] ?? null;
+      if (progress?.step === step && progress.direction === 'do' && pid !== null) {
+        process.kill(pid, 'SIGKILL');
+        screen.say(`kill -9 ${pid} (${shownName}) at step ${progress.steps.length + 1} of ${progress.stepsPlanned}: ${step}`);
+        done += 1;
+        break;
+      }
+      await pause(25, undefined, { signal: stage.cancel });
+    }
+  }
+  return done;
+}
