@@ -35,6 +35,8 @@ export async function runHook(
       ...hookEnvironment(manifest, releaseDir, layout),
       ...env,
     },
+    // A hook outlives the agent that was killed under it; the attempt after it must not run beside it.
+    only: { FAIRLEAD_HOOK: `${manifest.product}/${name}`, FAIRLEAD_ROOT: root },
     timeoutMs: hook.timeoutSeconds * 1000,
     cancel: context.cancel,
     maxOutputBytes: 16_384,

@@ -16,6 +16,11 @@ export interface CommandOptions {
   readonly extendEnv?: boolean;
   readonly timeoutMs: number;
   readonly cancel?: AbortSignal;
+  /**
+   * Pairs of the environment that no other command has. Processes that still run with them were left by a caller that was killed; they are ended, and
+   * gone, before this one starts: the same work is never done twice at once.
+   */
+  readonly only?: Readonly<Record<string, string>>;
   readonly input?: string;
   readonly maxOutputBytes?: number;
 }

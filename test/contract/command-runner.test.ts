@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { readProcess } from '../../src/adapters/process/proc.ts';
 import { eventually } from '../support/host-root.ts';
@@ -71,5 +72,18 @@ describe('command runner', () => {
   test('input and environment: what is given arrives, and nothing else where it is so asked', async () => {
     const result = await commands.run(['/bin/sh', '-c', 'cat; echo "$GIVEN/${HOME-none}"'], { timeoutMs, input: 'in;', env: { GIVEN: 'yes' }, extendEnv: false });
     expect(result.stdout).toBe('in;yes/none\n');
+  });
+
+  test('left running by a caller that was killed: it is ended before the same work starts again', async () => {
+    const only = { FAIRLEAD_TEST_ONLY: `work-${process.pid}-${Date.now()}` };
+    const left = spawn('/bin/sleep', ['300'], { env: { PATH: '/bin', ...only }, detached: true, stdio: 'ignore' });
+    const gone = new Promise((resolve) => left.once('exit', (_code, signal) => resolve(signal)));
+    try {
+      await eventually('the leftover runs', async () => (await readProcess(left.pid as number)) !== null);
+      const result = await commands.run(['/bin/sh', '-c', 'echo again'], { timeoutMs, only });
+      expect([result.stdout, await gone]).toEqual(['again\n', 'SIGKILL']);
+    } finally {
+      left.kill('SIGKILL');
+    }
   });
 });

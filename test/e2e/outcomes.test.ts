@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import { renderInstanceConfig, parseInstanceConfig } from '../../src/domain/host/instance-config.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
+import { eventually } from '../support/host-root.ts';
 import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
 import { shortStart, startStack, type Stack } from '../support/stack.ts';
 
@@ -35,6 +36,22 @@ describe('fairlead update apply', () => {
   test('an update succeeds: 0; asked again there is nothing to do: 0', async () => {
     expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'succeeded', fromReleaseId: 'r1', toReleaseId: 'r2' } });
     expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'unchanged', steps: [] } });
+  });
+
+  test('a cancel in the middle is a rollback: 2, and the release may be tried again', async () => {
+    await stack.publish('r2b', { edit: shortStart });
+    const running = stack.fairlead('update', 'apply', '--host', 'h1', '--product', stack.product, '--release', 'r2b', '--bake-seconds', '60', '--json');
+    const runId = await eventually('the new release answers on the first instance', async () => {
+      const { body } = await stack.ask<{ runs: { runId: string }[] }>('GET', '/api/runs?host=h1&limit=1');
+      const { body: detail } = await stack.ask<{ progress?: { step: string | null } | null }>('GET', `/api/runs/${body.runs[0]?.runId}`);
+      return detail.progress?.step === 'prove api-a' && body.runs[0]?.runId;
+    });
+    expect((await stack.fairlead('runs', 'cancel', runId, '--reason', 'changed my mind')).exitCode).toBe(0);
+    const { exitCode, stdout } = await running;
+    const report = JSON.parse(stdout) as RunReport;
+    expect([exitCode, report.outcome, report.fromReleaseId]).toEqual([2, 'cancelled', 'r2']);
+    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect((await stack.state('h1')).failedReleaseIds).toEqual([]);
   });
 
   test('an instance that crashes is rolled back with its log as evidence: 5; the release is condemned: 3', async () => {

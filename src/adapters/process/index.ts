@@ -1,4 +1,5 @@
 import { execa } from 'execa';
+import { findByEnvironment, signalProcess, waitForEnd } from './proc.ts';
 import type { CommandOptions, CommandResult, CommandRunner } from '../../ports/command-runner.ts';
 
 /** How long a command has between SIGTERM and SIGKILL. */
@@ -24,6 +25,7 @@ async function run(argv: readonly string[], options: CommandOptions): Promise<Co
   if (file === undefined) return ended({}, 'was not run: the argument list is empty');
   if (options.cancel?.aborted) return ended({}, 'was not run: cancelled before its start');
 
+  if (options.only) await endLeftovers(options.only);
   let child: ReturnType<typeof spawn>;
   try {
     child = spawn(file, rest, options);
@@ -59,7 +61,7 @@ async function run(argv: readonly string[], options: CommandOptions): Promise<Co
 function spawn(file: string, rest: readonly string[], options: CommandOptions) {
   return execa(file, rest, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    env: options.env ?? {},
+    env: { ...options.env, ...options.only },
     extendEnv: options.extendEnv ?? true,
     ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
     stdout: 'pipe' as const,
@@ -69,6 +71,13 @@ function spawn(file: string, rest: readonly string[], options: CommandOptions) {
     killDescendants: true,
     forceKillAfterDelay: false,
   });
+}
+
+/** What a killed caller left running. It answers to nobody any more, so it is not asked to end. */
+async function endLeftovers(marks: Readonly<Record<string, string>>): Promise<void> {
+  const left = await findByEnvironment(marks);
+  for (const process of left) await signalProcess(process, 'SIGKILL');
+  for (const process of left) await waitForEnd(process, 5_000);
 }
 
 /** SIGTERM, SIGKILL, and then no more waiting for pipes that a process outside of the group may hold open. */

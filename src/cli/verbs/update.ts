@@ -68,20 +68,30 @@ export function registerUpdate(program: Command, context: Context): void {
       .option('--detach', 'print the run and leave')
       .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
     context,
-    async (api, options: ChangeOptions, argument?: string) => {
-      const accepted = await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) });
-      const words = connectionWords(options);
-      context.note(`run ${accepted.runId}: ${accepted.product} on ${accepted.host} to ${accepted.releaseId}`);
-      if (accepted.links.temporalUi !== null) context.note(`  ${accepted.links.temporalUi}`);
-      if (options.detach === true) {
-        if (options.json) printJson(context, accepted);
-        else context.out(`${accepted.runId}\n`);
-        context.note(`follow it: fairlead runs watch ${accepted.runId}${words}`);
-        return;
-      }
-      await followRun(api, accepted.runId, context, { json: options.json === true, timeoutSeconds: options.timeout ?? null, comeBack: words });
-    },
+    async (api, options: ChangeOptions, argument?: string) => follow(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) })),
   );
+
+  apiCommand(
+    target(update.command('rollback').description('bring a host back to the good release before its last one'))
+      .option('--detach', 'print the run and leave')
+      .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
+    context,
+    async (api, options: ChangeOptions) => follow(api, options, context, await api.post<RunAccepted>('/api/updates/rollback', { body: await resolveTarget(api, options) })),
+  );
+}
+
+/** Says which run was started, and stays with it to its end unless it was detached. */
+async function follow(api: ApiClient, options: ChangeOptions, context: Context, accepted: RunAccepted): Promise<void> {
+  const words = connectionWords(options);
+  context.note(`run ${accepted.runId}: ${accepted.product} on ${accepted.host} to ${accepted.releaseId}`);
+  if (accepted.links.temporalUi !== null) context.note(`  ${accepted.links.temporalUi}`);
+  if (options.detach === true) {
+    if (options.json) printJson(context, accepted);
+    else context.out(`${accepted.runId}\n`);
+    context.note(`follow it: fairlead runs watch ${accepted.runId}${words}`);
+    return;
+  }
+  await followRun(api, accepted.runId, context, { json: options.json === true, timeoutSeconds: options.timeout ?? null, comeBack: words });
 }
 
 const check = (api: ApiClient, target: { host: string; product: string }): Promise<UpdateCheckAnswer> => api.post<UpdateCheckAnswer>('/api/updates/check', { body: target });
