@@ -2,10 +2,11 @@ import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { InstanceCommand, InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { declarationOf, specOf } from './instance-spec.ts';
+import { probeNamed } from './proof.ts';
 import { createServiceTraffic } from './service-traffic.ts';
 
 export function createInstanceActivities(dependencies: HostDependencies) {
-  const { root, store, files, releases, services, now } = dependencies;
+  const { root, store, files, releases, services, probe, now } = dependencies;
   const { stateOf, writeInstance, applyRouter, demandTwin, demandStatus, takeOut } = createServiceTraffic(dependencies);
 
   return {
@@ -25,6 +26,8 @@ export function createInstanceActivities(dependencies: HostDependencies) {
      * Stops an instance and starts it on `releaseId`, once in each direction of a run: a repeated command leaves a started one alone, also
      * when it has died since. The state names the new release before the old process is stopped, so that an agent that starts again after a
      * crash in between brings up the right one.
+     *
+     * Where a person recovers the host, something was mended before: then an instance is left alone only if it is ready on `releaseId`.
      */
     async restartInstance({ run, instance, releaseId, direction }: InstanceReleaseCommand, context: ActivityContext): Promise<{ result: 'restarted' | 'not_needed' }> {
       const { product } = run;
@@ -34,13 +37,18 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       const port = Number(config?.['PORT'] ?? declared.port);
       const startedBy = `${run.runId}:${direction}`;
       let state = await stateOf(product);
-      if (state.instances[instance]?.startedBy === startedBy) return { result: 'not_needed' };
+      if (direction !== 'recover' && state.instances[instance]?.startedBy === startedBy) return { result: 'not_needed' };
       const status = await demandStatus(product, instance);
       const running = status.pid !== null;
+      const isReady = async (): Promise<boolean> => {
+        const target = { name: instance, port: state.instances[instance]?.port ?? port };
+        return (await probe.ask(probeNamed(manifest, declared.service.probes.ready), target, releaseId, context.cancel)).passed;
+      };
+      const isRight = status.releaseId === releaseId && (direction !== 'recover' || !running || (await isReady()));
       if (running && status.releaseId !== releaseId && direction !== 'recover') await demandTwin(state, instance, status);
       state = await writeInstance(state, instance, { service: declared.service.name, port, releaseId, admitted: false, startedBy: state.instances[instance]?.startedBy ?? null }, run.runId);
       const spec = specOf(root, manifest, instance, port);
-      if (running && status.releaseId !== releaseId) {
+      if (running && !isRight) {
         context.progress({ what: `stopping ${instance}` });
         await services.stop(spec, context.cancel);
       }

@@ -78,6 +78,9 @@ describe('fairlead update apply', () => {
     const refused = await apply('r2');
     expect([refused.exitCode, refused.report.reason?.code]).toEqual([3, 'host_stranded']);
 
+    // A recovery that comes too early fails, and stands in the way of none that comes later.
+    const early = await stack.fairlead('recover', '--root', root(), '--product', stack.product, '--run', report.runId, '--json');
+    expect([early.exitCode, early.stderr]).toEqual([1, expect.stringContaining('the fault notReady is set')]);
     await fs.writeFile(conf, before, { mode: 0o600 });
     const recovered = await stack.fairlead('recover', '--root', root(), '--product', stack.product, '--run', report.runId, '--json');
     expect([recovered.exitCode, JSON.parse(recovered.stdout)]).toMatchObject([0, { outcome: 'recovered', releaseId: 'r2' }]);
