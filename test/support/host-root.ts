@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findByEnvironment, findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
@@ -26,15 +25,7 @@ async function listNginxDirectories(root: string): Promise<string[]> {
   return products.map((product) => join(root, 'var/lib', product, 'fairlead/router/nginx'));
 }
 
-/** A port of loopback that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  if (address === null || typeof address === 'string') throw new Error('no port was given');
-  return address.port;
-}
+export { freePort } from '../../src/adapters/ports/free-port.ts';
 
 /** Polls until `condition` gives something other than false, null or undefined. Fails loudly, naming what was waited for. */
 export async function eventually<Value>(what: string, condition: () => Promise<Value | false | null | undefined> | Value | false | null | undefined, limitMs = 15_000): Promise<Value> {

@@ -65,17 +65,20 @@ export async function shortStart(directory: string): Promise<void> {
   await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 2'));
 }
 
-/** A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process. */
-export async function startStack(options: { readonly hosts?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace'] } = {}): Promise<Stack> {
+/**
+ * A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process.
+ * @param options.start in place of `startDev`: `startDevProgram` has the supervisor be a process too, which can be killed with the others
+ */
+export async function startStack(options: { readonly hosts?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace']; readonly start?: typeof startDev } = {}): Promise<Stack> {
   const dir = options.dir ?? (await fs.mkdtemp(join(tmpdir(), 'fairlead-stack-')));
   await fs.chmod(dir, 0o755);
   const said: string[] = [];
-  const dev = await startDev({
+  const dev = await (options.start ?? startDev)({
     dir,
     hosts: options.hosts ?? 1,
     env: process.env,
     say: (line) => said.push(line),
-    ...(options.replace ? { replace: options.replace } : {}),
+    replace: { anyPorts: true, ...options.replace },
   });
   const key = (await fs.readFile(dev.summary.adminKeyFile, 'utf8')).trim();
   const product = exampleProduct;

@@ -1,11 +1,11 @@
 import * as fs from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { parseInstanceConfig, renderInstanceConfig } from '../../domain/host/instance-config.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
 import type { ProductName } from '../../domain/ids.ts';
 import type { HostFiles } from '../../ports/host-files.ts';
-import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../files/durable.ts';
+import { freePort } from '../ports/free-port.ts';
+import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, syncDirectory, writeFileDurably } from '../files/durable.ts';
 
 /** Configuration, folders and free room of one host. @param root prefix of every path. */
 export function createHostFiles(root: string): HostFiles {
@@ -25,19 +25,9 @@ export function createHostFiles(root: string): HostFiles {
       if (await exists(configDir)) await removeFileDurably(configFile(instance));
     },
     async freePort() {
-      for (;;) {
-        const port = await new Promise<number>((resolve, reject) => {
-          const server = createServer();
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-          });
-        });
-        if (given.has(port)) continue;
-        given.add(port);
-        return port;
-      }
+      const port = await freePort(given);
+      given.add(port);
+      return port;
     },
     async freeBytes(product) {
       const stat = await fs.statfs(await nearestExisting(hostLayout(root, product).releasesDir));
@@ -46,7 +36,9 @@ export function createHostFiles(root: string): HostFiles {
     async pruneDownloads(product, keep) {
       const { downloadsDir } = hostLayout(root, product);
       const names = await fs.readdir(downloadsDir).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
-      for (const name of names) if (!keep.includes(name)) await fs.rm(join(downloadsDir, name), { force: true });
+      const surplus = names.filter((name: string) => !keep.includes(name));
+      for (const name of surplus) await fs.rm(join(downloadsDir, name), { force: true });
+      if (surplus.length > 0) await syncDirectory(downloadsDir);
     },
     async prepareFolders(product: ProductName) {
       const layout = hostLayout(root, product);

@@ -33,7 +33,7 @@ export interface DevOptions {
   /** Ends a start that is under way: everything that was started is ended again. */
   readonly cancel?: AbortSignal;
   /** Other programs in the place of Fairlead's own, and settings for every process; for tests that break them on purpose. */
-  readonly replace?: { readonly agentFile?: string; readonly controlEntry?: string; readonly env?: Readonly<Record<string, string>> };
+  readonly replace?: { readonly agentFile?: string; readonly controlEntry?: string; readonly anyPorts?: boolean; readonly env?: Readonly<Record<string, string>> };
 }
 
 /** What a development instance is, once it is ready. */
@@ -83,7 +83,7 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
       .finally(unlock));
   try {
     state = createDevState(layout.stateFile, await readDevState(layout.stateFile));
-    const summary = await startInOrder(options, layout, state, started);
+    const summary = await startWithOtherPorts(options, layout, state, started);
     return {
       summary,
       pids: () => Object.fromEntries(started.map((process) => [process.plan.name, process.identity()?.pid ?? null])),
@@ -99,6 +99,19 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
   }
 }
 
+/** Ports are free when they are chosen, not when they are used: where somebody was faster, others are tried. */
+async function startWithOtherPorts(options: DevOptions, layout: DevLayout, state: DevStateStore, started: Supervised[]): Promise<DevSummary> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await startInOrder(options, layout, state, started);
+    } catch (error) {
+      if (attempt === 3 || !(error instanceof FairleadError) || !/address already in use|is in use/i.test(error.reason.message)) throw error;
+      options.say('a port was taken by another program meanwhile; starting again with others');
+      await stopInOrder(started.splice(0), layout, options.say);
+    }
+  }
+}
+
 async function startInOrder(options: DevOptions, layout: DevLayout, state: DevStateStore, started: Supervised[]): Promise<DevSummary> {
   const { env, say, cancel } = options;
   const ended = await endLeftovers(layout.dir, state.current());
@@ -109,7 +122,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
   const hosts = Array.from({ length: options.hosts }, (_, at) => `h${at + 1}`);
   const adminKey = await ensureKeys(layout, hosts);
   const environment = { ...neutralEnvironment(env), ...options.replace?.env };
-  const ports = await choosePorts(state);
+  const ports = await choosePorts(state, options.replace?.anyPorts ?? false);
   const launch = async (plan: ProcessPlan): Promise<Supervised> => {
     const process = await supervise(plan, { say, started: (identity) => state.rememberProcess(plan.name, identity, plan.stopSignal) });
     started.push(process);
@@ -222,10 +235,11 @@ async function hostRoots(layout: DevLayout): Promise<string[]> {
   return (await readdir(layout.hostsDir).catch(() => [])).map((host) => layout.hostRoot(host));
 }
 
-async function choosePorts(state: DevStateStore): Promise<{ api: number; temporal: number; temporalUi: number; postgres: number }> {
+/** @param anyPorts no well-known ports: many of these start side by side */
+async function choosePorts(state: DevStateStore, anyPorts: boolean): Promise<{ api: number; temporal: number; temporalUi: number; postgres: number }> {
   const taken = new Set<number>();
   const choose = async (name: string, preferred?: number): Promise<number> => {
-    const port = await choosePort(state.current().ports[name], preferred, taken);
+    const port = await choosePort(state.current().ports[name], anyPorts ? undefined : preferred, taken);
     taken.add(port);
     await state.rememberPort(name, port);
     return port;
