@@ -42,7 +42,7 @@ async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<
         done += 1;
         break;
       }
-      await pause(25, undefined, { signal: stage.cancel });
+      await pause(100, undefined, { signal: stage.cancel });
     }
   }
   return done;
