@@ -31,7 +31,7 @@ export async function runHook(
     cwd: releaseDir,
     extendEnv: false,
     env: {
-      PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      PATH: hookPath(),
       ...hookEnvironment(manifest, releaseDir, layout),
       ...env,
     },
@@ -66,6 +66,9 @@ export async function runHook(
     },
   );
 }
+
+/** Where a hook's program is looked for: where the agent looks. */
+export const hookPath = (): string => process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What every hook is told of its surroundings. */
 export function hookEnvironment(manifest: ProductManifest, releaseDir: string, layout: HostLayout): Record<string, string> {

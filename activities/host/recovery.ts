@@ -6,7 +6,7 @@ import { findInstance, type ProductManifest } from '../../src/domain/product/man
 import { quoteForShell, renderRecoveryScript } from '../../src/domain/recovery/script.ts';
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
-import { hookEnvironment } from './hook.ts';
+import { hookEnvironment, hookPath } from './hook.ts';
 import { fillPlaceholders, routerStateOf, specOf } from './instance-spec.ts';
 
 export interface RecoveryInput extends Command {
@@ -140,7 +140,8 @@ export function recoveryCommandsFor(root: string, product: HostState['product'],
 function restoreLines(manifest: ProductManifest, backupDir: string, releaseDir: string, layout: HostLayout): string[] {
   const hook = manifest.hooks.restore;
   if (!hook) return [`say '  copy the folders in ${backupDir}/paths back by hand; ${backupDir}/backup.json says where each came from'`, 'failed=1'];
-  const environment = { ...hookEnvironment(manifest, releaseDir, layout), FAIRLEAD_BACKUP_DIR: `${backupDir}/hook` };
+  // With the agent's PATH, as in a run: whoever brings the host back in the night may have a shorter one.
+  const environment = { PATH: hookPath(), ...hookEnvironment(manifest, releaseDir, layout), FAIRLEAD_BACKUP_DIR: `${backupDir}/hook` };
   const assignments = Object.entries(environment).map(([name, value]) => `${name}=${quoteForShell(value)}`);
   const words = hook.command.map((word) => quoteForShell(fillPlaceholders(word, releaseDir, layout)));
   return [`(cd ${quoteForShell(releaseDir)} && ${[...assignments, ...words].join(' ')}); check $? 'the restore hook failed'`];

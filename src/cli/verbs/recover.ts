@@ -7,6 +7,7 @@ import type { ProductName } from '../../domain/ids.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { usageError } from '../errors.ts';
+import type { RecoverResult } from '../../runtime/recover.ts';
 import { renderPairs } from '../table.ts';
 
 export function registerRecover(program: Command, context: Context): void {
@@ -21,6 +22,10 @@ export function registerRecover(program: Command, context: Context): void {
     .action(async (options: { run?: string; product?: string; root?: string; force?: boolean; json?: boolean }) => {
       const root = resolve(context.cwd, options.root ?? (context.env['FAIRLEAD_ROOT'] || '/'));
       const product = options.product ?? (await theOnlyIntent(root));
+      if (product === null) {
+        const nothing: Omit<RecoverResult, 'product'> & { product: null } = { schema: 1, outcome: 'nothing_to_do', product: null, runId: null, releaseId: null, backupPath: null, instances: [] };
+        return options.json ? printJson(context, nothing) : context.out(`nothing to do: no change of any product was left behind below ${root}\n`);
+      }
       // Loaded only here: it brings the whole agent.
       const { recover } = await import('../recover.ts');
       const result = await recover({ root, product, run: options.run, force: options.force, say: context.note });
@@ -31,12 +36,19 @@ export function registerRecover(program: Command, context: Context): void {
     });
 }
 
-async function theOnlyIntent(root: string): Promise<string> {
+/** The product with a change that was left behind; null where there are products and none has one. */
+async function theOnlyIntent(root: string): Promise<string | null> {
   const products = await readdir(join(root, 'var/lib')).catch(() => [] as string[]);
   const left: string[] = [];
-  for (const product of products) if (await exists(hostLayout(root, product as ProductName).intentFile)) left.push(product);
+  let known = 0;
+  for (const product of products) {
+    const { intentFile, stateFile } = hostLayout(root, product as ProductName);
+    if (await exists(stateFile)) known += 1;
+    if (await exists(intentFile)) left.push(product);
+  }
   const [first, ...others] = left;
-  if (first === undefined) throw usageError(`no product below ${root} has a change that was left behind`, 'another host? name its root: --root DIR; or name the product: --product NAME');
+  if (first === undefined && known > 0) return null;
+  if (first === undefined) throw usageError(`there is no product of Fairlead below ${root}`, 'another host? name its root: --root DIR; or name the product: --product NAME');
   if (others.length > 0) throw usageError('several products have a change that was left behind; say which with --product', left.join('\n'));
   return first;
 }
