@@ -18,6 +18,7 @@ import { switchRun } from '../support/switch-run.ts';
 import { packWalkedProduct, type Packed } from '../support/walked-product.ts';
 
 const [r1, r2] = ['r1', 'r2'] as [ReleaseId, ReleaseId];
+const activate = `activateRelease ${r2}`;
 
 describe('`current` while it is switched', () => {
   let work: string;
@@ -88,7 +89,7 @@ describe('`current` while it is switched', () => {
     beforeAll(async () => {
       await switchTo(r1);
       job = await start();
-      calls = await job.trace(r2);
+      calls = await job.trace(activate);
       await end();
       // What it cannot do without: the link, the state, and the two directories that make both durable.
       const count = (...names: string[]) => calls.filter(({ name }) => names.includes(name)).length;
@@ -106,7 +107,7 @@ describe('`current` while it is switched', () => {
       for (const call of calls) {
         [job, next] = [await next, start()];
         await switchTo(r1);
-        expect([call, await job.work(r2, { call, inject: 'signal=KILL' })]).toEqual([call, null]);
+        expect([call, await job.work(activate, { call, inject: 'signal=KILL' })]).toEqual([call, null]);
         expect([call, await brokenActivation(root, product)]).toEqual([call, []]);
         const { store } = await startFileHost(root);
         expect([call, await leftovers()]).toEqual([call, []]);
@@ -117,7 +118,7 @@ describe('`current` while it is switched', () => {
       job = await next;
       await switchTo(r1);
       const last = calls.findLast(({ name }) => name.startsWith('rename')) as SystemCall;
-      expect(await job.work(r2, { call: { ...last, nth: last.nth + 1 }, inject: 'signal=KILL' })).toBe('null');
+      expect(await job.work(activate, { call: { ...last, nth: last.nth + 1 }, inject: 'signal=KILL' })).toBe('null');
     }, 120_000);
 
     test.each(['ENOSPC', 'EIO', 'EACCES'])('%s at each: said with its code and what it means, `current` leads to a complete release, and nothing is left behind', async (errno) => {
@@ -125,7 +126,7 @@ describe('`current` while it is switched', () => {
       const codes = { ENOSPC: 'disk_full', EIO: 'disk_error', EACCES: 'permission_denied' } as const;
       for (const call of calls) {
         await switchTo(r1);
-        const answer = JSON.parse((await job.work(r2, { call, inject: `error=${errno}` })) ?? '"killed"') as Reason | null;
+        const answer = JSON.parse((await job.work(activate, { call, inject: `error=${errno}` })) ?? '"killed"') as Reason | null;
         const left = { broken: await brokenActivation(root, product), temporary: await leftovers() };
         expect({ call, ...left }).toEqual({ call, broken: [], temporary: [] });
         // A directory that cannot be made and is there already is no failure.

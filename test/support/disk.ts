@@ -27,9 +27,9 @@ export interface Disk {
   readonly directory: string;
   /** The power goes and comes back: what was not synced is gone. Nothing may have a file on it open. */
   cutPower(): Promise<void>;
-  /** Keeps what is on it now as what `reset` goes back to. */
-  keep(): Promise<void>;
-  reset(): Promise<void>;
+  /** Keeps what is on it now under a name, as what `reset` goes back to. */
+  keep(name: string): Promise<void>;
+  reset(name: string): Promise<void>;
   /** Unmounts it, frees its loop device and removes its image. Idempotent. */
   end(): Promise<void>;
 }
@@ -43,7 +43,7 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
   const home = await fs.mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   const directory = join(home, 'disk');
   const image = join(home, 'image');
-  const kept = join(home, 'kept');
+  const kept = (name: string): string => join(home, `kept-${name}`);
   let mounted = false;
 
   const mount = async (): Promise<void> => {
@@ -62,14 +62,14 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
       await unmount();
       await mount();
     },
-    async keep() {
+    async keep(name) {
       await unmount();
-      await run('cp', '--sparse=always', image, kept);
+      await run('cp', '--sparse=always', image, kept(name));
       await mount();
     },
-    async reset() {
+    async reset(name) {
       await unmount();
-      await run('cp', '--sparse=always', kept, image);
+      await run('cp', '--sparse=always', kept(name), image);
       await mount();
     },
     async end() {

@@ -5,7 +5,7 @@ import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostState } from '../../domain/host/state.ts';
 import type { ProductName, RunId } from '../../domain/ids.ts';
 import type { BackupStore } from '../../ports/backup-store.ts';
-import { ensureDirectory, exists, isMissing, readIfThere, syncDirectory, writeFileDurably } from '../files/durable.ts';
+import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, syncDirectory, writeFileDurably } from '../files/durable.ts';
 
 /** What `backup.json` in a backup says; written last, so its presence is what makes a backup trusted. */
 interface BackupMark {
@@ -130,8 +130,10 @@ export function createBackupStore({ root, syncTree, copyTree }: Dependencies): B
 
     async remove(product, runId) {
       const directory = layoutOf(product).backupDir(runId);
-      await fs.rm(join(directory, markName), { force: true });
+      if (!(await exists(directory))) return;
+      await removeFileDurably(join(directory, markName));
       await fs.rm(directory, { recursive: true, force: true });
+      await syncDirectory(dirname(directory));
     },
   };
 }

@@ -111,3 +111,13 @@ export async function sweepTemporaryFiles(directory: string): Promise<void> {
   const names = await fs.readdir(directory).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
   for (const name of names) if (/^\.[0-9a-f]{12}\.tmp$/.test(name)) await fs.rm(join(directory, name), { force: true });
 }
+
+/**
+ * For who starts after a crash: removes what it left half-written in `directory`, and makes durable what it had renamed and not yet synced. A
+ * step that is asked for again finds that change made and leaves it alone; were it not durable, a power cut would take back what the step says
+ * is done. A directory that is not there is fine.
+ */
+export async function settleDirectory(directory: string): Promise<void> {
+  await sweepTemporaryFiles(directory);
+  await syncDirectory(directory).catch((error) => (isMissing(error) ? undefined : Promise.reject(error)));
+}

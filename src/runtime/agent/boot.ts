@@ -1,6 +1,6 @@
 import { routerStateOf, specOf } from '../../../activities/host/instance-spec.ts';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
-import { sweepTemporaryFiles } from '../../adapters/files/durable.ts';
+import { settleDirectory } from '../../adapters/files/durable.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
 import { messagesOf } from '../../domain/failure.ts';
 import type { InstanceName, ProductName } from '../../domain/ids.ts';
@@ -24,9 +24,15 @@ export async function bringUp(host: HostDependencies, logger: PollerLogger): Pro
   }
 }
 
-async function bringUpProduct({ root, store, releases, services, router }: HostDependencies, product: ProductName, logger: PollerLogger): Promise<void> {
+async function bringUpProduct({ root, store, releases, backups, services, router }: HostDependencies, product: ProductName, logger: PollerLogger): Promise<void> {
   const layout = hostLayout(root, product);
-  for (const directory of [layout.productDir, layout.configDir, layout.fairleadDir, layout.recoveryDir]) await sweepTemporaryFiles(directory);
+  const complete = [
+    ...(await releases.listComplete(product)).map((releaseId) => layout.releaseDir(releaseId)),
+    ...(await backups.list(product)).map(({ runId }) => layout.backupDir(runId)),
+  ];
+  for (const directory of [...complete, layout.productDir, layout.releasesDir, layout.configDir, layout.fairleadDir, layout.backupsDir, layout.recoveryDir]) {
+    await settleDirectory(directory);
+  }
   const state = await store.readState(product);
   const current = await releases.current(product);
   if (state === null || current === null) return;
