@@ -33,8 +33,12 @@ describe('fairlead update apply', () => {
     expect(report.steps.every(({ outcome }) => outcome === 'done')).toBe(true);
   });
 
-  test('an update succeeds: 0; asked again there is nothing to do: 0', async () => {
-    expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'succeeded', fromReleaseId: 'r1', toReleaseId: 'r2' } });
+  test('an update succeeds: 0, by the steps that `update plan` said; asked again there is nothing to do: 0', async () => {
+    const planned = await stack.fairlead('update', 'plan', 'r2', '--host', 'h1', '--product', stack.product, '--json');
+    const { plan } = JSON.parse(planned.stdout) as { plan: { steps: { name: string; instance?: string }[] } };
+    const { exitCode, report } = await apply('r2');
+    expect({ exitCode, report }).toMatchObject({ exitCode: 0, report: { outcome: 'succeeded', fromReleaseId: 'r1', toReleaseId: 'r2' } });
+    expect(report.steps.map(({ name, instance }) => [name, instance])).toEqual(plan.steps.map(({ name, instance }) => [name, instance]));
     expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'unchanged', steps: [] } });
   });
 

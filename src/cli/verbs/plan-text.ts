@@ -1,24 +1,22 @@
-/** A plan as indented lines: names and values as the API gives them, so that nothing a newer API adds is hidden. */
-export function renderPlan(plan: Readonly<Record<string, unknown>>): string {
-  return lines(plan, '').join('');
-}
+import type { UpdatePlanAnswer } from '../../contract/index.ts';
+import { stepTitle, type UpdateStep } from '../../domain/update/step.ts';
 
-function lines(value: unknown, indent: string): string[] {
-  if (Array.isArray(value)) return value.flatMap((item) => (isPlain(item) ? [`${indent}- ${text(item)}\n`] : listItem(item, indent)));
-  return Object.entries(value as Record<string, unknown>).flatMap(([name, inner]) => {
-    if (isPlain(inner)) return [`${indent}${name}: ${text(inner)}\n`];
-    const nested = lines(inner, `${indent}  `);
-    return nested.length === 0 ? [`${indent}${name}: none\n`] : [`${indent}${name}:\n`, ...nested];
-  });
+/** What an update would do, for people: the decision first, then every step that `update apply` will take, in its order. */
+export function renderPlan(answer: UpdatePlanAnswer): string {
+  const { host, product, decision, plan, activeReleaseId, reason, observedAt } = answer;
+  const seen = `As the host told at ${observedAt}; a run looks again before it acts.`;
+  if (decision === 'unchanged') return `NOTHING TO DO  ${product} on ${host}: ${activeReleaseId} is active and good.\n${seen}\n`;
+  if (decision === 'refuse' || plan === null) {
+    return `WOULD BE REFUSED  ${product} on ${host}: ${reason?.message ?? 'no reason was given'} (${reason?.code ?? 'unknown'})\n${reason?.hint ? `${reason.hint}\n` : ''}${seen}\n`;
+  }
+  const steps = plan.steps.map((step, at) => `  ${String(at + 1).padStart(2)}  ${stepTitle(step as UpdateStep)}\n`);
+  const warnings = plan.warnings.map((warning) => `! ${warning}\n`);
+  return [
+    `WOULD APPLY  ${product} on ${host}, phase ${plan.phase}: ${plan.fromReleaseId ?? 'nothing'} -> ${plan.toReleaseId}\n`,
+    ...warnings,
+    '\n',
+    ...steps,
+    '\n',
+    `${seen}\n`,
+  ].join('');
 }
-
-/** On one line where every value is plain, as the steps of a plan are. */
-function listItem(item: unknown, indent: string): string[] {
-  const entries = Object.entries(item as Record<string, unknown>).filter(([, value]) => value !== null && value !== undefined);
-  if (entries.every(([, value]) => isPlain(value))) return [`${indent}- ${entries.map(([name, value]) => `${name} ${text(value)}`).join(', ')}\n`];
-  const [first = '', ...rest] = lines(item, `${indent}  `);
-  return [`${indent}- ${first.trimStart()}`, ...rest];
-}
-
-const isPlain = (value: unknown): boolean => value === null || typeof value !== 'object';
-const text = (value: unknown): string => (value === null || value === undefined ? 'none' : String(value));

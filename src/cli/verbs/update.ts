@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
+import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import { followRun } from '../follow.ts';
 import type { ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
@@ -58,7 +58,7 @@ export function registerUpdate(program: Command, context: Context): void {
   });
 
   apiCommand(change(update.command('plan').description('what an update would do, without doing it')), context, async (api, options: ChangeOptions, argument?: string) => {
-    const plan = await api.post<Record<string, unknown>>('/api/updates/plan', { body: await changeBody(api, options, argument, context) });
+    const plan = await api.post<UpdatePlanAnswer>('/api/updates/plan', { body: await changeBody(api, options, argument, context) });
     if (options.json) return printJson(context, plan);
     context.out(renderPlan(plan));
   });
