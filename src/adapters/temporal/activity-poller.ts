@@ -121,7 +121,8 @@ export function createActivityPoller(options: PollerOptions) {
       activityType: name,
     };
     const about = { activity: name, attempt, workflowId: entry.workflowId, runId: entry.runId };
-    await inFlight.enter(entry);
+    // Without it the next process cannot tell that this attempt died, and the run waits for the heartbeat limit: worse, but no reason not to work.
+    await inFlight.enter(entry).catch((error: unknown) => logger.warn({ ...about, error: String(error) }, 'could not note what is in flight'));
     const cancel = new AbortController();
     let cancelled: 'by_server' | 'given_up' | null = null;
     const onStop = () => cancel.abort(new Error('the agent is stopping'));
@@ -218,7 +219,7 @@ export function createActivityPoller(options: PollerOptions) {
     /** Stops polling, lets attempts end for `graceMs`, then aborts what is left; each is answered. */
     async stop(graceMs: number): Promise<void> {
       pollAbort.abort();
-      // The client's own retries can lose the abort of a poll after the server was away; there is nothing to wait for in a poll.
+      // There is nothing to wait for in a poll, and a connection with retries of its own can lose the abort of one.
       await Promise.race([looping, sleep(1_000, undefined, { ref: false })]);
       const timer = setTimeout(() => workAbort.abort(), graceMs);
       await Promise.allSettled(running);

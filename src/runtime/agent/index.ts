@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import * as fs from 'node:fs/promises';
-import { Connection } from '@temporalio/client';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
+import { readIfThere } from '../../adapters/files/durable.ts';
 import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
+import { createAgentConnection } from '../../adapters/temporal/agent-connection.ts';
 import { createInFlightJournal } from '../../adapters/temporal/in-flight.ts';
+import { FairleadError } from '../../domain/failure.ts';
 import { agentLayout } from '../../domain/host/layout.ts';
 import { hostTaskQueue } from '../../domain/ids.ts';
 import type { Role } from '../../domain/product/manifest.ts';
@@ -37,11 +38,11 @@ const graceMs = 20_000;
 export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
   const { hostId, root, ports, router, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
-  const readKey = async () => apiKey ?? (await fs.readFile(apiKeyFile, 'utf8')).trim();
+  const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
   const composed = await composeHost({ hostId, root, ports, router, routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
-  const connection = Connection.lazy({ address: temporal.address });
+  const connection = createAgentConnection(temporal.address);
   const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger });
   const telling: AroundActivity = async (call, run) => {
     try {
@@ -101,6 +102,17 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
       },
     },
   ];
+}
+
+async function readKeyFile(file: string): Promise<string> {
+  const text = await readIfThere(file);
+  if (text !== null && text.trim() !== '') return text.trim();
+  throw new FairleadError({
+    class: 'host',
+    code: 'agent_key_missing',
+    message: `This host has no key for the API: ${file} ${text === null ? 'is not there' : 'is empty'}.`,
+    hint: `Make one with fairlead keys create NAME --role agent, and write it to ${file} on the host (0600). The agent reads it anew for every request.`,
+  });
 }
 
 /** After these the host's inventory has changed, and the next plan should see it. */

@@ -1,0 +1,74 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, type Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/temporal-server/index.ts';
+import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
+import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
+import { eventually, freePort } from './host-root.ts';
+
+export interface TestTemporal {
+  readonly address: string;
+  readonly client: Client;
+  /** A connection of its own, as an agent has one. Closed by `end`. */
+  connect(): Connection;
+  /** SIGKILL; what it knows is in a file. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** A real development server with a database file, and a worker for the workflows in `test/support/workflows`. */
+export async function startTemporal(taskQueue: string): Promise<TestTemporal> {
+  const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-temporal-'));
+  const cli = (await ensureTemporalCli(process.env, () => undefined)).path;
+  const [port, uiPort] = [await freePort(), await freePort()];
+  const address = `127.0.0.1:${port}`;
+  let server: ChildProcess | null = null;
+
+  async function start(): Promise<void> {
+    const [command = '', ...argv] = developmentServerCommand({ cli, databaseFile: join(directory, 'temporal.db'), port, uiPort, namespace: 'default' });
+    server = spawn(command, argv, { stdio: 'ignore' });
+    await eventually('the Temporal server answers', async () => (await whatTemporalLacks(address, 'default', 2_000)) === null, 30_000);
+  }
+  async function kill(): Promise<void> {
+    const running = server;
+    server = null;
+    if (!running || running.exitCode !== null || running.signalCode !== null) return;
+    const gone = new Promise((resolve) => running.once('exit', resolve));
+    running.kill('SIGKILL');
+    await gone;
+  }
+
+  await start();
+  const connections: Connection[] = [];
+  const connect = (): Connection => {
+    const connection = createAgentConnection(address);
+    connections.push(connection);
+    return connection;
+  };
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const native = await NativeConnection.connect({ address });
+  const worker = await Worker.create({ connection: native, taskQueue, workflowsPath: fileURLToPath(new URL('workflows/index.ts', import.meta.url)) });
+  const working = worker.run();
+  return {
+    address,
+    client: new Client({ connection: connect() }),
+    connect,
+    kill,
+    start,
+    async end() {
+      if (server === null) await start(); // The worker ends by telling the server.
+      worker.shutdown();
+      await working;
+      await native.close();
+      await Promise.all(connections.map((connection) => connection.close()));
+      await Runtime.instance().shutdown();
+      await kill();
+      await fs.rm(directory, { recursive: true, force: true });
+    },
+  };
+}
