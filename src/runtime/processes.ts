@@ -44,7 +44,7 @@ export interface SuperviseOptions {
   readonly say: (line: string) => void;
 }
 
-const firstPauseMs = 200;
+const firstPauseMs = 100;
 const longestPauseMs = 10_000;
 /** Who lived this long is not failing at its start: the pauses begin anew. */
 const settledMs = 1_500;

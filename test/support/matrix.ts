@@ -38,8 +38,8 @@ export interface Matrix {
   runScenario(name: ScenarioName, expected?: Outcome): Promise<RunReport>;
   /** The scenarios that reach an activity, one for each direction that it has. */
   reaching(activity: string): { readonly name: ScenarioName; readonly direction: string }[];
-  /** Kills `victim` when the activity gets to the point, the first time, and reads the disk while nothing moves. */
-  killAt(activity: string, direction: string, point: Point, host: string, victim: 'agent' | 'control'): { readonly hit: () => boolean; readonly broken: readonly string[] };
+  /** Kills `victim` when the activity gets to each of the points, the first time, one after the other, and reads the disk while nothing moves. */
+  killAt(activity: string, direction: string, points: readonly Point[], host: string, victim: 'agent' | 'control'): { readonly left: readonly Point[]; readonly broken: readonly string[] };
   /** What happens at every checkpoint from now on. */
   decide(decision: (at: Checkpoint) => Promise<Verdict> | Verdict): void;
   listing(host: string): Promise<Record<string, string>>;
@@ -100,21 +100,25 @@ export async function startMatrix(): Promise<Matrix> {
       });
     },
 
-    killAt(activity, direction, point, host, victim) {
-      let hit = false;
+    killAt(activity, direction, wanted, host, victim) {
+      const left = [...wanted];
       const broken: string[] = [];
       decision = async (at): Promise<Verdict> => {
-        if (hit || at.activity !== activity || at.direction !== direction || at.point !== point) return 'go';
+        if (at.activity !== activity || at.direction !== direction || at.point !== left[0]) return 'go';
         if (at.program === 'agent' && at.host !== host) return 'go';
-        hit = true;
-        const pid = stack.dev.pids()[victim === 'agent' ? `agent-${host}` : 'control'] as number;
+        const pid = stack.dev.pids()[victim === 'agent' ? `agent-${host}` : 'control'];
+        if (!pid) return 'go'; // It is just being started again; the next attempt comes by as well.
+        left.shift();
         const identity = await readProcess(pid);
         process.kill(pid, 'SIGKILL');
         while (identity && (await isAlive(identity))) await new Promise((resolve) => setTimeout(resolve, 5));
         broken.push(...(await brokenActivation(rootOf(host), stack.product)));
+        // There has to be somebody to kill at the next point; after the last one the run goes on while nobody is there.
+        const name = victim === 'agent' ? `agent-${host}` : 'control';
+        while (left.length > 0 && (stack.dev.pids()[name] ?? pid) === pid) await new Promise((resolve) => setTimeout(resolve, 20));
         return 'go';
       };
-      return { hit: () => hit, broken };
+      return { left, broken };
     },
 
     decide(next) {
