@@ -54,12 +54,13 @@ export function createHttpArtifactSource({ apiUrl, readKey }: Options): Artifact
               hint: 'The stored artifact is not the one that was published. Publish the release again under a new id.',
             });
           }
-          await handle.write(chunk, 0, chunk.length, written);
+          await onDisk(() => writeAll(handle, chunk, written));
           written += chunk.length;
           onProgress(written, artifact.sizeBytes);
         }
-        await handle.sync();
+        await onDisk(() => handle.sync());
       } catch (error) {
+        if (error instanceof DiskFault) throw error.cause;
         if (error instanceof FairleadError || cancel?.aborted) throw error;
         throw away(url, error);
       } finally {
@@ -69,6 +70,22 @@ export function createHttpArtifactSource({ apiUrl, readKey }: Options): Artifact
       return { bytes: written, resumedFrom };
     },
   };
+}
+
+/** The host's own disk failed, not the way to the endpoint: there is nothing to wait for. */
+class DiskFault extends Error {}
+
+async function onDisk(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (cause) {
+    throw new DiskFault('the disk failed', { cause });
+  }
+}
+
+/** write(2) may take less than it was given, on a full disk above all. */
+async function writeAll(handle: fs.FileHandle, chunk: Buffer, position: number): Promise<void> {
+  for (let offset = 0; offset < chunk.length; ) offset += (await handle.write(chunk, offset, chunk.length - offset, position + offset)).bytesWritten;
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -117,6 +134,7 @@ function refusal(url: URL, status: number, text: string, releaseId: string): Fai
     401: ['agent_key_refused', "The agent's key is not known: write a valid one to /etc/fairlead/agent.key on the host."],
     403: ['agent_key_refused', "The agent's key may not read artifacts: give it one of role agent."],
     404: ['artifact_missing', `The bundle of ${releaseId} is not in the artifact store. Publish the same file again: fairlead release publish FILE`],
+    416: ['artifact_truncated', `The bundle of ${releaseId} in the artifact store is shorter than what was published. Publish the same file again: fairlead release publish FILE`],
   };
   const [code, hint] = hints[status] ?? ['artifact_refused', 'See the log of the API.'];
   return new FairleadError({ class: 'dependency', code, message: `The artifact endpoint ${url.origin} answered ${status} for release ${releaseId}: ${text}`, hint });

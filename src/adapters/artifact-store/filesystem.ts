@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { FairleadError } from '../../domain/failure.ts';
@@ -12,7 +13,7 @@ const abandonedMs = 24 * 3600 * 1000;
 
 /**
  * Bundles in one directory, each in a file named by its digest: `<directory>/<first two digits>/<digest>`. A file of that name is whole,
- * because it got its name after its last byte was checked and made durable. Several processes may share the directory.
+ * because it got its name after its last byte was checked and made durable; one that was damaged since is replaced when the same bundle comes again. Several processes may share the directory.
  *
  * @param directory absolute; made where it is not there.
  */
@@ -27,7 +28,8 @@ export function createFilesystemArtifactStore(directory: string): ArtifactStore 
   return {
     async put(sha256, sizeBytes, body) {
       const file = fileOf(sha256);
-      if (await exists(file)) {
+      // Read again, so that publishing the same bundle mends one that was damaged in the store.
+      if ((await exists(file)) && (await digestOf(file)) === sha256) {
         await endOf(body);
         return 'already_stored';
       }
@@ -75,6 +77,12 @@ async function writeChecked(file: string, sha256: Sha256, sizeBytes: number, bod
 /** write(2) may take less than it was given. */
 async function writeAll(handle: fs.FileHandle, chunk: Uint8Array): Promise<void> {
   for (let offset = 0; offset < chunk.byteLength; ) offset += (await handle.write(chunk, offset)).bytesWritten;
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 /** Lets go of a body that nobody reads, so that its file or socket is closed. */

@@ -65,25 +65,31 @@ export function createBackupStore({ root, syncTree, copyTree }: Dependencies): B
       const before = await readMark(directory);
       if (before) return { path: directory, bytes: before.bytes };
       await fs.rm(directory, { recursive: true, force: true }); // What an attempt before this one left half-way.
-      await ensureDirectory(directory, 0o700);
-      await copyIfThere(layout.configDir, join(directory, 'config'));
-      await copyIfThere(layout.stateFile, join(directory, 'state.json'));
-      for (const name of await fs.readdir(layout.routerDir).catch(() => [])) {
-        if (name.endsWith('.conf') || name.endsWith('.json')) await copyIfThere(join(layout.routerDir, name), join(directory, 'router', name));
+      try {
+        await ensureDirectory(directory, 0o700);
+        await copyIfThere(layout.configDir, join(directory, 'config'));
+        await copyIfThere(layout.stateFile, join(directory, 'state.json'));
+        for (const name of await fs.readdir(layout.routerDir).catch(() => [])) {
+          if (name.endsWith('.conf') || name.endsWith('.json')) await copyIfThere(join(layout.routerDir, name), join(directory, 'router', name));
+        }
+        const copied: { from: string; copy: string }[] = [];
+        for (const [index, from] of paths.entries()) {
+          const copy = join('paths', `${index}-${basename(from)}`);
+          if (await copyIfThere(from, join(directory, copy))) copied.push({ from, copy });
+        }
+        await ensureDirectory(join(directory, 'hook'), 0o700);
+        await extra(join(directory, 'hook'));
+        const bytes = await sizeOf(directory);
+        await syncTree(directory);
+        const mark: BackupMark = { schema: 1, runId, takenAt: new Date().toISOString(), bytes, paths: copied };
+        await writeFileDurably(join(directory, markName), `${JSON.stringify(mark, null, 2)}\n`);
+        await syncDirectory(dirname(directory));
+        return { path: directory, bytes };
+      } catch (error) {
+        // On a full disk, half a backup would hold the room that the way back needs.
+        await fs.rm(directory, { recursive: true, force: true });
+        throw error;
       }
-      const copied: { from: string; copy: string }[] = [];
-      for (const [index, from] of paths.entries()) {
-        const copy = join('paths', `${index}-${basename(from)}`);
-        if (await copyIfThere(from, join(directory, copy))) copied.push({ from, copy });
-      }
-      await ensureDirectory(join(directory, 'hook'), 0o700);
-      await extra(join(directory, 'hook'));
-      const bytes = await sizeOf(directory);
-      await syncTree(directory);
-      const mark: BackupMark = { schema: 1, runId, takenAt: new Date().toISOString(), bytes, paths: copied };
-      await writeFileDurably(join(directory, markName), `${JSON.stringify(mark, null, 2)}\n`);
-      await syncDirectory(dirname(directory));
-      return { path: directory, bytes };
     },
 
     async readState(product, runId) {

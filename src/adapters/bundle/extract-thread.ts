@@ -119,6 +119,7 @@ function writeError(message: string, errno: string | null): FairleadError {
       message: `The bundle could not be unpacked: ${message}`,
       hint: full ? 'Make room on the host and try again; nothing of the release was left behind.' : 'Look at the file system that holds the releases, then try again.',
     },
-    { retryable: true },
+    // Room does not come by itself within the seconds that an attempt is repeated for.
+    { retryable: !full },
   );
 }

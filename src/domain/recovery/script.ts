@@ -34,7 +34,7 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
     '#!/bin/sh',
     `# Brings ${product} on host ${input.host} back to ${lastGood ? `release ${lastGood}` : 'where it was before its first install'}.`,
     `# Written ${input.writtenAt} by run ${runId}, which was applying ${input.attemptedReleaseId}.`,
-    `# Backup: ${input.backupPath ?? 'none was taken'}`,
+    `# Backup: ${oneLine(input.backupPath ?? 'none was taken')}`,
     '# Needs a POSIX shell and the usual tools, nothing of Fairlead. Safe to run twice.',
     'set -u',
     'failed=0',
@@ -59,25 +59,25 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
       `if [ ! -f ${q(`${layout.releaseDir(lastGood)}/.fairlead-complete.json`)} ]; then say 'release ${lastGood} is not complete on this host: nothing was changed'; exit 1; fi`,
       `ln -sfn ${q(`releases/${lastGood}`)} ${q(`${layout.currentLink}.recovery`)}`,
       `mv -fT ${q(`${layout.currentLink}.recovery`)} ${q(layout.currentLink)} 2>/dev/null || { rm -f ${q(`${layout.currentLink}.recovery`)}; ln -sfn ${q(`releases/${lastGood}`)} ${q(layout.currentLink)}; }`,
-      `check $? 'could not switch ${layout.currentLink}'`,
+      `check $? ${q(`could not switch ${layout.currentLink}`)}`,
     );
   } else {
     lines.push(`say 'removing current: nothing was installed before'`, `rm -f ${q(layout.currentLink)}`);
   }
   for (const { instance, lines: stop } of input.stop) lines.push('', `say 'stopping ${instance}'`, ...stop);
-  if (input.restoreData.length > 0) lines.push('', `say 'restoring data from ${input.backupPath}'`, ...input.restoreData);
+  if (input.restoreData.length > 0) lines.push('', `say ${q(`restoring data from ${input.backupPath}`)}`, ...input.restoreData);
   for (const { instance, lines: start, readyUrl } of input.start) {
     lines.push('', `say 'starting ${instance} on ${lastGood}'`, ...start);
-    if (readyUrl) lines.push(`answers ${q(readyUrl)}; check $? '${instance} does not answer at ${readyUrl}'`);
+    if (readyUrl) lines.push(`answers ${q(readyUrl)}; check $? ${q(`${instance} does not answer at ${readyUrl}`)}`);
   }
   if (input.router.length > 0) lines.push('', "say 'router'", ...input.router);
-  lines.push('', 'if [ "$failed" -ne 0 ]; then', `  say 'Not everything came back. The backup is at ${input.backupPath ?? '(none)'}; logs are in ${layout.logsDir}.'`, '  exit 1', 'fi');
+  lines.push('', 'if [ "$failed" -ne 0 ]; then', `  say ${q(`Not everything came back. The backup is at ${input.backupPath ?? '(none)'}; logs are in ${layout.logsDir}.`)}`, '  exit 1', 'fi');
   if (input.stateAfter) {
     lines.push(
       `cat > ${q(`${layout.stateFile}.recovery`)} <<'FAIRLEAD_STATE'`,
       JSON.stringify(input.stateAfter, null, 2),
       'FAIRLEAD_STATE',
-      `chmod 600 ${q(`${layout.stateFile}.recovery`)}; mv -f ${q(`${layout.stateFile}.recovery`)} ${q(layout.stateFile)}; check $? 'could not write ${layout.stateFile}'`,
+      `chmod 600 ${q(`${layout.stateFile}.recovery`)}; mv -f ${q(`${layout.stateFile}.recovery`)} ${q(layout.stateFile)}; check $? ${q(`could not write ${layout.stateFile}`)}`,
     );
   } else {
     lines.push(`rm -f ${q(layout.stateFile)}`);
@@ -93,6 +93,9 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
   );
   return lines.join('\n');
 }
+
+/** A comment ends with its line, whatever a path holds. */
+const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ');
 
 /** One word of a POSIX shell, whatever the text holds. */
 export const quoteForShell = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
