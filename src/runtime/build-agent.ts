@@ -1,14 +1,22 @@
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
 export const agentEntry = 'workers/host.ts';
 export const agentBundle = 'dist/agent.mjs';
 
 const projectDirectory = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Messages in fifty languages, of which Fairlead speaks one. */
+const englishOnly: Plugin = {
+  name: 'english-only',
+  setup(building) {
+    building.onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, ({ path }) => ({ contents: "export { default as en } from './en.js';", resolveDir: dirname(path) }));
+  },
+};
 
 /**
  * Bundles the agent with everything it imports into one file of pure JavaScript. Skipped where no input has changed since.
@@ -31,6 +39,10 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
     format: 'esm',
     metafile: true,
     legalComments: 'none',
+    // The agent's memory holds its source as well. Names stay, for the sake of stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    plugins: [englishOnly],
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
     banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     logLevel: 'silent',
@@ -42,7 +54,8 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   await fs.writeFile(temporary, text);
   await fs.rename(temporary, file);
   const inputs: Record<string, string> = {};
-  for (const path of Object.keys(result.metafile.inputs)) inputs[path] = await digestOf(join(project, path));
+  // How it is built counts as well.
+  for (const path of [...Object.keys(result.metafile.inputs), 'src/runtime/build-agent.ts']) inputs[path] = await digestOf(join(project, path));
   await fs.writeFile(stampFile, JSON.stringify(inputs));
   return { file, built: true };
 }

@@ -19,18 +19,18 @@ export const dynamicConfig: Readonly<Record<string, number | boolean>> = {
 export interface DevelopmentServer {
   /** Path of the Temporal CLI. */
   readonly cli: string;
-  /** SQLite file that holds everything; made where it does not exist. */
-  readonly databaseFile: string;
+  /** SQLite file that holds everything; made where it does not exist. Null keeps everything in memory, where it ends with the server. */
+  readonly databaseFile: string | null;
   readonly port: number;
   readonly uiPort: number;
   readonly namespace: string;
 }
 
-/** argv of a development server on 127.0.0.1 whose runs survive its end. */
+/** argv of a development server on 127.0.0.1. */
 export function developmentServerCommand(server: DevelopmentServer): string[] {
   return [
     server.cli, 'server', 'start-dev',
-    '--db-filename', server.databaseFile,
+    ...(server.databaseFile === null ? [] : ['--db-filename', server.databaseFile]),
     '--ip', '127.0.0.1', '--port', String(server.port), '--ui-port', String(server.uiPort),
     ...(server.namespace === 'default' ? [] : ['--namespace', server.namespace]),
     '--log-level', 'warn',

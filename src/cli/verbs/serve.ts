@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { agentCommand, agentEnvironment } from '../../runtime/agent-command.ts';
 import { settingsOrThrow } from '../../runtime/config.ts';
 import { supervise } from '../../runtime/processes.ts';
 import type { ProcessPlan } from '../../runtime/processes.ts';
@@ -37,8 +38,8 @@ function planOf(part: string, argv: readonly string[], env: Context['env']): Pro
   const entry = part === 'host' && existsSync(bundled) ? bundled : join(repository, `workers/${part}.ts`);
   return {
     name: part,
-    command: [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...argv],
-    env: env as Record<string, string>,
+    command: part === 'host' ? agentCommand(entry, argv) : [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...argv],
+    env: { ...(env as Record<string, string>), ...(part === 'host' ? agentEnvironment : {}) },
     logFile: null,
     stopSignal: 'SIGTERM',
     stopLimitMs: 40_000,

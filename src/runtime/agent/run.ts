@@ -5,6 +5,9 @@ import { enter, stopOnSignal } from '../entry.ts';
 import { version } from '../version.ts';
 import { agentParts, type AgentOptions } from './index.ts';
 
+/** By then the agent is at work, and most of what start-up made is garbage that an idle process would keep for hours. */
+const tidyAfterMs = 3_000;
+
 /** The agent as a process: settings from flags and environment, until SIGTERM or SIGINT. */
 export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions, 'around' | 'wrap'> = {}): Promise<void> {
   await enter('agent', argv, { FAIRLEAD_ROLE: 'node' }, async (settings) => {
@@ -15,5 +18,7 @@ export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions
     const parts = await agentParts({ settings: host, version, role: settings.role, logger, routerEntry, ...hooks });
     const started = await bootstrap(parts, (fields, message) => logger.error(fields, message));
     stopOnSignal(logger, () => started.stop());
+    // There only where the start command allows it (src/runtime/agent-command.ts).
+    setTimeout(() => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' }), tidyAfterMs).unref();
   });
 }

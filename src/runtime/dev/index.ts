@@ -32,6 +32,8 @@ export interface DevOptions {
   readonly say: (line: string) => void;
   /** Ends a start that is under way: everything that was started is ended again. */
   readonly cancel?: AbortSignal;
+  /** Keeps Temporal's runs in memory instead of a file, where they end with it; for measuring what the file costs. */
+  readonly temporalInMemory?: boolean;
   /** Other programs in the place of Fairlead's own, and settings for every process; for tests that break them on purpose. */
   readonly replace?: { readonly agentFile?: string; readonly controlEntry?: string; readonly anyPorts?: boolean; readonly env?: Readonly<Record<string, string>> };
 }
@@ -194,7 +196,7 @@ async function startPostgres({ env, say, cancel }: DevOptions, layout: DevLayout
 }
 
 async function startTemporal(
-  { env, say, cancel }: DevOptions,
+  { env, say, cancel, temporalInMemory }: DevOptions,
   layout: DevLayout,
   environment: Readonly<Record<string, string>>,
   ports: { temporal: number; temporalUi: number },
@@ -211,7 +213,7 @@ async function startTemporal(
   const address = `127.0.0.1:${ports.temporal}`;
   const process = await launch({
     name: 'temporal',
-    command: developmentServerCommand({ cli: cli.path, databaseFile: layout.temporalFile, port: ports.temporal, uiPort: ports.temporalUi, namespace }),
+    command: developmentServerCommand({ cli: cli.path, databaseFile: temporalInMemory === true ? null : layout.temporalFile, port: ports.temporal, uiPort: ports.temporalUi, namespace }),
     env: { ...environment, ...marks(layout, 'temporal') },
     logFile: layout.logFile('temporal'),
     stopSignal: 'SIGTERM',

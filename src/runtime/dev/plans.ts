@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { agentCommand, agentEnvironment } from '../agent-command.ts';
 import type { ProcessPlan } from '../processes.ts';
 import type { DevLayout } from './layout.ts';
 import { devMark, devProcessMark } from './takeover.ts';
@@ -43,9 +44,10 @@ export function agentPlan(context: PlanContext, host: string, agentFile: string)
   const name = `agent-${host}`;
   return {
     name,
-    command: node(agentFile),
+    command: agentCommand(agentFile),
     env: {
       ...common(context, name),
+      ...agentEnvironment,
       FAIRLEAD_ROLE: 'node',
       FAIRLEAD_HOST_ID: host,
       FAIRLEAD_ROOT: layout.hostRoot(host),
