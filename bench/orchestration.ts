@@ -34,6 +34,8 @@ interface Turn {
   readonly wholeMs: number;
   readonly partsMs: number;
   readonly calls: number;
+  /** Processor time of each process of the instance while the whole update ran. */
+  readonly processorMs: Readonly<Record<string, number>>;
 }
 
 const repetitions = Number(process.argv[2] ?? 9);
@@ -61,12 +63,15 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
       workflowTaskTimeoutMs: 5_000,
     });
 
-    const throughTemporal = async (artifact: Artifact): Promise<number> => {
+    const throughTemporal = async (artifact: Artifact): Promise<Pick<Turn, 'wholeMs' | 'processorMs'>> => {
+      const before = processorMsOf(dev);
       const began = performance.now();
       const { runId } = await starter.startUpdate(requestFor(artifact));
       const report = (await starter.result(runId, AbortSignal.timeout(60_000))) as RunReport;
       if (report.outcome !== 'succeeded') throw new Error(`the run ended ${report.outcome}: ${report.reason?.message}`);
-      return performance.now() - began;
+      const wholeMs = performance.now() - began;
+      const after = processorMsOf(dev);
+      return { wholeMs, processorMs: Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)])) };
     };
     const partByPart = async (artifact: Artifact, turn: number): Promise<{ ms: number; calls: number }> => {
       const began = performance.now();
@@ -88,9 +93,9 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
       const order = at % 2 === 0;
       const before = order ? await throughTemporal(artifact) : null;
       const parts = await partByPart(artifact, at + 1);
-      const wholeMs = before ?? (await throughTemporal(artifact));
+      const whole = before ?? (await throughTemporal(artifact));
       // The first is an install, which has other steps.
-      if (at > warmUps) turns.push({ wholeMs, partsMs: parts.ms, calls: parts.calls });
+      if (at > warmUps) turns.push({ ...whole, partsMs: parts.ms, calls: parts.calls });
     }
     return turns;
   } finally {
@@ -122,6 +127,16 @@ async function directHost(dev: RunningDev): Promise<HostDependencies> {
   return instantHost(await composeHost(settings));
 }
 
+/** Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms. */
+function processorMsOf(dev: RunningDev): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(dev.pids()).map(([name, pid]) => {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+      return [name, (Number(stat[11]) + Number(stat[12])) * 10];
+    }),
+  );
+}
+
 /** As the control worker was given it. */
 function databaseUrlOf(dev: RunningDev): string {
   const environment = readFileSync(`/proc/${dev.pids()['control']}/environ`, 'utf8').split('\0');
@@ -138,6 +153,8 @@ for (const keeping of ['file', 'memory'] as const) {
   console.log(`Temporal's database ${keeping === 'file' ? 'in a file' : 'in memory'}, ${turns[0]?.calls} activities in turn`);
   console.log(`  the whole update       ${shown(turns.map(({ wholeMs }) => wholeMs))} ms`);
   console.log(`  its parts alone        ${shown(turns.map(({ partsMs }) => partsMs))} ms`);
+  const busy = ['temporal', 'control', 'agent-h1'].map((name) => `${name} ${median(turns.map(({ processorMs, calls }) => (processorMs[name] ?? 0) / calls)).toFixed(1)}`);
+  console.log(`  processor for each     ${busy.join(', ')} ms (median; the parts' own work included)`);
   console.log(`  added for each         ${shown(perCall, 1)} ms   limit ${limitsMs[keeping]} ms: ${isHeld ? 'held' : 'NOT HELD'}`);
 }
 process.exitCode = held ? 0 : 1;
