@@ -33,13 +33,13 @@ test('a process that is killed is started again, and a line says so', async () =
   const { pids, said } = await start('exec sleep 600');
   process.kill(pids[0]!, 'SIGKILL');
   await eventually('a second process', () => (pids.length === 2 && isRunning(pids[1]!) ? true : null));
-  expect(said).toEqual([expect.stringContaining('it was ended by SIGKILL; starting it again in 0.2 s')]);
+  expect(said).toEqual([expect.stringContaining('it was ended by SIGKILL; starting it again in 0.1 s')]);
 });
 
 test('one that dies at once each time is tried again with growing pauses', async () => {
   const { said } = await start('exit 7');
   await eventually('four ends', () => (said.length >= 4 ? true : null));
-  expect(said.slice(0, 4).map((line) => /again in ([\d.]+) s/.exec(line)?.[1])).toEqual(['0.2', '0.4', '0.8', '1.6']);
+  expect(said.slice(0, 4).map((line) => /again in ([\d.]+) s/.exec(line)?.[1])).toEqual(['0.1', '0.2', '0.4', '0.8']);
 });
 
 test('one that gives up before it is ready: the error has its exit code and the end of its log', async () => {
