@@ -6,7 +6,7 @@ import { createApi } from '../api/index.ts';
 import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesystem.ts';
 import { inspectBundle } from '../adapters/bundle/inspect.ts';
 import type { Logger } from '../adapters/logger.ts';
-import { createDatabase, createStores, migrate, pingDatabase } from '../adapters/postgres/index.ts';
+import { createDatabase, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
@@ -24,19 +24,23 @@ import { version } from './version.ts';
  */
 const maxArtifactBytes = 8 * 2 ** 30;
 
+function databasePart(database: Database, logger: Logger): Part {
+  return {
+    name: 'database',
+    start: async () => {
+      await untilAvailable('PostgreSQL', logger, () => migrate(database));
+      return () => database.close();
+    },
+  };
+}
+
 export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
   const stores = createStores(database);
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
   return [
-    {
-      name: 'database',
-      start: async () => {
-        await untilAvailable('PostgreSQL', logger, () => migrate(database));
-        return () => database.close();
-      },
-    },
+    databasePart(database, logger),
     {
       name: 'keys',
       start: async () => {
@@ -83,13 +87,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
   let connection: NativeConnection;
   return [
-    {
-      name: 'database',
-      start: async () => {
-        await untilAvailable('PostgreSQL', logger, () => migrate(database));
-        return () => database.close();
-      },
-    },
+    databasePart(database, logger),
     {
       name: 'temporal',
       start: async () => {

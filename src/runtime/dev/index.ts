@@ -124,7 +124,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
   const hosts = Array.from({ length: options.hosts }, (_, at) => `h${at + 1}`);
   const adminKey = await ensureKeys(layout, hosts);
   // Which router the hosts take is the one setting of its own that a development instance hands on.
-  const router = env['FAIRLEAD_ROUTER'] ? { FAIRLEAD_ROUTER: env['FAIRLEAD_ROUTER'] } : {};
+  const router: Record<string, string> = env['FAIRLEAD_ROUTER'] ? { FAIRLEAD_ROUTER: env['FAIRLEAD_ROUTER'] } : {};
   const environment = { ...neutralEnvironment(env), ...router, ...options.replace?.env };
   const ports = await choosePorts(state, options.replace?.anyPorts ?? false);
   const launch = async (plan: ProcessPlan): Promise<Supervised> => {
