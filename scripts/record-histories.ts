@@ -1,0 +1,144 @@
+// npm run record-histories [-- NAME…]: records test/histories/*.json, the histories that test/workflows/replay.test.ts replays, from real runs on a real
+// stack. See docs/checklists/changing-a-workflow-in-flight.md for when to run it. About two minutes; one of them is a host that stays away.
+import * as fs from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client, Connection } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
+import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
+import type { Outcome, RunProgress } from '../src/domain/run/report.ts';
+import { killProcesses, startCheckedStack, type CheckedStack } from '../test/support/checked-stack.ts';
+import type { Verdict } from '../test/support/checkpoints.ts';
+import { cutDown } from '../test/support/matrix-product.ts';
+import type { PublishOptions } from '../test/support/stack.ts';
+
+const target = join(dirname(dirname(fileURLToPath(import.meta.url))), 'test/histories');
+/** Paths of the hosts stand in payloads: a neutral place keeps those of a developer's machine out of the repository. */
+const directory = process.env['FAIRLEAD_HISTORIES_DIR'] ?? '/srv/fairlead-histories';
+const crashing = { faults: { crashAtStart: true, only: 'api-b' } };
+
+/** Each brings about one path through the workflow; in this order, because they build on each other. */
+const recordings: Readonly<Record<string, { readonly host: string; readonly outcome: Outcome; readonly run: (recorder: Recorder) => Promise<string> }>> = {
+  'failed-first-install': { host: 'h1', outcome: 'rolled_back', run: ({ release, apply }) => release(crashing).then((id) => apply('h1', id)) },
+  'first-install': { host: 'h1', outcome: 'succeeded', run: ({ release, apply }) => release().then((id) => apply('h1', id)) },
+  succeeded: { host: 'h1', outcome: 'succeeded', run: ({ release, apply }) => release().then((id) => apply('h1', id)) },
+  unchanged: { host: 'h1', outcome: 'unchanged', run: ({ last, apply }) => apply('h1', last()) },
+  'rolled-back': { host: 'h1', outcome: 'rolled_back', run: ({ release, apply }) => release(crashing).then((id) => apply('h1', id)) },
+  refused: { host: 'h1', outcome: 'refused', run: ({ last, apply }) => apply('h1', last()) },
+  cancelled: {
+    host: 'h1',
+    outcome: 'cancelled',
+    async run({ stack, release }) {
+      const runId = await stack.start('h1', await release(), { bakeSeconds: 60 });
+      await untilProgress(stack, runId, ({ step }) => step === 'prove api-b');
+      await stack.ask('POST', `/api/runs/${runId}/cancel`, { reason: 'recorded' });
+      return runId;
+    },
+  },
+  'agent-killed': {
+    host: 'h1',
+    outcome: 'succeeded',
+    async run({ stack, release }) {
+      let killed = false;
+      stack.decide(async ({ activity, point }): Promise<Verdict> => {
+        if (killed || activity !== 'restartInstance' || point !== 'during') return 'go';
+        killed = true;
+        await killProcesses([stack.pidOf('agent-h1')]);
+        return 'go';
+      });
+      return stack.start('h1', await release());
+    },
+  },
+  'host-away': {
+    host: 'h1',
+    outcome: 'succeeded',
+    async run({ stack, release }) {
+      const pid = stack.pidOf('agent-h1');
+      process.kill(pid, 'SIGSTOP');
+      try {
+        const runId = await stack.start('h1', await release());
+        await untilProgress(stack, runId, ({ waiting }) => waiting !== null);
+        return runId;
+      } finally {
+        process.kill(pid, 'SIGCONT');
+      }
+    },
+  },
+  stranded: {
+    host: 'h1',
+    outcome: 'stranded',
+    async run({ stack, release }) {
+      // From its next start on the instance crashes on every release: neither forward nor back can work.
+      const conf = stack.layout('h1').configFile('api-a' as InstanceName);
+      await fs.writeFile(conf, renderInstanceConfig({ ...parseInstanceConfig(await fs.readFile(conf, 'utf8')), FAULTS: '{"crashAtStart":true}' }));
+      return stack.start('h1', await release());
+    },
+  },
+};
+
+interface Recorder {
+  readonly stack: CheckedStack;
+  /** Publishes another release. */
+  release(options?: PublishOptions): Promise<string>;
+  /** The release that was published last. */
+  last(): string;
+  apply(host: string, releaseId: string): Promise<string>;
+}
+
+async function untilProgress(stack: CheckedStack, runId: string, reached: (progress: RunProgress) => boolean): Promise<void> {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline; ) {
+    const { body } = await stack.ask<{ progress?: RunProgress | null }>('GET', `/api/runs/${runId}`);
+    if (body.progress && reached(body.progress)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`run ${runId} did not get to where it was to be recorded`);
+}
+
+/** What no replay looks at, and what would make every recording differ. */
+const bookkeeping: ReadonlySet<string> = new Set(['taskId', 'requestId', 'workerVersion', 'meteringMetadata']);
+
+/** One event a line, so that a new recording can be compared; this machine's name is nobody's business. */
+function render(history: Parameters<typeof historyToJSON>[0]): string {
+  const { events } = JSON.parse(historyToJSON(history), (key, value: unknown) => (bookkeeping.has(key) ? undefined : value)) as { events: unknown[] };
+  return `{"events":[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]}\n`.replaceAll(hostname(), 'host');
+}
+
+async function record(names: readonly string[]): Promise<void> {
+  await fs.mkdir(directory); // Not one that is there: it is removed afterwards.
+  const stack = await startCheckedStack({ dir: directory });
+  const connection = await Connection.connect({ address: stack.dev.summary.temporal });
+  let count = 0;
+  const recorder: Recorder = {
+    stack,
+    last: () => `r${count}`,
+    async release(options = {}) {
+      count += 1;
+      await stack.publish(`r${count}`, { edit: cutDown, ...options });
+      return `r${count}`;
+    },
+    apply: (host, releaseId) => stack.start(host, releaseId),
+  };
+  try {
+    const { workflow } = new Client({ connection });
+    for (const [name, { host, outcome, run }] of Object.entries(recordings)) {
+      const runId = await run(recorder);
+      const report = await stack.report(runId);
+      stack.decide(() => 'go');
+      if (report.outcome !== outcome) throw new Error(`${name}: ${report.outcome} instead of ${outcome}: ${JSON.stringify(report.reason)}`);
+      const handle = workflow.getHandle(hostWorkflowId(host as HostId, stack.product), runId);
+      await handle.result(); // The report is there a moment before the last event.
+      const text = render(await handle.fetchHistory());
+      if (names.length === 0 || names.includes(name)) await fs.writeFile(join(target, `${name}.json`), text);
+      process.stdout.write(`${name}: ${outcome}, ${text.split('\n').length - 3} events, ${Math.ceil(text.length / 1024)} KiB\n`);
+    }
+  } finally {
+    await connection.close();
+    await stack.end();
+    await fs.rm(directory, { recursive: true, force: true });
+  }
+}
+
+await fs.mkdir(target, { recursive: true });
+await record(process.argv.slice(2));

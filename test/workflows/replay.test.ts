@@ -1,0 +1,102 @@
+import * as fs from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
+import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
+
+const project = dirname(dirname(import.meta.dirname));
+const directory = join(project, 'test/histories');
+
+/** What each recording is of. A run that is under way when a new control worker starts is one of these, up to some event. */
+const recordings: Readonly<Record<string, Outcome>> = {
+  'first-install': 'succeeded',
+  succeeded: 'succeeded',
+  unchanged: 'unchanged',
+  refused: 'refused',
+  'rolled-back': 'rolled_back',
+  'failed-first-install': 'rolled_back',
+  cancelled: 'cancelled',
+  stranded: 'stranded',
+  'agent-killed': 'succeeded',
+  'host-away': 'succeeded',
+};
+const names = Object.keys(recordings);
+
+type History = ReturnType<typeof historyFromJSON>;
+async function read(name: string): Promise<History> {
+  return historyFromJSON(JSON.parse(await fs.readFile(join(directory, `${name}.json`), 'utf8')));
+}
+
+/** The names of the recordings that the bundle cannot replay, with why. */
+async function failing(codePath: string): Promise<Map<string, Error>> {
+  const histories = await Promise.all(names.map(async (name) => ({ workflowId: name, history: await read(name) })));
+  const failed = new Map<string, Error>();
+  let replayed = 0;
+  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle: { codePath } }, histories)) {
+    replayed += 1;
+    if (error) failed.set(workflowId, error);
+  }
+  expect(replayed).toBe(names.length);
+  return failed;
+}
+
+// A replay that fails says so by its result; what the SDK would print beside it is noise here.
+beforeAll(() => void Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } } }));
+
+test('every recording is listed, and every outcome of a run is recorded', async () => {
+  expect((await fs.readdir(directory)).sort()).toEqual(names.map((name) => `${name}.json`).sort());
+  expect(new Set(Object.values(recordings)).size).toBe(6);
+});
+
+test.each(names)('%s ends as its name says', async (name) => {
+  const ended = (await read(name)).events?.at(-1)?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0];
+  const report = defaultPayloadConverter.fromPayload<RunReport>(ended as never);
+  expect(report.outcome).toBe(recordings[name]);
+});
+
+test('today’s workflows replay every recorded run', async () => {
+  expect([...(await failing(await workflowBundle()))]).toEqual([]);
+});
+
+/** Copies the workflows, changes one place of them, and bundles that. */
+async function alteredBundle(file: string, from: string, to: string, use: (codePath: string) => Promise<void>): Promise<void> {
+  await fs.mkdir(join(project, 'dist'), { recursive: true });
+  const copy = await fs.mkdtemp(join(project, 'dist/altered-'));
+  try {
+    for (const folder of ['workflows', 'src/domain']) await fs.cp(join(project, folder), join(copy, folder), { recursive: true });
+    const text = await fs.readFile(join(copy, file), 'utf8');
+    expect(text).toContain(from);
+    await fs.writeFile(join(copy, file), text.replace(from, to));
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(copy, 'workflows/index.ts'), logger: new DefaultLogger('ERROR') });
+    const codePath = join(copy, 'bundle.js');
+    await fs.writeFile(codePath, code);
+    await use(codePath);
+  } finally {
+    await fs.rm(copy, { recursive: true, force: true });
+  }
+}
+
+const notReached = ['unchanged', 'refused'];
+test('an incompatible change is found: another activity in the place of one that recorded runs have called', async () => {
+  await alteredBundle('workflows/support/update-steps.ts', "c.call('openIntent'", "c.call('runPreflight'", async (codePath) => {
+    const failed = await failing(codePath);
+    expect([...failed.keys()].sort()).toEqual(names.filter((name) => !notReached.includes(name)).sort());
+    for (const error of failed.values()) expect(error.name).toBe('DeterminismViolationError');
+  });
+});
+
+test('an incompatible change is found: one step more in the plan', async () => {
+  await alteredBundle('src/domain/update/plan.ts', "{ name: 'open-intent' },", "{ name: 'open-intent' },\n    { name: 'configure' },", async (codePath) => {
+    const failed = await failing(codePath);
+    expect([...failed.keys()].sort()).toEqual(names.filter((name) => !notReached.includes(name)).sort());
+    for (const error of failed.values()) expect(error.name).toBe('DeterminismViolationError');
+  });
+});
+
+test('a change that no history can tell is let through: another wording', async () => {
+  await alteredBundle('workflows/update-apply.ts', "hint: 'Start the update again when it is wanted.'", "hint: 'Start it again.'", async (codePath) => {
+    expect([...(await failing(codePath))]).toEqual([]);
+  });
+});
