@@ -67,7 +67,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
   function showDetails(): void {
     const lines = [
       `**${state.phase}**: ${request.product} ${plan?.fromReleaseId ?? '(nothing)'} → ${request.releaseId} on ${request.host}`,
-      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length} of ${stepsPlanned})` : '',
+      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length + 1} of ${stepsPlanned})` : '',
       waiting ? `Waiting for ${waiting.for}, since ${waiting.since}, until ${waiting.until ?? 'it comes'}. Released by ${waiting.release}.` : '',
     ];
     setCurrentDetails(lines.filter(Boolean).join('\n\n'));
@@ -188,6 +188,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
   async function end(): Promise<RunReport> {
     const outcome = outcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
+    showDetails(); // Without the last step, which is over.
     const report: RunReport = {
       schema: 1,
       runId,
