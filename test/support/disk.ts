@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,11 +17,8 @@ export const diskKinds = {
 } as const;
 export type DiskKind = keyof typeof diskKinds;
 
-export const diskRequirements: readonly Requirement[] = [root, ...['mkfs.ext4', 'mkfs.xfs', 'xfs_io', 'mount', 'losetup'].map(program), loopDevices()];
-
-function loopDevices(): Requirement {
-  return { missing: process.platform === 'linux' && program('losetup').missing === null ? null : 'there are no loop devices' };
-}
+const loopDevices: Requirement = { missing: existsSync('/dev/loop-control') ? null : 'there are no loop devices' };
+export const diskRequirements: readonly Requirement[] = [root, loopDevices, ...['mkfs.ext4', 'mkfs.xfs', 'xfs_io', 'mount', 'losetup'].map(program)];
 
 export interface Disk {
   /** Where it is mounted. */
