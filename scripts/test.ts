@@ -43,7 +43,7 @@ async function runJest(projects: readonly string[], more: readonly string[]): Pr
   const selected = projects.length === 0 ? [] : ['--selectProjects', ...projects];
   const reporters = ['--reporters=default', `--reporters=${join(root, 'scripts/jest-reporter.mjs')}`];
   // Both take every word up to the next option: before the paths in `more` has to stand one that takes a single word.
-  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, '--maxWorkers=2', ...more];
+  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, '--maxWorkers=2', `--testSequencer=${join(root, 'scripts/jest-sequencer.mjs')}`, ...more];
   try {
     const code = await run(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, argv, { FAIRLEAD_TEST_TOTALS: file });
     const none: Totals = { passed: 0, failed: 0, files: 0, interrupted: true, failures: [], skipped: [] };
