@@ -7,7 +7,7 @@ import { createHostActivities } from '../../activities/host/index.ts';
 import { replaceSymlinkDurably, writeFileDurably } from '../../src/adapters/files/durable.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../src/domain/ids.ts';
-import { stepTitle } from '../../src/domain/update/step.ts';
+import { stepTitle, type UpdateStep } from '../../src/domain/update/step.ts';
 import { startArtifactServer } from '../support/artifact-server.ts';
 import { createDisk, diskKinds, diskRequirements, type Disk, type DiskKind } from '../support/disk.ts';
 import { createFakeMachine } from '../support/fake-machine.ts';
@@ -92,21 +92,31 @@ describeWith(diskRequirements, 'the power of a host is cut', () => {
 
   describe.each(Object.keys(diskKinds) as DiskKind[])('%s', (kind) => {
     let disk: Disk;
+    let walk: Walk;
+    const machine = createFakeMachine();
+    /** What ran when a step was about to be taken; the disk as it was then is kept under the step's title. */
+    const machineBefore = new Map<string, () => void>();
     beforeAll(async () => {
       disk = await createDisk(kind);
-      const host = await startFileHost(disk.directory, createFakeMachine(), server.artifacts);
+      let host = await startFileHost(disk.directory, machine, server.artifacts);
       for (const [fence, { artifact }] of [packed.r0, packed.r1].entries()) {
-        const walk = await planWalk(host, artifact, fence + 1);
-        for (const step of walk.plan.steps) await walk.take(host, step);
+        const installed = await planWalk(host, artifact, fence + 1);
+        for (const step of installed.plan.steps) await installed.take(host, step);
       }
       expect(await host.releases.listComplete(product)).toEqual([r0, r1]);
-      expect((await planWalk(host, packed.r2.artifact, 3)).plan.steps.map(stepTitle)).toEqual(steps);
-      await disk.keep('r1 is installed');
+      walk = await planWalk(host, packed.r2.artifact, 3);
+      expect(walk.plan.steps.map(stepTitle)).toEqual(steps);
+      for (const step of walk.plan.steps) {
+        machineBefore.set(stepTitle(step), machine.keep());
+        await disk.keep(stepTitle(step));
+        host = await startFileHost(disk.directory, machine, server.artifacts);
+        await walk.take(host, step);
+      }
     }, 60_000);
     afterAll(() => disk?.end());
 
     test('the cut takes a rename whose directory was not synced, and a write that was not: else nothing below would mean anything', async () => {
-      await disk.reset('r1 is installed');
+      await disk.reset(steps[0]);
       const [link, file] = [join(disk.directory, 'link'), join(disk.directory, 'file')];
       await replaceSymlinkDurably('old', link);
       await writeFileDurably(file, 'old');
@@ -118,12 +128,11 @@ describeWith(diskRequirements, 'the power of a host is cut', () => {
     });
 
     test.each(steps)('after %s: nothing that was acknowledged goes back, and the run ends as if nothing had happened', async (title) => {
-      await disk.reset('r1 is installed');
-      const machine = createFakeMachine();
+      await disk.reset(title);
+      machineBefore.get(title)?.();
+      const at = steps.indexOf(title);
       let host = await startFileHost(disk.directory, machine, server.artifacts);
-      const walk = await planWalk(host, packed.r2.artifact, 3);
-      const at = walk.plan.steps.findIndex((step) => stepTitle(step) === title);
-      for (const step of walk.plan.steps.slice(0, at + 1)) await walk.take(host, step);
+      await walk.take(host, walk.plan.steps[at] as UpdateStep);
       expect(await brokenAcknowledgement(host, walk, title)).toEqual([]);
       const before = await contentsOf(disk.directory);
 
@@ -143,7 +152,7 @@ describeWith(diskRequirements, 'the power of a host is cut', () => {
       let calls: SystemCall[];
       let job: Job | null = null;
       beforeAll(async () => {
-        await disk.reset('r1 is installed');
+        await disk.reset(steps[0]);
         const host = await startFileHost(disk.directory);
         await host.releases.extract(packed.r2.file, packed.r2.artifact, () => undefined);
         await host.store.writeFence(product, switchRun.fence, switchRun.runId);

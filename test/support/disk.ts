@@ -41,12 +41,23 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
   const home = await fs.mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
   const directory = join(home, 'disk');
   const image = join(home, 'image');
+  const probe = join(directory, '.probe');
   const kept = (name: string): string => join(home, `kept-${name}`);
   let mounted = false;
 
+  /**
+   * Mounts it until a file on it can be opened: under heavy load a mount right after a cut was once seen to answer EIO to everything, without a word in the
+   * kernel's log. That says nothing of what lies on the disk, which another mount does not change.
+   */
   const mount = async (): Promise<void> => {
-    await run('mount', '-o', options, image, directory);
-    mounted = true;
+    for (let attempt = 1; ; attempt += 1) {
+      await run('mount', '-o', options, image, directory);
+      mounted = true;
+      const error = await fs.readFile(probe).then(() => null, (reason: unknown) => reason);
+      if (error === null || (error as { code?: string }).code === 'ENOENT') return;
+      if (attempt === 3) throw new Error(`${directory} cannot be read after a mount`, { cause: error });
+      await unmount();
+    }
   };
   const unmount = async (): Promise<void> => {
     if (!mounted) return;
@@ -79,6 +90,8 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
     await run('truncate', '-s', `${mebibytes}M`, image);
     await run(...make, image);
     await mount();
+    await fs.writeFile(probe, '');
+    await run('sync', '-f', directory);
     return disk;
   } catch (error) {
     await disk.end();

@@ -7,6 +7,8 @@ type Parts = Pick<HostDependencies, 'services' | 'router' | 'probe'>;
 export interface FakeMachine extends Parts {
   powerOff(): void;
   running(): Record<string, ReleaseId>;
+  /** Gives a function that makes it what it is now. */
+  keep(): () => void;
 }
 
 /**
@@ -64,5 +66,13 @@ export function createFakeMachine(): FakeMachine {
       routed = null;
     },
     running: () => Object.fromEntries(running),
+    keep() {
+      const kept = { running: [...running], routed };
+      return () => {
+        running.clear();
+        for (const [instance, releaseId] of kept.running) running.set(instance, releaseId);
+        routed = kept.routed;
+      };
+    },
   };
 }

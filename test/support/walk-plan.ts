@@ -27,7 +27,6 @@ export async function planWalk(host: HostDependencies, artifact: Artifact, fence
   const decision = planUpdate(await createHostActivities(host).activities.inspectHost({ product }), artifact, request);
   if (decision.kind !== 'apply') throw new Error(`nothing to walk: ${JSON.stringify(decision)}`);
   const { plan } = decision;
-  let backupPath: string | null = null;
   return {
     run,
     plan,
@@ -37,8 +36,9 @@ export async function planWalk(host: HostDependencies, artifact: Artifact, fence
         value: await (activities[name] as AnyHostActivity)(input as never, { cancel: new AbortController().signal, progress: () => undefined, attempt: 1 }),
         attempt: 1,
       })) as HostCalls;
-      const result = await executeStep(step, { run, request, artifact, plan, call, backupPath });
-      backupPath = result.backupPath ?? backupPath;
+      // A workflow keeps it from the step `backup`; a walk may be taken up at any step.
+      const backupPath = (await on.backups.isComplete(product, run.runId)) ? on.backups.path(product, run.runId) : null;
+      await executeStep(step, { run, request, artifact, plan, call, backupPath });
     },
     report: () => ({ product, outcome: 'succeeded', runId: run.runId, fromReleaseId: plan.fromReleaseId, toReleaseId: plan.toReleaseId }) as RunReport,
   };
