@@ -1,4 +1,6 @@
+import { readdir } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import { agentLayout } from '../../../src/domain/host/layout.ts';
 import { startsOf, whoAnswers } from '../look.ts';
 import type { Screen } from '../screen.ts';
 import type { Stage } from '../stage.ts';
@@ -28,6 +30,14 @@ export async function killed(stage: Stage, screen: Screen): Promise<void> {
   screen.claim('r5 serves on both instances', who.answered === 20 && who.instances.length === 2 && who.releases.join() === 'r5', who.shown);
 }
 
+/**
+ * Whether the agent has taken the step up. The run names a step from the moment in which it is ordered; killed in the milliseconds before it arrives,
+ * the agent could not note it, and the run would wait for the heartbeat limit: true as well, but half a minute that shows nothing.
+ */
+async function atWork({ root }: Stage): Promise<boolean> {
+  return (await readdir(agentLayout(root).inFlightDir).catch(() => [])).length > 0;
+}
+
 /** @returns how many were killed before the run ended */
 async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<number> {
   let done = 0;
@@ -36,7 +46,7 @@ async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<
       const { report, progress } = await stage.run(runId);
       if (report !== null) return done;
       const pid = stage.dev.pids()[name] ?? null;
-      if (progress?.step === step && progress.direction === 'do' && pid !== null) {
+      if (progress?.step === step && progress.direction === 'do' && pid !== null && (await atWork(stage))) {
         process.kill(pid, 'SIGKILL');
         screen.say(`kill -9 ${pid} (${shownName}) at step ${progress.steps.length + 1} of ${progress.stepsPlanned}: ${step}`);
         done += 1;
