@@ -100,9 +100,12 @@ async function untilProgress(stack: CheckedStack, runId: string, reached: (progr
 const bookkeeping: ReadonlySet<string> = new Set(['taskId', 'requestId', 'workerVersion', 'meteringMetadata']);
 
 /** One event a line, so that a new recording can be compared; this machine's name is nobody's business. */
+/** Stack traces name the files of the checkout that made them. */
+const checkout = fileURLToPath(new URL('../', import.meta.url));
+
 function render(history: Parameters<typeof historyToJSON>[0]): string {
   const { events } = JSON.parse(historyToJSON(history), (key, value: unknown) => (bookkeeping.has(key) ? undefined : value)) as { events: unknown[] };
-  return `{"events":[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]}\n`.replaceAll(hostname(), 'host');
+  return `{"events":[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]}\n`.replaceAll(hostname(), 'host').replaceAll(checkout, '/srv/fairlead/');
 }
 
 async function record(names: readonly string[]): Promise<void> {
