@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { findByEnvironment, signalProcess, waitForEnd } from './proc.ts';
+import { quoteForShell } from '../../domain/shell-word.ts';
 import type { CommandOptions, CommandResult, CommandRunner } from '../../ports/command-runner.ts';
 
 /** How long a command has between SIGTERM and SIGKILL. */
@@ -125,6 +126,6 @@ function summarize(argv: readonly string[], why: string, tookMs: number, output:
   return `${cut(argv.map(quoteWord).join(' '), 300)} ${why.replaceAll(/\s*\n\s*/g, ' ')} after ${Math.round(tookMs)} ms${tail}`;
 }
 
-const quoteWord = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
+const quoteWord = (word: string) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoteForShell(word));
 const cut = (text: string, length: number) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

@@ -1,10 +1,12 @@
+import { quoteForShell } from '../shell-word.ts';
+
 /**
  * `/etc/<product>/<service>-<instance>.conf`: one `KEY='value'` a line, in the common subset of what `sh` sources and what systemd reads as
  * an EnvironmentFile (systemd.exec(5)). Comments and lines that are not assignments are left to the people who wrote them.
  */
 export function renderInstanceConfig(values: Readonly<Record<string, string>>): string {
   return Object.entries(values)
-    .map(([key, value]) => `${key}='${value.replaceAll("'", `'\\''`)}'\n`)
+    .map(([key, value]) => `${key}=${quoteForShell(value)}\n`)
     .join('');
 }
 

@@ -1,5 +1,6 @@
 import type { HostLayout } from '../host/layout.ts';
 import type { HostState } from '../host/state.ts';
+import { quoteForShell } from '../shell-word.ts';
 import type { HostId, InstanceName, ProductName, ReleaseId, RunId } from '../ids.ts';
 
 export interface RecoveryScriptInput {
@@ -96,6 +97,3 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
 
 /** A comment ends with its line, whatever a path holds. */
 const oneLine = (text: string): string => text.replaceAll(/[\r\n]+/g, ' ');
-
-/** One word of a POSIX shell, whatever the text holds. */
-export const quoteForShell = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,6 +1,7 @@
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import { textOf, type RouterConfig } from './config.ts';
+import { quoteForShell } from '../../../domain/shell-word.ts';
 
 export function routerFiles(root: string, product: ProductName) {
   const directory = `${hostLayout(root, product).routerDir}/embedded`;
@@ -12,15 +13,10 @@ export function routerIdentity(root: string, product: ProductName): Record<strin
   return { FAIRLEAD_ROUTER: product, FAIRLEAD_ROOT: root };
 }
 
-/** One word of POSIX sh, whatever it holds. */
-export function shellQuote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
 /** Lines that write the configuration and have the router read it (SIGHUP), or start it where none runs. They need `setsid`, `tr`, `grep` and `/proc`. */
 export function recoveryLines(root: string, product: ProductName, config: RouterConfig, entry: readonly string[]): string[] {
   const files = routerFiles(root, product);
-  const q = shellQuote;
+  const q = quoteForShell;
   const [first, second] = Object.entries(routerIdentity(root, product)).map(([name, value]) => `${name}=${value}`);
   const found = (pair: string) => `tr '\\000' '\\n' 2>/dev/null <"$fairlead_dir/environ" | grep -Fqx -e ${q(pair)}`;
   return [

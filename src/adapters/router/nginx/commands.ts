@@ -3,6 +3,7 @@ import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { RouterState } from '../../../ports/router.ts';
 import { chosenPools, poolsOf, type Pool, type PoolFile } from './pools.ts';
+import { quoteForShell } from '../../../domain/shell-word.ts';
 
 /**
  * Where nginx lives on a host. Every generation of the configuration has a directory of its own; `nginx.conf` is a symlink to the one in
@@ -231,15 +232,10 @@ export function startCommand(nginxPath: string, directory: string): string[] {
   return [nginxPath, '-p', `${directory}/`, '-e', `${directory}/error.log`, '-c', `${directory}/nginx.conf`];
 }
 
-/** One word of POSIX sh, whatever it holds. */
-export function shellQuote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
 /** Lines that write the configuration, test it, and have nginx load it, or start it where none runs. */
 export function recoveryLines(root: string, state: RouterState, config: NginxConfig, nginxPath: string): string[] {
   const files = nginxFiles(root, state.product);
-  const q = shellQuote;
+  const q = quoteForShell;
   const write = (file: string, text: string) => `printf '%s' ${q(text)} >${q(file)}`;
   const link = (target: string, path: string) => `rm -f ${q(`${path}.recovery`)} && ln -s ${q(target)} ${q(`${path}.recovery`)} && mv -f ${q(`${path}.recovery`)} ${q(path)}`;
   const generation = files.generation(config.generation);

@@ -1,6 +1,7 @@
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { InstanceName, ProductName } from '../../../domain/ids.ts';
 import type { InstanceSpec } from '../../../ports/service-manager.ts';
+import { quoteForShell } from '../../../domain/shell-word.ts';
 
 /** Where programs are looked for. The caller may add the directory of its own runtime, for machines that have no other. */
 export const minimalPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -60,14 +61,9 @@ export function instanceFiles(root: string, product: ProductName, instance: Inst
   return { runtimeDir, record: `${runtimeDir}/${instance}.json`, exit: `${runtimeDir}/${instance}.exit` };
 }
 
-/** One word of POSIX sh, whatever it holds. */
-export function shellQuote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
 /** Lines that end the instance, with everything that it started; they do nothing where it does not run. They need `sh`, `tr`, `grep` and `/proc`. */
 export function stopLines(root: string, spec: Pick<InstanceSpec, 'product' | 'instance' | 'stopSignal' | 'stopSeconds'>): string[] {
-  const wanted = Object.entries(identityEnvironment(root, spec.product, spec.instance).instance).map(([name, value]) => shellQuote(`${name}=${value}`));
+  const wanted = Object.entries(identityEnvironment(root, spec.product, spec.instance).instance).map(([name, value]) => quoteForShell(`${name}=${value}`));
   return [
     'fairlead_pids() {',
     '  for fairlead_dir in /proc/[0-9]*; do',
@@ -92,7 +88,7 @@ export function stopLines(root: string, spec: Pick<InstanceSpec, 'product' | 'in
  */
 export function recoveryLines(root: string, spec: InstanceSpec, command: readonly string[], path: string): string[] {
   const files = instanceFiles(root, spec.product, spec.instance);
-  const q = shellQuote;
+  const q = quoteForShell;
   const assignments = Object.entries(launchEnvironment(root, spec, path, {}, ''))
     .filter(([name]) => name !== 'FAIRLEAD_LAUNCH_ID')
     .map(([name, value]) => q(`${name}=${value}`));

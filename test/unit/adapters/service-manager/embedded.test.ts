@@ -2,7 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { launchEnvironment, shellQuote, watchCommand } from '../../../../src/adapters/service-manager/embedded/commands.ts';
+import { quoteForShell } from '../../../../src/domain/shell-word.ts';
+import { launchEnvironment, watchCommand } from '../../../../src/adapters/service-manager/embedded/commands.ts';
 import { lastLines, parseConf, parseExit, parseRecord, secretsIn } from '../../../../src/adapters/service-manager/embedded/parse.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../../../src/domain/ids.ts';
 import type { InstanceSpec } from '../../../../src/ports/service-manager.ts';
@@ -90,7 +91,7 @@ describe('embedded service manager: what is launched', () => {
     try {
       const [file = '', ...rest] = watchCommand(join(directory, 'exit'), 'l1', ['/bin/sh', '-c', 'printf "%s|" "$@"', 'sh', ...words]);
       expect(execFileSync(file, rest, { encoding: 'utf8' })).toBe(`${words.join('|')}|`);
-      expect(execFileSync('/bin/sh', ['-c', `printf '%s|' ${words.map(shellQuote).join(' ')}`], { encoding: 'utf8' })).toBe(`${words.join('|')}|`);
+      expect(execFileSync('/bin/sh', ['-c', `printf '%s|' ${words.map(quoteForShell).join(' ')}`], { encoding: 'utf8' })).toBe(`${words.join('|')}|`);
     } finally {
       rmSync(directory, { recursive: true });
     }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostLayout } from '../../../../src/domain/host/layout.ts';
 import type { HostId, InstanceName, ProductName, ReleaseId, RunId } from '../../../../src/domain/ids.ts';
-import { quoteForShell, renderRecoveryScript, type RecoveryScriptInput } from '../../../../src/domain/recovery/script.ts';
+import { quoteForShell } from '../../../../src/domain/shell-word.ts';
+import { renderRecoveryScript, type RecoveryScriptInput } from '../../../../src/domain/recovery/script.ts';
 import { sampleState } from '../../../support/host-samples.ts';
 
 const product = 'shop' as ProductName;
