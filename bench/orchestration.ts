@@ -123,7 +123,7 @@ async function directHost(dev: RunningDev): Promise<HostDependencies> {
   await fs.mkdir(ours.stateDir, { recursive: true });
   await fs.cp(theirs.configDir, ours.configDir, { recursive: true });
   const readKey = async (): Promise<string> => (await fs.readFile(ours.agentKeyFile, 'utf8')).trim();
-  const settings = { hostId: 'direct' as HostId, root, ports: 'free', router: 'embedded', routerAddress: '127.0.0.1', apiUrl: dev.summary.api, readKey, routerEntry: [] } as const;
+  const settings = { hostId: 'direct' as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: dev.summary.api, readKey, routerEntry: [] } as const;
   return instantHost(await composeHost(settings));
 }
 

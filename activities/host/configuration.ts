@@ -13,7 +13,7 @@ export interface UnconfigureInput extends Command {
 }
 
 export function createConfigurationActivities(dependencies: HostDependencies) {
-  const { ports, routerAddress, store, files, releases, router, now } = dependencies;
+  const { ports, routerAddress, store, files, releases, services, router, now } = dependencies;
   const { applyRouter } = createServiceTraffic(dependencies);
 
   return {
@@ -35,8 +35,8 @@ export function createConfigurationActivities(dependencies: HostDependencies) {
       const state = (await store.readState(product)) ?? emptyState(product, now().toISOString());
       const settled = state.activeReleaseId === null ? { ...state, phase } : state;
       const routerPort = manifest.router ? { address: routerAddress, port: ports === 'free' ? await files.freePort() : manifest.router.listen } : null;
-      const next = { ...settled, router: settled.router ?? routerPort };
-      if (next.router !== state.router || next.phase !== state.phase) {
+      const next = { ...settled, router: settled.router ?? routerPort, manager: services.kind };
+      if (next.router !== state.router || next.phase !== state.phase || next.manager !== state.manager) {
         await store.writeState({ ...next, lastRunId: run.runId, updatedAt: now().toISOString() });
       }
       return { created };

@@ -3,7 +3,7 @@ import type { InstanceName } from '../../src/domain/ids.ts';
 import type { Phase, ProductManifest } from '../../src/domain/product/manifest.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { HostDependencies, ReleaseCommand } from './dependencies.ts';
-import { demandState } from './instance-spec.ts';
+import { demandState, instanceRef } from './instance-spec.ts';
 import { probeNamed } from './proof.ts';
 import { pause } from './wait.ts';
 
@@ -34,7 +34,7 @@ export function createHealthActivities({ store, releases, services, probe }: Hos
         if (failed.length === 0) return { probes: asked.length };
         if (Date.now() - began > limitMs) {
           const first = failed[0] as Extract<Evidence, { kind: 'probe' }>;
-          const logs = await Promise.all((Object.keys(state.instances) as InstanceName[]).map((name) => services.evidence(product, name, 20)));
+          const logs = await Promise.all((Object.keys(state.instances) as InstanceName[]).map((name) => services.evidence(instanceRef(product, name, state), 20)));
           throw new FairleadError(
             {
               class: direction === 'do' ? 'release' : 'host',

@@ -1,10 +1,10 @@
 import { FairleadError } from '../../src/domain/failure.ts';
 import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
-import type { InstanceName, ProductName } from '../../src/domain/ids.ts';
+import type { InstanceName, ProductName, ServiceName } from '../../src/domain/ids.ts';
 import { findInstance, type InstanceDeclaration, type ProductManifest } from '../../src/domain/product/manifest.ts';
 import type { RouterMember, RouterState } from '../../src/ports/router.ts';
-import type { InstanceSpec } from '../../src/ports/service-manager.ts';
+import type { InstanceRef, InstanceSpec } from '../../src/ports/service-manager.ts';
 
 export function fillPlaceholders(text: string, releaseDir: string, layout: HostLayout): string {
   return text.replaceAll('{release}', releaseDir).replaceAll('{state}', layout.stateRoot).replaceAll('{config}', layout.configDir);
@@ -22,6 +22,12 @@ export function declarationOf(manifest: ProductManifest, instance: InstanceName)
   });
 }
 
+/** Names an instance to the service manager: by what the host's state says of it, else by the releases that declare it, else by its own name. */
+export function instanceRef(product: ProductName, instance: InstanceName, state: HostState | null, ...manifests: readonly (ProductManifest | null)[]): InstanceRef {
+  const declared = manifests.map((manifest) => (manifest ? findInstance(manifest, instance)?.service.name : undefined)).find((name) => name !== undefined);
+  return { product, service: state?.instances[instance]?.service ?? declared ?? (instance.split('-')[0] as ServiceName), instance };
+}
+
 /** Everything that the service manager needs to run `instance` on the manifest's release. @param port where the instance listens on this host. */
 export function specOf(root: string, manifest: ProductManifest, instance: InstanceName, port: number): InstanceSpec {
   const layout = hostLayout(root, manifest.product);
@@ -30,6 +36,7 @@ export function specOf(root: string, manifest: ProductManifest, instance: Instan
   const fill = (text: string) => fillPlaceholders(text, releaseDir, layout);
   return {
     product: manifest.product,
+    service: service.name,
     instance,
     releaseId: manifest.releaseId,
     releaseDir,
@@ -45,6 +52,7 @@ export function specOf(root: string, manifest: ProductManifest, instance: Instan
     logFile: layout.logFile(instance),
     stopSignal: service.stopSignal,
     stopSeconds: service.stopSeconds,
+    reloadSignal: service.reloadSignal,
   };
 }
 

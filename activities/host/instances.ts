@@ -1,7 +1,7 @@
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { InstanceCommand, InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
-import { declarationOf, specOf } from './instance-spec.ts';
+import { declarationOf, instanceRef, specOf } from './instance-spec.ts';
 import { probeNamed } from './proof.ts';
 import { createServiceTraffic } from './service-traffic.ts';
 
@@ -16,7 +16,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       const state = await stateOf(run.product);
       const entry = state.instances[instance];
       if (!entry) return { drained: true, waitedMs: 0 };
-      const status = await demandStatus(run.product, instance);
+      const status = await demandStatus({ product: run.product, service: entry.service, instance });
       // Once it runs what it should, a repeated command has nothing left to wait for.
       if (entry.admitted || status.status === 'active') await demandTwin(state, instance, status);
       return takeOut(command, context);
@@ -38,7 +38,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       const startedBy = `${run.runId}:${direction}`;
       let state = await stateOf(product);
       if (direction !== 'recover' && state.instances[instance]?.startedBy === startedBy) return { result: 'not_needed' };
-      const status = await demandStatus(product, instance);
+      const status = await demandStatus({ product, service: declared.service.name, instance });
       const running = status.pid !== null;
       const isReady = async (): Promise<boolean> => {
         const target = { name: instance, port: state.instances[instance]?.port ?? port };
@@ -70,13 +70,17 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       const state = await store.readState(product);
       const entry = state?.instances[instance];
       if (!state || !entry) {
-        await services.stop({ product, instance, stopSignal: 'SIGTERM', stopSeconds: 10 }, context.cancel);
+        const ref = instanceRef(product, instance, state);
+        await services.stop({ ...ref, stopSignal: 'SIGTERM', stopSeconds: 10 }, context.cancel);
+        await services.forget(ref);
         return;
       }
       await takeOut(command, context);
       const manifest = await releases.readManifest(product, entry.releaseId);
       const { service } = declarationOf(manifest, instance);
-      await services.stop({ product, instance, stopSignal: service.stopSignal, stopSeconds: service.stopSeconds }, context.cancel);
+      const ref = { product, service: service.name, instance };
+      await services.stop({ ...ref, stopSignal: service.stopSignal, stopSeconds: service.stopSeconds }, context.cancel);
+      await services.forget(ref);
       const { [instance]: _gone, ...rest } = (await stateOf(product)).instances;
       await store.writeState({ ...(await stateOf(product)), instances: rest, lastRunId: run.runId, updatedAt: now().toISOString() });
       await applyRouter(await stateOf(product));

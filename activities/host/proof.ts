@@ -1,7 +1,7 @@
 import { FairleadError, type Evidence } from '../../src/domain/failure.ts';
-import type { InstanceName, ProductName } from '../../src/domain/ids.ts';
 import type { ProductManifest } from '../../src/domain/product/manifest.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
+import type { InstanceRef } from '../../src/ports/service-manager.ts';
 import type { InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { declarationOf, specOf } from './instance-spec.ts';
@@ -20,8 +20,8 @@ export function createProofActivities(dependencies: HostDependencies) {
   const { root, releases, services, probe } = dependencies;
   const { stateOf } = createServiceTraffic(dependencies);
 
-  async function failure(product: ProductName, instance: InstanceName, reason: FairleadError['reason'], answers: readonly Evidence[]): Promise<FairleadError> {
-    return new FairleadError(reason, { evidence: [...answers.slice(-3), ...(await services.evidence(product, instance, evidenceLines))] });
+  async function failure(ref: InstanceRef, reason: FairleadError['reason'], answers: readonly Evidence[]): Promise<FairleadError> {
+    return new FairleadError(reason, { evidence: [...answers.slice(-3), ...(await services.evidence(ref, evidenceLines))] });
   }
 
   return {
@@ -33,6 +33,7 @@ export function createProofActivities(dependencies: HostDependencies) {
       const { product } = run;
       const manifest = await releases.readManifest(product, releaseId);
       const { service } = declarationOf(manifest, instance);
+      const ref = { product, service: service.name, instance };
       const port = (await stateOf(product)).instances[instance]?.port ?? 0;
       const target = { name: instance, port };
       const ready = probeNamed(manifest, service.probes.ready);
@@ -41,7 +42,7 @@ export function createProofActivities(dependencies: HostDependencies) {
       const answers: Evidence[] = [];
 
       const demandRunning = async (): Promise<void> => {
-        const status = await services.status(product, instance);
+        const status = await services.status(ref);
         if (status.status !== 'failed' && status.status !== 'inactive') return;
         const reason = {
           class: 'release' as const,
@@ -49,7 +50,7 @@ export function createProofActivities(dependencies: HostDependencies) {
           message: `${instance} ended by itself on release ${releaseId} (${status.lastExit ?? 'exit status unknown'}) ${Date.now() - began} ms after its start was awaited.`,
           hint: `Its log: ${specOf(root, manifest, instance, port).logFile}`,
         };
-        throw await failure(product, instance, reason, answers);
+        throw await failure(ref, reason, answers);
       };
 
       for (;;) {
@@ -68,7 +69,7 @@ export function createProofActivities(dependencies: HostDependencies) {
               : `${instance} was not ready on release ${releaseId} within ${service.startSeconds} s: probe ${ready.name} (${ready.path}) answered: ${answer.evidence.answer}`,
             hint: `The limit is services.${service.name}.startSeconds in fairlead.yaml; the log: ${specOf(root, manifest, instance, port).logFile}`,
           };
-          throw await failure(product, instance, reason, answers);
+          throw await failure(ref, reason, answers);
         }
         context.progress({ what: `waiting for ${instance} to be ready`, done: Date.now() - began, total: service.startSeconds * 1000 });
         await pause(probeIntervalMs, context.cancel);
@@ -91,7 +92,7 @@ export function createProofActivities(dependencies: HostDependencies) {
             message: `${instance} was ready on release ${releaseId} and then failed ${asked.name} ${Date.now() - baking} ms into its bake time of ${bakeMs} ms: ${answer.evidence.answer}`,
             hint: `The log: ${specOf(root, manifest, instance, port).logFile}`,
           };
-          throw await failure(product, instance, reason, answers);
+          throw await failure(ref, reason, answers);
         }
         context.progress({ what: `watching ${instance}`, done: Date.now() - baking, total: bakeMs });
       }

@@ -8,7 +8,7 @@ import { quoteForShell } from '../../src/domain/shell-word.ts';
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
 import { hookEnvironment, hookPath } from './hook.ts';
-import { fillPlaceholders, routerStateOf, specOf } from './instance-spec.ts';
+import { fillPlaceholders, instanceRef, routerStateOf, specOf } from './instance-spec.ts';
 
 export interface RecoveryInput extends Command {
   readonly fromReleaseId: ReleaseId | null;
@@ -31,9 +31,10 @@ export function createRecoveryActivities(dependencies: HostDependencies) {
     const { runId, product } = input.run;
     const state = await store.readState(product);
     const names = [...new Set([...input.instancesBefore, ...input.instancesAfter])];
+    const manifests = await Promise.all([input.fromReleaseId, input.toReleaseId].map(async (id) => (id ? releases.readManifest(product, id).catch(() => null) : null)));
     const instances = await Promise.all(
       names.map(async (name) => {
-        const status = await services.status(product, name);
+        const status = await services.status(instanceRef(product, name, state, ...manifests));
         return { name, status: status.status, releaseId: status.releaseId ?? state?.instances[name]?.releaseId ?? null };
       }),
     );

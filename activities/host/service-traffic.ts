@@ -2,7 +2,7 @@ import { FairleadError } from '../../src/domain/failure.ts';
 import type { HostState, InstanceState } from '../../src/domain/host/state.ts';
 import type { InstanceName, ProductName } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
-import type { InstanceStatus } from '../../src/ports/service-manager.ts';
+import type { InstanceRef, InstanceStatus } from '../../src/ports/service-manager.ts';
 import type { InstanceCommand } from './commands.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
 import { declarationOf, demandState, routerStateOf } from './instance-spec.ts';
@@ -41,7 +41,7 @@ export function createServiceTraffic({ root, store, releases, services, router, 
     const twins = twinsOf(state, name);
     if (twins.length === 0 || status.status === 'inactive' || status.status === 'failed') return;
     for (const [twin, entry] of twins) {
-      if (entry.admitted && (await services.status(state.product, twin)).status === 'active') return;
+      if (entry.admitted && (await services.status({ product: state.product, service: entry.service, instance: twin })).status === 'active') return;
     }
     throw new FairleadError(
       {
@@ -54,14 +54,14 @@ export function createServiceTraffic({ root, store, releases, services, router, 
     );
   }
 
-  async function demandStatus(product: ProductName, instance: InstanceName): Promise<InstanceStatus> {
-    const status = await services.status(product, instance);
+  async function demandStatus(ref: InstanceRef): Promise<InstanceStatus> {
+    const status = await services.status(ref);
     if (status.status !== 'unknown') return status;
     throw new FairleadError(
       {
         class: 'host',
         code: 'service_manager_unreachable',
-        message: `The ${services.kind} service manager could not say how ${instance} is.`,
+        message: `The ${services.kind} service manager could not say how ${ref.instance} is.`,
         hint: 'See that it runs and that the agent may ask it.',
       },
       { retryable: true },

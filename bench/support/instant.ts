@@ -16,10 +16,12 @@ export function instantHost(host: HostDependencies): HostDependencies {
         return 'started';
       },
       stop: async ({ instance }) => (running.delete(instance) ? 'stopped' : 'not_running'),
-      async status(_product, instance) {
+      async status({ instance }) {
         const releaseId = running.get(instance) ?? null;
         return { status: releaseId === null ? 'inactive' : 'active', releaseId, pid: releaseId === null ? null : process.pid, lastExit: null };
       },
+      reload: async ({ instance }) => (running.has(instance) ? 'reloaded' : 'not_running'),
+      forget: async () => undefined,
       evidence: async () => [],
       recoveryCommands: () => [],
       stopCommands: () => [],

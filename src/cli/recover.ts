@@ -30,6 +30,7 @@ export async function recover({ root, product, run, force, say }: RecoverArgumen
     ports: 'manifest',
     // The router that serves this host already, whatever else is installed.
     router: existsSync(`${hostLayout(at, name).routerDir}/embedded/config.json`) ? 'embedded' : 'auto',
+    services: state?.manager ?? 'embedded',
     routerAddress: state?.router?.address ?? '127.0.0.1',
     apiUrl: 'http://127.0.0.1:0',
     readKey: async () => '',

@@ -14,6 +14,7 @@ const hostState = z.looseObject({
   failedReleaseIds: z.array(releaseId).meta({ description: 'Releases that a run condemned' }),
   instances: z.record(z.string(), z.looseObject({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean(), startedBy: z.string().nullable() })),
   router: z.object({ address: z.string(), port: z.number().int() }).nullable(),
+  manager: z.enum(['embedded', 'systemd', 'openrc', 'compose']).optional(),
   lastRunId: runId.nullable(),
   updatedAt: instant,
 });

@@ -6,6 +6,7 @@ import { FairleadError } from '../domain/failure.ts';
 import { maskPassword, maskSecret } from './mask.ts';
 import { settingTable } from './setting.ts';
 import type { SettingDeclaration, SettingKey, SettingKind } from './setting.ts';
+import type { ServiceManagerKind } from '../domain/host/state.ts';
 
 /** A host and a port; port 0 asks for a free one. */
 export interface Address {
@@ -65,6 +66,8 @@ export interface HostSettings {
   readonly temporal: TemporalSettings;
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
+  /** What runs the instances. */
+  readonly services: ServiceManagerKind;
   /** Where the routers of this host's products listen for clients. */
   readonly routerAddress: string;
   readonly healthListen: Address;
@@ -270,6 +273,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const workflowTaskTimeoutMs = Number(settle('worker.workflowTaskTimeoutMs', '5000'));
   const ports = settle('host.ports', 'manifest') as HostSettings['ports'];
   const router = settle('host.router', 'auto') as HostSettings['router'];
+  const services = settle('host.services', 'embedded') as HostSettings['services'];
   // Development hosts share a machine and are nobody else's business; a real host serves its clients.
   const routerAddress = settle('host.routerAddress', ports === 'free' ? '127.0.0.1' : '0.0.0.0') ?? '';
   const healthListen = addressOf(settle('host.healthListen', '127.0.0.1:8421') ?? '');
@@ -280,7 +284,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   if (role === 'node') {
     const hostId = required('host.id', 'a node has to have a name in the fleet, and none is given') as HostId;
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
-    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, routerAddress, healthListen, logLevel };
+    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, routerAddress, healthListen, logLevel };
     if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
       problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
     }

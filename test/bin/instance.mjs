@@ -15,9 +15,10 @@ process.on('SIGTERM', () => {
   console.log('asked to stop');
   if (misbehave !== 'refuse-stop') process.exit(0);
 });
-process.on('SIGUSR2', () => process.abort());
+let reloads = 0;
+process.on('SIGUSR2', () => (process.env.ON_SIGUSR2 === 'count' ? (reloads += 1) : process.abort()));
 
-const server = createServer((request, response) => response.end(JSON.stringify({ pid: process.pid, cwd: process.cwd(), env: process.env })));
+const server = createServer((request, response) => response.end(JSON.stringify({ pid: process.pid, cwd: process.cwd(), env: process.env, reloads })));
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   console.log('listening');
   if (process.env.READY_FILE) writeFileSync(process.env.READY_FILE, String(process.pid));

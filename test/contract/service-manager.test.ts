@@ -1,288 +1,35 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findByEnvironment, isAlive, readProcess, signalProcess } from '../../src/adapters/process/proc.ts';
 import { createEmbeddedServiceManager } from '../../src/adapters/service-manager/embedded/index.ts';
-import { hostLayout } from '../../src/domain/host/layout.ts';
-import type { InstanceName, ProductName, ReleaseId } from '../../src/domain/ids.ts';
-import type { InstanceSpec, ServiceManager } from '../../src/ports/service-manager.ts';
-import { createHostRoot, eventually, freePort } from '../support/host-root.ts';
+import { createHostRoot, eventually } from '../support/host-root.ts';
+import { createServiceManagerBench, describeServiceManager, instance, product, ref } from '../support/service-manager-suite.ts';
 
-const product = 'shop' as ProductName;
-const instance = 'api-a' as InstanceName;
-const repository = join(import.meta.dirname, '../..');
-
-interface Bench {
-  readonly root: string;
-  readonly services: ServiceManager;
-  spec(releaseId: string, env?: Record<string, string>): InstanceSpec;
-  ask(): Promise<{ pid: number; cwd: string; env: Record<string, string> }>;
-  starts(): Promise<string[]>;
-}
-
-/** Every service manager passes this suite. */
-function describeServiceManager(name: string, create: (root: string) => ServiceManager): void {
-  describe(`service manager: ${name}`, () => {
-    let host: Awaited<ReturnType<typeof createHostRoot>>;
-    let bench: Bench;
-
-    beforeEach(async () => {
-      host = await createHostRoot();
-      bench = await createBench(host.root, create(host.root));
-    });
-    afterEach(() => host.end());
-
-    test('start runs the release in its directory, with its environment, and tells it by pid and release', async () => {
-      expect(await bench.services.start(bench.spec('r1'))).toBe('started');
-      const answer = await eventually('the instance answers', bench.ask);
-      expect(answer.cwd).toBe(hostLayout(host.root, product).releaseDir('r1' as ReleaseId));
-      expect(await bench.services.status(product, instance)).toEqual({ status: 'active', releaseId: 'r1', pid: answer.pid, lastExit: null });
-    });
-
-    test('start a second time leaves the process alone', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      expect(await bench.services.start(bench.spec('r1'))).toBe('already_running');
-      expect((await bench.ask()).pid).toBe(pid);
-      expect(await bench.starts()).toEqual([String(pid)]);
-    });
-
-    test('start of another release while one runs: refused, and the running one is not touched', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      await expect(bench.services.start(bench.spec('r2'))).rejects.toMatchObject({ reason: { code: 'instance_running' } });
-      expect((await bench.ask()).pid).toBe(pid);
-    });
-
-    test('stop ends the process gracefully, and a second stop finds nothing', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      expect(await bench.services.stop(bench.spec('r1'))).toBe('stopped');
-      expect(await readProcess(pid)).toBeNull();
-      expect(await bench.services.status(product, instance)).toMatchObject({ status: 'inactive', releaseId: null, pid: null });
-      expect(await bench.services.stop(bench.spec('r1'))).toBe('not_running');
-    });
-
-    test('an instance that refuses the stop signal is killed at its limit', async () => {
-      const spec = { ...bench.spec('r1', { MISBEHAVE: 'refuse-stop' }), stopSeconds: 0.3 };
-      await bench.services.start(spec);
-      const { pid } = await eventually('the instance answers', bench.ask);
-      expect(await bench.services.stop(spec)).toBe('killed');
-      expect(await readProcess(pid)).toBeNull();
-      expect((await bench.services.status(product, instance)).status).toBe('inactive');
-    });
-
-    test('an instance that crashes at its start: failed, with exit status and last words as evidence', async () => {
-      await bench.services.start(bench.spec('r1', { MISBEHAVE: 'exit-7' }));
-      const status = await eventually('the crash is seen', async () => {
-        const now = await bench.services.status(product, instance);
-        return now.status === 'failed' && now;
-      });
-      expect(status).toEqual({ status: 'failed', releaseId: null, pid: null, lastExit: 'exit 7' });
-      const evidence = await bench.services.evidence(product, instance, 5);
-      expect(evidence).toContainEqual(expect.objectContaining({ kind: 'unit', status: 'failed', exit: 'exit 7' }));
-      expect(evidence).toContainEqual(expect.objectContaining({ kind: 'log', lines: expect.arrayContaining(['the last words']) }));
-    });
-
-    test('an instance that ends by a signal: failed, and the signal is named', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      process.kill(pid, 'SIGKILL');
-      const status = await eventually('the end is seen', async () => {
-        const now = await bench.services.status(product, instance);
-        return now.status === 'failed' && now;
-      });
-      expect(status.lastExit).toBe('SIGKILL');
-    });
-
-    test('after a crash it starts again', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      process.kill(pid, 'SIGKILL');
-      await eventually('the end is seen', async () => (await bench.services.status(product, instance)).status === 'failed');
-      expect(await bench.services.start(bench.spec('r1'))).toBe('started');
-      expect((await eventually('the instance answers again', bench.ask)).pid).not.toBe(pid);
-    });
-
-    test('what the instance left behind is gone after stop, also in a session of its own', async () => {
-      await bench.services.start(bench.spec('r1', { MISBEHAVE: 'leave-child' }));
-      await eventually('the instance answers', bench.ask);
-      expect(await bench.services.stop(bench.spec('r1'))).toBe('stopped');
-      expect(await findByEnvironment({ FAIRLEAD_INSTANCE: `${product}/${instance}`, FAIRLEAD_ROOT: host.root })).toEqual([]);
-    });
-
-    test('an instance that never ran: inactive, and its evidence says that there is no log', async () => {
-      expect(await bench.services.status(product, instance)).toEqual({ status: 'inactive', releaseId: null, pid: null, lastExit: null });
-      const evidence = await bench.services.evidence(product, instance, 5);
-      expect(evidence).toContainEqual(expect.objectContaining({ kind: 'log', lines: [expect.stringContaining('there is none')] }));
-    });
-
-    test('two hosts on one machine do not see each other', async () => {
-      const other = await createHostRoot();
-      try {
-        await bench.services.start(bench.spec('r1'));
-        expect((await create(other.root).status(product, instance)).status).toBe('inactive');
-      } finally {
-        await other.end();
-      }
-    });
-
-    test('a command that does not exist: refused by name, nothing runs', async () => {
-      await expect(bench.services.start({ ...bench.spec('r1'), command: ['no-such-program'] })).rejects.toMatchObject({
-        reason: { class: 'release', code: 'command_not_found', message: expect.stringContaining('no-such-program') },
-      });
-      expect((await bench.services.status(product, instance)).status).toBe('inactive');
-    });
-
-    test('the conf file wins over the declared environment; no variable of the agent is passed on', async () => {
-      process.env['AGENT_SECRET'] = 'must not travel';
-      try {
-        await writeFile(bench.spec('r1').configFile, "# of this host\nGREETING='it'\\''s $fine'\nPLAIN=1\n");
-        await bench.services.start(bench.spec('r1', { GREETING: 'declared', PLAIN: '0', KEPT: 'yes' }));
-        const { env } = await eventually('the instance answers', bench.ask);
-        expect(env).toMatchObject({ GREETING: "it's $fine", PLAIN: '1', KEPT: 'yes', FAIRLEAD_INSTANCE: 'shop/api-a', FAIRLEAD_RELEASE_ID: 'r1' });
-        expect(env['AGENT_SECRET']).toBeUndefined();
-      } finally {
-        delete process.env['AGENT_SECRET'];
-      }
-    });
-
-    test('secrets of the conf file do not stand in the evidence', async () => {
-      await writeFile(bench.spec('r1').configFile, "DATABASE_PASSWORD='correct-horse'\n");
-      const spec = { ...bench.spec('r1'), command: ['/bin/sh', '-c', 'echo "login with $DATABASE_PASSWORD failed"; exit 1'] };
-      await bench.services.start(spec);
-      const lines = await eventually('the log has a line', async () => {
-        const log = (await bench.services.evidence(product, instance, 5)).find((fact) => fact.kind === 'log');
-        return log !== undefined && log.lines.length > 0 && log.lines;
-      });
-      expect(lines).toEqual(['login with **** failed']);
-    });
-
-    test('a conf file that cannot be read as sh would: refused with file and line, nothing runs', async () => {
-      await writeFile(bench.spec('r1').configFile, 'GOOD=1\nBAD=$(id)\n');
-      await expect(bench.services.start(bench.spec('r1'))).rejects.toMatchObject({ reason: { code: 'conf_file_invalid', message: expect.stringContaining('api-a.conf:2:') } });
-      expect((await bench.services.status(product, instance)).status).toBe('inactive');
-    });
-
-    test('agent killed after the spawn, with and without a record of it: the next one adopts the same process', async () => {
-      for (const keepRecord of [false, true]) {
-        const agent = spawn(process.execPath, [join(repository, 'test/bin/start-instance.ts'), JSON.stringify({ root: host.root, spec: bench.spec('r1') })], { stdio: 'ignore' });
-        try {
-          // The first sight of the process is the earliest moment at which the agent can die with something running.
-          const [first] = await eventually('the process is there', async () => {
-            const found = await findByEnvironment({ FAIRLEAD_INSTANCE: `${product}/${instance}`, FAIRLEAD_ROOT: host.root });
-            return found.length > 0 && found;
-          });
-          agent.kill('SIGKILL');
-          if (!keepRecord) await rm(join(hostLayout(host.root, product).runtimeDir, `${instance}.json`), { force: true });
-          expect(await create(host.root).start(bench.spec('r1'))).toBe('already_running');
-          expect((await eventually('the instance answers', bench.ask)).pid).toBe(first?.pid);
-          expect(await create(host.root).status(product, instance)).toMatchObject({ status: 'active', releaseId: 'r1', pid: first?.pid });
-        } finally {
-          agent.kill('SIGKILL');
-        }
-        expect(await bench.services.stop(bench.spec('r1'))).toBe('stopped');
-      }
-      expect(await bench.starts()).toHaveLength(2);
-    });
-
-    test('starts at the same time make one process', async () => {
-      const answers = await Promise.all([1, 2, 3].map(() => bench.services.start(bench.spec('r1'))));
-      expect(answers.sort()).toEqual(['already_running', 'already_running', 'started']);
-      await eventually('the instance answers', bench.ask);
-      expect(await bench.starts()).toHaveLength(1);
-    });
-
-    test('cancelled while it stops: the wait ends, and the next stop finishes the work', async () => {
-      const spec = bench.spec('r1', { MISBEHAVE: 'refuse-stop' });
-      await bench.services.start(spec);
-      const { pid } = await eventually('the instance answers', bench.ask);
-      const cancel = new AbortController();
-      const stopping = bench.services.stop({ ...spec, stopSeconds: 60 }, cancel.signal);
-      await eventually('the signal has arrived', async () => (await readFile(spec.logFile, 'utf8')).includes('asked to stop'));
-      cancel.abort(new Error('the run was cancelled'));
-      await expect(stopping).rejects.toThrow('the run was cancelled');
-      expect(await readProcess(pid)).not.toBeNull();
-      expect(await bench.services.stop({ ...spec, stopSeconds: 0.1 })).toBe('killed');
-    });
-
-    test('recovery commands alone stop the old release and start the other, and the manager adopts what they started', async () => {
-      await writeFile(bench.spec('r1').configFile, "GREETING='it'\\''s here'\n");
-      await bench.services.start(bench.spec('r2'));
-      const before = await eventually('the instance answers', bench.ask);
-      const script = ['set -eu', ...bench.services.recoveryCommands(bench.spec('r1')), 'echo done'].join('\n');
-      const { stdout } = await promisify(execFile)('/bin/sh', ['-c', script], { env: { PATH: '/usr/bin:/bin' } });
-      expect(stdout).toBe('done\n');
-      const after = await eventually('the recovered instance answers', async () => {
-        const answer = await bench.ask();
-        return answer.pid !== before.pid && answer;
-      });
-      expect(after.env).toMatchObject({ FAIRLEAD_RELEASE_ID: 'r1', GREETING: "it's here" });
-      expect(await readProcess(before.pid)).toBeNull();
-      expect(await bench.services.start(bench.spec('r1'))).toBe('already_running');
-      expect(await bench.services.status(product, instance)).toMatchObject({ status: 'active', releaseId: 'r1', pid: after.pid });
-      process.kill(after.pid, 'SIGKILL');
-      await eventually('its end is known as well', async () => (await bench.services.status(product, instance)).lastExit === 'SIGKILL');
-    });
-
-    test('stop commands alone end the instance, and do nothing where none runs', async () => {
-      await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      const script = ['set -eu', ...bench.services.stopCommands(bench.spec('r1')), 'echo done'].join('\n');
-      for (const _ of ['runs', 'is gone']) expect((await promisify(execFile)('/bin/sh', ['-c', script], { env: { PATH: '/usr/bin:/bin' } })).stdout).toBe('done\n');
-      expect(await readProcess(pid)).toBeNull();
-    });
-  });
-}
-
-async function createBench(root: string, services: ServiceManager): Promise<Bench> {
-  const layout = hostLayout(root, product);
-  const port = await freePort();
-  const startsFile = join(root, 'starts');
-  const program = await readFile(join(repository, 'test/bin/instance.mjs'));
-  for (const releaseId of ['r1', 'r2']) {
-    await mkdir(layout.releaseDir(releaseId as ReleaseId), { recursive: true });
-    await writeFile(join(layout.releaseDir(releaseId as ReleaseId), 'instance.mjs'), program);
-  }
-  await mkdir(layout.configDir, { recursive: true });
-  return {
-    root,
-    services,
-    spec: (releaseId, env = {}) => ({
-      product,
-      instance,
-      releaseId: releaseId as ReleaseId,
-      releaseDir: layout.releaseDir(releaseId as ReleaseId),
-      command: [process.execPath, 'instance.mjs'],
-      configFile: layout.configFile(instance),
-      env: { PORT: String(port), STARTS_FILE: startsFile, ...env },
-      logFile: layout.logFile(instance),
-      stopSignal: 'SIGTERM',
-      stopSeconds: 10,
-    }),
-    ask: async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).json() as ReturnType<Bench['ask']>,
-    starts: async () => (await readFile(startsFile, 'utf8')).trim().split('\n'),
-  };
-}
-
-describeServiceManager('embedded', (root) => createEmbeddedServiceManager({ root }));
+describeServiceManager('embedded', () => ({
+  create: (root) => createEmbeddedServiceManager({ root }),
+  isAlive: async (pid) => (await readProcess(pid)) !== null,
+  kill: async (pid, signal) => void process.kill(pid, signal),
+  members: async (root, name) => (await findByEnvironment({ FAIRLEAD_INSTANCE: `${product}/${name}`, FAIRLEAD_ROOT: root })).map(({ pid }) => pid),
+  shell: async (script) => (await promisify(execFile)('/bin/sh', ['-c', script], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } })).stdout,
+  startElsewhere: (root, spec) => spawn(process.execPath, [join(import.meta.dirname, '../bin/start-instance.ts'), JSON.stringify({ root, spec })], { stdio: 'ignore' }),
+}));
 
 describe('service manager: embedded, its watcher', () => {
   test('watcher killed: the instance runs on and is still stopped; only the exit status is lost', async () => {
     const host = await createHostRoot();
     try {
-      const bench = await createBench(host.root, createEmbeddedServiceManager({ root: host.root }));
+      const bench = await createServiceManagerBench(host.root, createEmbeddedServiceManager({ root: host.root }));
       await bench.services.start(bench.spec('r1'));
       const { pid } = await eventually('the instance answers', bench.ask);
       const [watcher] = await findByEnvironment({ FAIRLEAD_WATCHES: `${product}/${instance}`, FAIRLEAD_ROOT: host.root });
       if (watcher === undefined) throw new Error('there is no watcher');
       await signalProcess(watcher, 'SIGKILL');
       await eventually('the watcher is gone', async () => !(await isAlive(watcher)));
-      expect(await bench.services.status(product, instance)).toMatchObject({ status: 'active', pid });
+      expect(await bench.services.status(ref)).toMatchObject({ status: 'active', pid });
       process.kill(pid, 'SIGKILL');
-      await eventually('the end is seen', async () => (await bench.services.status(product, instance)).status === 'failed');
-      expect((await bench.services.status(product, instance)).lastExit).toBeNull();
+      await eventually('the end is seen', async () => (await bench.services.status(ref)).status === 'failed');
+      expect((await bench.services.status(ref)).lastExit).toBeNull();
     } finally {
       await host.end();
     }

@@ -29,10 +29,12 @@ export function createFakeMachine(): FakeMachine {
     async stop({ instance }) {
       return running.delete(instance) ? 'stopped' : 'not_running';
     },
-    async status(_product, instance) {
+    async status({ instance }) {
       const releaseId = running.get(instance) ?? null;
       return { status: releaseId ? 'active' : 'inactive', releaseId, pid: releaseId ? 1 : null, lastExit: null };
     },
+    reload: async ({ instance }) => (running.has(instance) ? 'reloaded' : 'not_running'),
+    forget: async () => undefined,
     evidence: async () => [],
     recoveryCommands: ({ instance, releaseId }) => [`: start ${instance} on ${releaseId}`],
     stopCommands: ({ instance }) => [`: stop ${instance}`],

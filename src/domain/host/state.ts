@@ -2,6 +2,9 @@ import type { InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '.
 import type { Phase } from '../product/manifest.ts';
 import type { Reason } from '../failure.ts';
 
+/** What runs the instances: the machine's own service manager, or `embedded`, plain processes that the agent starts. */
+export type ServiceManagerKind = 'embedded' | 'systemd' | 'openrc' | 'compose';
+
 /** `state.json`: what the host is meant to run. Written by runs only; the agent starts instances from it after a boot. */
 export interface HostState {
   readonly schema: 1;
@@ -16,6 +19,8 @@ export interface HostState {
   readonly instances: Readonly<Record<InstanceName, InstanceState>>;
   /** Where clients reach the product on this host. */
   readonly router: { readonly address: string; readonly port: number } | null;
+  /** What runs the instances here, for whoever brings the host back without its agent; left out by agents before it was kept. */
+  readonly manager?: ServiceManagerKind;
   readonly lastRunId: RunId | null;
   readonly updatedAt: string;
 }

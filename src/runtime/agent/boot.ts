@@ -37,7 +37,7 @@ async function bringUpProduct({ root, store, releases, backups, services, router
   const current = await releases.current(product);
   if (state === null || current === null) return;
   const instances = await Promise.all(
-    (Object.entries(state.instances) as [InstanceName, (typeof state.instances)[InstanceName]][]).map(async ([name, entry]) => ({ name, entry, status: (await services.status(product, name)).status })),
+    (Object.entries(state.instances) as [InstanceName, (typeof state.instances)[InstanceName]][]).map(async ([name, entry]) => ({ name, entry, status: (await services.status({ product, service: entry.service, instance: name })).status })),
   );
   const dead = instances.filter(({ status }) => status === 'inactive' || status === 'failed');
   const runUnderWay = (await store.readIntent(product)) !== null;

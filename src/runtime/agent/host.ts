@@ -16,13 +16,17 @@ import { locateNginx } from '../../adapters/router/nginx/locate.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
+import type { CommandRunner } from '../../ports/command-runner.ts';
 import type { Router } from '../../ports/router.ts';
+import type { ServiceManagerKind } from '../../domain/host/state.ts';
+import type { ServiceManager } from '../../ports/service-manager.ts';
 
 export interface HostOptions {
   readonly hostId: HostId;
   readonly root: string;
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
+  readonly services: ServiceManagerKind;
   readonly routerAddress: string;
   readonly apiUrl: string;
   readonly readKey: () => Promise<string>;
@@ -46,7 +50,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     backups: createBackupStore({ root, syncTree, copyTree: createCopyTree(commands) }),
     artifacts: createHttpArtifactSource({ apiUrl, readKey }),
     verifier: createBundleVerifier(root),
-    services: createEmbeddedServiceManager({ root }),
+    services: createServiceManager(options, commands),
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
     commands,
@@ -54,7 +58,16 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
   };
 }
 
-async function chooseRouter({ root, router, routerAddress, routerEntry }: HostOptions, commands: HostDependencies['commands']): Promise<Router> {
+function createServiceManager({ root, services }: HostOptions, _commands: CommandRunner): ServiceManager {
+  switch (services) {
+    case 'embedded':
+      return createEmbeddedServiceManager({ root });
+    default:
+      throw new FairleadError({ class: 'host', code: 'service_manager_unknown', message: `This build has no service manager ${services}.`, hint: 'Set FAIRLEAD_SERVICES=embedded.' });
+  }
+}
+
+async function chooseRouter({ root, router, routerAddress, routerEntry }: HostOptions, commands: CommandRunner): Promise<Router> {
   const nginxPath = router === 'embedded' ? null : await locateNginx();
   if (nginxPath) return createNginxRouter({ root, commands, nginxPath, listenAddress: routerAddress });
   if (router === 'nginx') {

@@ -36,10 +36,10 @@ const graceMs = 20_000;
  * services come up all the same, and the agent connects when it can.
  */
 export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
-  const { hostId, root, ports, router, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen } = settings;
+  const { hostId, root, ports, router, services, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
-  const composed = await composeHost({ hostId, root, ports, router, routerAddress, apiUrl, readKey, routerEntry });
+  const composed = await composeHost({ hostId, root, ports, router, services, routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
   const connection = createAgentConnection(temporal.address);

@@ -6,7 +6,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../../domain/ids.ts';
-import type { InstanceSpec, InstanceStatus, ServiceManager } from '../../../ports/service-manager.ts';
+import type { InstanceRef, InstanceSpec, InstanceStatus, ReloadSignal, ServiceManager, StopSpec } from '../../../ports/service-manager.ts';
 import { ensureDirectory, errnoOf, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
 import { bootId, findByEnvironment, readProcess, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
 import { identityEnvironment, instanceFiles, launchEnvironment, minimalPath, recoveryLines, stopLines, watchCommand } from './commands.ts';
@@ -39,8 +39,14 @@ export function createEmbeddedServiceManager({ root }: { root: string }): Servic
     kind: 'embedded',
     start: (spec) => inTurn(`${spec.product}/${spec.instance}`, () => start(root, path, spec)),
     stop: (spec, cancel) => inTurn(`${spec.product}/${spec.instance}`, () => stop(root, spec, cancel)),
-    status: (product, instance) => readStatus(root, product, instance),
-    evidence: (product, instance, lines) => collectEvidence(root, product, instance, lines),
+    reload: (ref, signal) => inTurn(`${ref.product}/${ref.instance}`, () => reload(root, ref, signal)),
+    status: ({ product, instance }) => readStatus(root, product, instance),
+    evidence: ({ product, instance }, lines) => collectEvidence(root, product, instance, lines),
+    forget: async ({ product, instance }) => {
+      const files = instanceFiles(root, product, instance);
+      await removeFileDurably(files.record);
+      await removeFileDurably(files.exit);
+    },
     recoveryCommands: (spec) => recoveryLines(root, spec, [findProgram(spec, path) ?? spec.command[0] ?? '', ...spec.command.slice(1)], path),
     stopCommands: (spec) => stopLines(root, spec),
   };
@@ -97,7 +103,7 @@ async function adopt(recordFile: string, spec: InstanceSpec, main: ScannedProces
   await writeRecord(recordFile, { launchId, releaseId: spec.releaseId, process: main });
 }
 
-async function stop(root: string, spec: Parameters<ServiceManager['stop']>[0], cancel?: AbortSignal): Promise<'stopped' | 'killed' | 'not_running'> {
+async function stop(root: string, spec: StopSpec, cancel?: AbortSignal): Promise<'stopped' | 'killed' | 'not_running'> {
   const files = instanceFiles(root, spec.product, spec.instance);
   const seen = await settle(root, spec.product, spec.instance);
   if (seen.main === null) {
@@ -119,6 +125,13 @@ async function stop(root: string, spec: Parameters<ServiceManager['stop']>[0], c
   await killAll((await scan(root, spec.product, spec.instance)).members);
   for (const watcher of seen.watchers) await waitForEnd(watcher, 1_000);
   return ended ? 'stopped' : 'killed';
+}
+
+async function reload(root: string, { product, instance }: InstanceRef, signal: ReloadSignal): Promise<'reloaded' | 'not_running'> {
+  const { main } = await settle(root, product, instance);
+  if (main === null) return 'not_running';
+  await signalProcess(main, signal);
+  return 'reloaded';
 }
 
 async function readStatus(root: string, product: ProductName, instance: InstanceName): Promise<InstanceStatus> {

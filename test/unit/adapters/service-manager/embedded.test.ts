@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { quoteForShell } from '../../../../src/domain/shell-word.ts';
 import { launchEnvironment, watchCommand } from '../../../../src/adapters/service-manager/embedded/commands.ts';
 import { lastLines, parseConf, parseExit, parseRecord, secretsIn } from '../../../../src/adapters/service-manager/embedded/parse.ts';
-import type { InstanceName, ProductName, ReleaseId } from '../../../../src/domain/ids.ts';
+import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../../../src/domain/ids.ts';
 import type { InstanceSpec } from '../../../../src/ports/service-manager.ts';
 
 const spec: InstanceSpec = {
+  service: 'api' as ServiceName,
+  reloadSignal: null,
   product: 'shop' as ProductName,
   instance: 'api-a' as InstanceName,
   releaseId: 'r1' as ReleaseId,
