@@ -50,7 +50,7 @@ export function createFakeHost(change: { readonly manifest?: Partial<ProductMani
       releases: { current: async () => host.state.activeReleaseId, readManifest: async (_product: ProductName, releaseId: ReleaseId) => sampleManifest({ releaseId, ...change.manifest }) },
       services: {
         kind: 'embedded',
-        status: async (_product: ProductName, name: InstanceName): Promise<InstanceStatus> => units.get(name) ?? { status: 'inactive', releaseId: null, pid: null, lastExit: null },
+        status: async ({ instance: name }: { instance: InstanceName }): Promise<InstanceStatus> => units.get(name) ?? { status: 'inactive', releaseId: null, pid: null, lastExit: null },
         stop: async ({ instance }: { instance: InstanceName }) => {
           changes.push(`stop ${instance}`);
           units.delete(instance);
@@ -63,6 +63,7 @@ export function createFakeHost(change: { readonly manifest?: Partial<ProductMani
           return 'started';
         },
         evidence: async () => [],
+        forget: async () => undefined,
       },
       router: {
         kind: 'embedded',
