@@ -103,10 +103,24 @@ export const machinePrograms = [
   { program: 'mkfs.ext4', package: 'e2fsprogs', for: 'tests that cut the power of a file system' },
 ] as const;
 
-/** The programs of `machinePrograms` that are not there. */
-export async function missingPrograms(env: Environment): Promise<(typeof machinePrograms)[number][]> {
-  const found = await Promise.all(machinePrograms.map(({ program }) => findOnPath(program, env)));
-  return machinePrograms.filter((_, at) => found[at] === null);
+/**
+ * What the tests against real service managers need. It changes how a machine works (a second init system, a container daemon), so it is
+ * installed only where FAIRLEAD_REQUIRE_ALL=1 says that the machine is there for testing.
+ */
+export const serviceManagerPrograms = [
+  { program: 'rc-service', package: 'openrc', for: 'tests against OpenRC' },
+  { program: 'dockerd', package: 'docker.io', for: 'tests against Docker, and the container in which systemd is tested' },
+  { program: 'docker-compose', package: 'docker-compose', for: 'tests against compose' },
+  { program: 'debootstrap', package: 'debootstrap', for: 'the image in which systemd is tested' },
+] as const;
+
+export type MachineProgram = (typeof machinePrograms)[number] | (typeof serviceManagerPrograms)[number];
+
+/** The programs that this machine should have and has not. */
+export async function missingPrograms(env: Environment): Promise<MachineProgram[]> {
+  const wanted: readonly MachineProgram[] = env['FAIRLEAD_REQUIRE_ALL'] === '1' ? [...machinePrograms, ...serviceManagerPrograms] : machinePrograms;
+  const found = await Promise.all(wanted.map(({ program }) => findOnPath(program, env)));
+  return wanted.filter((_, at) => found[at] === null);
 }
 
 const cachedTemporalCli = (env: Environment): string => join(toolsDirectory(env), temporalCliVersion, 'temporal');
