@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findByEnvironment, findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 
-/** A directory that plays a host. `end` kills whatever still runs from it, each by its pid, and removes it. */
-export async function createHostRoot(): Promise<{ root: string; end(): Promise<void> }> {
-  const root = await mkdtemp(join(tmpdir(), 'fairlead-host-'));
+/** A directory that plays a host, in `parent`. `end` kills whatever still runs from it, each by its pid, and removes it. */
+export async function createHostRoot(parent = tmpdir()): Promise<{ root: string; end(): Promise<void> }> {
+  const root = await mkdtemp(join(parent, 'fairlead-host-'));
   return {
     root,
     async end() {

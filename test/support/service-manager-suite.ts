@@ -14,6 +14,8 @@ const repository = join(import.meta.dirname, '../..');
 
 /** The machine on which a manager runs its instances: this one, or a container. */
 export interface ManagedMachine {
+  /** Where hosts' roots are made; left out where the machine sees the temporary directory. */
+  readonly directory?: string;
   create(root: string): ServiceManager;
   /** Whether a process of that id, as the manager counts, is there. */
   isAlive(pid: number): Promise<boolean>;
@@ -50,7 +52,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
     let bench: ServiceManagerBench;
 
     beforeEach(async () => {
-      host = await createHostRoot();
+      host = await createHostRoot(machine.directory);
       bench = await createServiceManagerBench(host.root, create(host.root));
     });
     afterEach(() => host.end());
@@ -162,7 +164,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
 
     test('two hosts on one machine do not see each other', async () => {
       if (machine.lacks?.['several hosts']) return;
-      const other = await createHostRoot();
+      const other = await createHostRoot(machine.directory);
       try {
         await bench.services.start(bench.spec('r1'));
         expect((await create(other.root).status(ref)).status).toBe('inactive');
@@ -181,7 +183,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
     test('the conf file wins over the declared environment; no variable of the agent is passed on', async () => {
       process.env['AGENT_SECRET'] = 'must not travel';
       try {
-        await writeFile(bench.spec('r1').configFile, "# of this host\nGREETING='it'\\''s $fine'\nPLAIN=1\n");
+        await writeFile(bench.spec('r1').configFile, "# of this host\nGREETING=\"it's \\$fine\"\nPLAIN='1'\n");
         await bench.services.start(bench.spec('r1', { GREETING: 'declared', PLAIN: '0', KEPT: 'yes' }));
         const { env } = await eventually('the instance answers', bench.ask);
         expect(env).toMatchObject({ GREETING: "it's $fine", PLAIN: '1', KEPT: 'yes', FAIRLEAD_INSTANCE: 'shop/api-a', FAIRLEAD_RELEASE_ID: 'r1' });
@@ -251,7 +253,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
     });
 
     test('recovery commands alone stop the old release and start the other, and the manager adopts what they started', async () => {
-      await writeFile(bench.spec('r1').configFile, "GREETING='it'\\''s here'\n");
+      await writeFile(bench.spec('r1').configFile, "GREETING=\"it's here\"\n");
       await bench.services.start(bench.spec('r2'));
       const before = await eventually('the instance answers', bench.ask);
       const script = ['set -eu', ...bench.services.recoveryCommands(bench.spec('r1')), 'echo done'].join('\n');

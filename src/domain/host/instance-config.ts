@@ -6,8 +6,13 @@ import { quoteForShell } from '../shell-word.ts';
  */
 export function renderInstanceConfig(values: Readonly<Record<string, string>>): string {
   return Object.entries(values)
-    .map(([key, value]) => `${key}=${quoteForShell(value)}\n`)
+    .map(([key, value]) => `${key}=${quoteValue(value)}\n`)
     .join('');
+}
+
+/** In single quotes, and in double ones where the value holds a single quote: systemd does not read `'\''` as sh does. */
+function quoteValue(value: string): string {
+  return value.includes("'") ? `"${value.replaceAll(/["\\$`]/g, '\\$&')}"` : quoteForShell(value);
 }
 
 /** The assignments of a conf file; later ones win. Understands single and double quotes, and bare words. */

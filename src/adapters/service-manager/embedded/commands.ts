@@ -3,9 +3,6 @@ import type { InstanceName, ProductName } from '../../../domain/ids.ts';
 import type { InstanceSpec } from '../../../ports/service-manager.ts';
 import { quoteForShell } from '../../../domain/shell-word.ts';
 
-/** Where programs are looked for. The caller may add the directory of its own runtime, for machines that have no other. */
-export const minimalPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-
 /**
  * Waits for the instance and writes down how it ended, because the agent that started it may be gone by then, and a process that is not
  * our child tells its exit to nobody. Arguments: exit file, launch id, then the command.

@@ -1,23 +1,24 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, statSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { delimiter, dirname, join, resolve } from 'node:path';
-import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
+import { dirname } from 'node:path';
+import { FairleadError, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../../domain/ids.ts';
 import type { InstanceRef, InstanceSpec, InstanceStatus, ReloadSignal, ServiceManager, StopSpec } from '../../../ports/service-manager.ts';
-import { ensureDirectory, errnoOf, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
+import { ensureDirectory, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
 import { bootId, findByEnvironment, readProcess, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
-import { identityEnvironment, instanceFiles, launchEnvironment, minimalPath, recoveryLines, stopLines, watchCommand } from './commands.ts';
-import { lastLines, parseConf, parseExit, parseRecord, secretsIn, type InstanceRecord } from './parse.ts';
+import { parseConf } from '../conf-file.ts';
+import { readLog, rotateLog } from '../log-file.ts';
+import { findProgram, instancePath } from '../program.ts';
+import { createTurns } from '../turns.ts';
+import { identityEnvironment, instanceFiles, launchEnvironment, recoveryLines, stopLines, watchCommand } from './commands.ts';
+import { parseExit, parseRecord, type InstanceRecord } from './parse.ts';
 
 /** From fork to the exec of the real command, on a machine that is very busy. */
 const launchLimitMs = 10_000;
 /** From SIGKILL until the kernel has taken the process away; longer only in uninterruptible sleep. */
 const killLimitMs = 10_000;
-const maxLogBytes = 16 * 2 ** 20;
-const logTailBytes = 256 * 2 ** 10;
 
 /**
  * Runs instances as plain processes, for hosts without an init system of ours. They outlive the agent: each has a session of its own and
@@ -31,8 +32,7 @@ const logTailBytes = 256 * 2 ** 10;
  * @param root prefix of every path of the host, as in `hostLayout`.
  */
 export function createEmbeddedServiceManager({ root }: { root: string }): ServiceManager {
-  // The agent's own runtime comes last: it only helps where the machine has no other.
-  const path = `${minimalPath}${delimiter}${dirname(process.execPath)}`;
+  const path = instancePath;
   const inTurn = createTurns();
 
   return {
@@ -250,32 +250,6 @@ async function writeRecord(file: string, facts: { launchId: string; releaseId: R
   await writeFileDurably(file, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** The first word of the command: a program of the release, else one of the PATH; null where it is neither. */
-function findProgram(spec: InstanceSpec, path: string): string | null {
-  const word = spec.command[0];
-  if (word === undefined || word === '') return null;
-  const candidates = [resolve(spec.releaseDir, word), ...(word.includes('/') ? [] : path.split(delimiter).map((directory) => join(directory, word)))];
-  return candidates.find(isProgram) ?? null;
-}
-
-function isProgram(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    return false;
-  }
-}
-
-/** One old log is kept. Done only before a start: a running process writes on into the file that it has open. */
-async function rotateLog(file: string): Promise<void> {
-  try {
-    if ((await fs.stat(file)).size > maxLogBytes) await fs.rename(file, `${file}.1`);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-}
-
 async function collectEvidence(root: string, product: ProductName, instance: InstanceName, lines: number): Promise<Evidence[]> {
   const at = new Date().toISOString();
   const layout = hostLayout(root, product);
@@ -286,40 +260,6 @@ async function collectEvidence(root: string, product: ProductName, instance: Ins
     { kind: 'unit', at, instance, status, exit: lastExit },
     { kind: 'log', at, instance, path, lines: log },
   ];
-}
-
-async function readLog(path: string, configFile: string, lines: number): Promise<string[]> {
-  try {
-    return lastLines(await readTail(path), lines, secretsIn(parseConf((await readIfThere(configFile)) ?? '', configFile)));
-  } catch (error) {
-    // Without the conf file nobody knows what must not be shown, so that nothing is.
-    return [`(the log cannot be shown: ${isMissing(error) ? 'there is none' : (messagesOf(error)[0] ?? errnoOf(error))})`];
-  }
-}
-
-async function readTail(path: string): Promise<string> {
-  const handle = await fs.open(path, 'r');
-  try {
-    const { size } = await handle.stat();
-    const length = Math.min(size, logTailBytes);
-    const buffer = Buffer.alloc(length);
-    const { bytesRead } = await handle.read(buffer, 0, length, size - length);
-    return buffer.subarray(0, bytesRead).toString('utf8');
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Runs what concerns one name one after the other; different names run side by side. */
-function createTurns() {
-  const last = new Map<string, Promise<unknown>>();
-  return <Result>(name: string, work: () => Promise<Result>): Promise<Result> => {
-    const turn = (last.get(name) ?? Promise.resolve()).then(work, work);
-    last.set(name, turn);
-    const forget = () => void (last.get(name) === turn && last.delete(name));
-    turn.then(forget, forget);
-    return turn;
-  };
 }
 
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));

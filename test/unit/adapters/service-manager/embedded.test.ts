@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quoteForShell } from '../../../../src/domain/shell-word.ts';
 import { launchEnvironment, watchCommand } from '../../../../src/adapters/service-manager/embedded/commands.ts';
-import { lastLines, parseConf, parseExit, parseRecord, secretsIn } from '../../../../src/adapters/service-manager/embedded/parse.ts';
+import { parseExit, parseRecord } from '../../../../src/adapters/service-manager/embedded/parse.ts';
+import { lastLines, secretsIn } from '../../../../src/adapters/service-manager/log-file.ts';
 import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../../../src/domain/ids.ts';
 import type { InstanceSpec } from '../../../../src/ports/service-manager.ts';
 
@@ -22,56 +23,6 @@ const spec: InstanceSpec = {
   stopSignal: 'SIGTERM',
   stopSeconds: 10,
 };
-
-describe('embedded service manager: conf files', () => {
-  const text = [
-    '# comment',
-    '',
-    "SINGLE='a b $c `d` \"e\"'",
-    "QUOTE='it'\\''s'",
-    'DOUBLE="x \\"y\\" \\\\ z"',
-    'BARE=plain/path:1',
-    'export EXPORTED=1 # why',
-    'EMPTY=',
-    "LINES='first",
-    "second'",
-    'ESCAPED=a\\ b',
-    '  INDENTED=1',
-  ].join('\n');
-
-  test('are read as sh reads them', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'fairlead-conf-'));
-    try {
-      const file = join(directory, 'a.conf');
-      writeFileSync(file, text);
-      const parsed = parseConf(text, file);
-      const printed = execFileSync('/bin/sh', ['-c', `set -a; . ${file}; exec env -0`], { env: {}, encoding: 'utf8' });
-      const bySh = Object.fromEntries(printed.split('\0').filter(Boolean).map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
-      for (const own of ['PWD', 'OLDPWD', '_', 'SHLVL']) delete bySh[own];
-      expect(parsed).toEqual(bySh);
-      expect(Object.keys(parsed)).toHaveLength(9);
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
-  });
-
-  test.each([
-    ['A=$(id)', 1],
-    ['A=1\nB=`id`', 2],
-    ["A='1\n2'\nB=\"$HOME\"", 3],
-    ['A=1\nnot an assignment', 2],
-    ["A='open", 1],
-    ['A=one two', 1],
-    ['A=1;reboot', 1],
-    ['1A=1', 1],
-  ])('%j is refused, and the line is named', (conf, line) => {
-    expect(() => parseConf(conf, '/etc/x.conf')).toThrow(expect.objectContaining({ reason: expect.objectContaining({ code: 'conf_file_invalid', message: expect.stringContaining(`/etc/x.conf:${line}:`) }) }));
-  });
-
-  test('the value of a refused line is not in the message', () => {
-    expect(() => parseConf('PASSWORD=hunter2;x', 'f')).toThrow(expect.objectContaining({ message: expect.not.stringContaining('hunter2') }));
-  });
-});
 
 describe('embedded service manager: what is launched', () => {
   test('the conf file wins over the spec, and neither over what the process is found by', () => {

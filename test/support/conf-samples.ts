@@ -1,0 +1,21 @@
+/** Everything that a conf file may hold: sh and systemd have to read it alike. */
+export const commonConf = [
+  '# comment',
+  '  # another one, with a \\ in it',
+  '',
+  "SINGLE='a b $c `d` \"e\" \\ #'",
+  'QUOTE="it\'s \\$fine"',
+  'DOUBLE="x \\"y\\" \\\\ \\` z"',
+  'BARE=plain/path:1#x%y*?[z]',
+  'URL=https://user@127.0.0.1:1/path?a=b,c',
+  'EMPTY=',
+  "EMPTY_QUOTES=''",
+  "LINES='first",
+  "second'",
+  '  INDENTED=1',
+  'UNICODE=Grüße',
+  'BLANKS=1 \t',
+  'LATER=1',
+  'LATER=2',
+  '',
+].join('\n');
