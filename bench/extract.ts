@@ -5,6 +5,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { threadSource } from '../src/runtime/thread-source.ts';
 import { createBundle } from '../src/adapters/bundle/create.ts';
 import { createSyncTree } from '../src/adapters/files/sync-tree.ts';
 import { createCommandRunner } from '../src/adapters/process/index.ts';
@@ -22,14 +23,12 @@ const limits: Record<BundleFormat, number> = { zst: 1.3, gz: 1.0 };
 
 type UnpackInto = (staging: string, request: { bundleFile: string; artifact: Artifact }) => Promise<unknown>;
 
-/** What is measured is what is shipped: bundled into one file, which is also where the thread starts. */
+/** What is measured is what is shipped: bundled into one file, with the thread's program in it. */
 async function buildUnpackInto(work: string): Promise<UnpackInto> {
   const outfile = join(work, 'agent.mjs');
-  const contents = "import { runIfExtractWorker } from './extract-worker.ts';\nexport const load = runIfExtractWorker() ? null : () => import('./extract.ts');\n";
   const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
-  await build({ banner, stdin: { contents, resolveDir: join(import.meta.dirname, '../src/adapters/bundle') }, outfile, bundle: true, platform: 'node', format: 'esm', target: 'node22', logLevel: 'error' });
-  const { load } = (await import(pathToFileURL(outfile).href)) as { load: () => Promise<{ unpackInto: UnpackInto }> };
-  return (await load()).unpackInto;
+  await build({ banner, entryPoints: [join(import.meta.dirname, '../src/adapters/bundle/extract.ts')], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node22', logLevel: 'error', plugins: [threadSource] });
+  return ((await import(pathToFileURL(outfile).href)) as { unpackInto: UnpackInto }).unpackInto;
 }
 
 /** A generator with a fixed seed (xorshift32): every run packs the same bytes. */

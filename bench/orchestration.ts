@@ -18,6 +18,7 @@ import { composeHost } from '../src/runtime/agent/host.ts';
 import { buildAgent } from '../src/runtime/build-agent.ts';
 import { startDev, type RunningDev } from '../src/runtime/dev/index.ts';
 import { planWalk } from '../test/support/walk-plan.ts';
+import { gapsOf, type Gaps } from './support/gaps.ts';
 import { machine, median, shown } from './support/figures.ts';
 import { bundleInstantProduct } from './support/instant-product.ts';
 import { instantHost } from './support/instant.ts';
@@ -36,6 +37,7 @@ interface Turn {
   readonly calls: number;
   /** Processor time of each process of the instance while the whole update ran. */
   readonly processorMs: Readonly<Record<string, number>>;
+  readonly gaps: Gaps;
 }
 
 const repetitions = Number(process.argv[2] ?? 9);
@@ -63,7 +65,7 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
       workflowTaskTimeoutMs: 5_000,
     });
 
-    const throughTemporal = async (artifact: Artifact): Promise<Pick<Turn, 'wholeMs' | 'processorMs'>> => {
+    const throughTemporal = async (artifact: Artifact): Promise<Pick<Turn, 'wholeMs' | 'processorMs' | 'gaps'>> => {
       const before = processorMsOf(dev);
       const began = performance.now();
       const { runId } = await starter.startUpdate(requestFor(artifact));
@@ -71,7 +73,8 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
       if (report.outcome !== 'succeeded') throw new Error(`the run ended ${report.outcome}: ${report.reason?.message}`);
       const wholeMs = performance.now() - began;
       const after = processorMsOf(dev);
-      return { wholeMs, processorMs: Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)])) };
+      const gaps = await gapsOf(connection, report.workflowId, report.runId);
+      return { wholeMs, gaps, processorMs: Object.fromEntries(Object.entries(after).map(([name, ms]) => [name, ms - (before[name] ?? 0)])) };
     };
     const partByPart = async (artifact: Artifact, turn: number): Promise<{ ms: number; calls: number }> => {
       const began = performance.now();
@@ -155,6 +158,7 @@ for (const keeping of ['file', 'memory'] as const) {
   console.log(`  its parts alone        ${shown(turns.map(({ partsMs }) => partsMs))} ms`);
   const busy = ['temporal', 'control', 'agent-h1'].map((name) => `${name} ${median(turns.map(({ processorMs, calls }) => (processorMs[name] ?? 0) / calls)).toFixed(1)}`);
   console.log(`  processor for each     ${busy.join(', ')} ms (median; the parts' own work included)`);
+  for (const name of Object.keys(turns[0]?.gaps ?? {}) as (keyof Gaps)[]) console.log(`    ${name.padEnd(38)} ${median(turns.map(({ gaps }) => gaps[name])).toFixed(0)}`);
   console.log(`  added for each         ${shown(perCall, 1)} ms   limit ${limitsMs[keeping]} ms: ${isHeld ? 'held' : 'NOT HELD'}`);
 }
 process.exitCode = held ? 0 : 1;

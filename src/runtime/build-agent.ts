@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
+import { bundleThread, threadSource } from './thread-source.ts';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
 export const agentEntry = 'workers/host.ts';
@@ -42,7 +43,7 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
     // The agent's memory holds its source as well. Names stay, for the sake of stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
-    plugins: [englishOnly],
+    plugins: [englishOnly, threadSource],
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
     banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     logLevel: 'silent',
@@ -55,7 +56,7 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   await fs.rename(temporary, file);
   const inputs: Record<string, string> = {};
   // How it is built counts as well.
-  for (const path of [...Object.keys(result.metafile.inputs), 'src/runtime/build-agent.ts']) inputs[path] = await digestOf(join(project, path));
+  for (const path of [...Object.keys(result.metafile.inputs), ...(await bundleThread()).inputs, 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
   await fs.writeFile(stampFile, JSON.stringify(inputs));
   return { file, built: true };
 }

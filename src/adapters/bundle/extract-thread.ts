@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ExtractWorkerData, FromExtractWorker, ToExtractWorker } from './extract-protocol.ts';
-import { extractWorkerUrl } from './extract-worker.ts';
+import { extractWorkerSource } from './extract-worker-source.ts';
 
 const bufferBytes = 1024 * 1024;
 /** All that is ever under way between the two threads; enough to go on inflating while the thread starts. */
@@ -23,7 +23,8 @@ export class ExtractThread {
   #done: Unpacked | null = null;
 
   constructor(data: ExtractWorkerData) {
-    this.#worker = new Worker(extractWorkerUrl(), { workerData: data, execArgv: [], name: 'extract' });
+    const options = { workerData: data, execArgv: [], name: 'extract' };
+    this.#worker = extractWorkerSource === null ? new Worker(new URL('./extract-worker-entry.ts', import.meta.url), options) : new Worker(extractWorkerSource, { ...options, eval: true });
     this.#worker.on('message', (message: FromExtractWorker) => this.#receive(message));
     this.#worker.on('error', (error) => this.#fail(new FairleadError({ class: 'host', code: 'extract_failed', message: 'The thread that unpacks the bundle broke down.' }, { cause: error, retryable: true })));
     this.#worker.on('exit', () => {

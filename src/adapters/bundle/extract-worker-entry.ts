@@ -1,3 +1,3 @@
-import { runIfExtractWorker } from './extract-worker.ts';
+import { runExtractWorker } from './extract-worker.ts';
 
-runIfExtractWorker();
+runExtractWorker();

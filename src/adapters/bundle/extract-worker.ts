@@ -1,28 +1,15 @@
-import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { FairleadError } from '../../domain/failure.ts';
 import { errnoOf } from '../files/durable.ts';
 import { BundleReader } from './bundle-reader.ts';
 import { createDirectorySink } from './directory-sink.ts';
 import type { ExtractWorkerData, FromExtractWorker, ToExtractWorker } from './extract-protocol.ts';
 
-/**
- * Where the thread of an extraction starts. Run from sources, that is the small entry file beside this one; bundled into one file by
- * esbuild, it is that file itself, whose entry point calls `runIfExtractWorker()` before anything else.
- */
-export function extractWorkerUrl(): URL {
-  const here = new URL(import.meta.url);
-  return here.pathname.endsWith('/extract-worker.ts') ? new URL('./extract-worker-entry.ts', here) : here;
-}
-
-/**
- * Every entry point that is bundled with the extraction calls this first, and does nothing else where it answers true:
- * `if (!runIfExtractWorker()) await import('./agent.ts')`. The dynamic import keeps the thread from loading the rest.
- */
-export function runIfExtractWorker(): boolean {
-  const data = workerData as Partial<ExtractWorkerData> | null;
-  if (isMainThread || parentPort === null || data?.fairlead !== 'extract') return false;
+/** The program of the extraction's thread: takes chunks of the bundle, and tells what it wrote or refused. */
+export function runExtractWorker(): void {
+  if (parentPort === null) throw new Error('this program runs as a thread of the extraction, never by itself');
   const port = parentPort;
-  const { directory, limits, fileListSha256, umask } = data as ExtractWorkerData;
+  const { directory, limits, fileListSha256, umask } = workerData as ExtractWorkerData;
   const tell = (message: FromExtractWorker, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
   const sink = createDirectorySink(directory, umask);
   const reader = new BundleReader(sink, limits, fileListSha256);
@@ -43,5 +30,4 @@ export function runIfExtractWorker(): boolean {
     }
     port.close();
   });
-  return true;
 }

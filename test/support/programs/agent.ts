@@ -1,13 +1,9 @@
-import { runIfExtractWorker } from '../../../src/adapters/bundle/extract-worker.ts';
-
 // The agent as it is shipped, with checkpoints around its activities. Bundled like the real one, so that it starts as fast.
-if (!runIfExtractWorker()) {
-  if (process.argv[2] === 'router') {
-    const { runRouterProcess } = await import('../../../src/adapters/router/embedded/server.ts');
-    await runRouterProcess(process.argv.at(-1) ?? '.');
-  } else {
-    const { runAgent } = await import('../../../src/runtime/agent/run.ts');
-    const { createAround, wrapHost } = await import('../checkpoints.ts');
-    await runAgent(process.argv.slice(2), { around: createAround('agent', process.env['FAIRLEAD_HOST_ID'] ?? ''), wrap: wrapHost });
-  }
+if (process.argv[2] === 'router') {
+  const { runRouterProcess } = await import('../../../src/adapters/router/embedded/server.ts');
+  await runRouterProcess(process.argv.at(-1) ?? '.');
+} else {
+  const { runAgent } = await import('../../../src/runtime/agent/run.ts');
+  const { createAround, wrapHost } = await import('../checkpoints.ts');
+  await runAgent(process.argv.slice(2), { around: createAround('agent', process.env['FAIRLEAD_HOST_ID'] ?? ''), wrap: wrapHost });
 }

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { threadSource } from '../../../../src/runtime/thread-source.ts';
 import { packRelease } from '../../../support/bundle-source.ts';
 
 const sources = resolve(import.meta.dirname, '../../../../src/adapters');
 
-test('bundled into one file, the thread starts from that file, and from nowhere else', async () => {
+test('bundled into one file, the thread starts from the text in that file, and from nowhere else', async () => {
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-bundled-'));
   try {
     const { file, artifact } = await packRelease(work, 'r1', { 'bin/run': '#!/bin/sh\n', 'lib/large.js': Buffer.alloc(4_000_000, 'large ') });
@@ -19,9 +20,9 @@ test('bundled into one file, the thread starts from that file, and from nowhere 
       const result = await createReleaseStore({ root, syncTree: syncEach }).extract(bundle, JSON.parse(artifact), () => {});
       console.log(JSON.stringify({ files: result.files, bytes: result.bytes }));`;
     await fs.writeFile(join(work, 'main.ts'), main.replaceAll("'./", `'${sources}/`));
-    const entry = `import { runIfExtractWorker } from '${sources}/bundle/extract-worker.ts';\nif (!runIfExtractWorker()) await import('./main.ts');\n`;
     await build({
-      stdin: { contents: entry, resolveDir: work },
+      entryPoints: [join(work, 'main.ts')],
+      plugins: [threadSource],
       outfile: join(work, 'dist/agent.mjs'),
       bundle: true,
       platform: 'node',
