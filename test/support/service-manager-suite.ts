@@ -26,6 +26,8 @@ export interface ManagedMachine {
   shell(script: string): Promise<string>;
   /** Starts `start(spec)` in a process of its own that can be killed in the middle of it. */
   startElsewhere(root: string, spec: InstanceSpec): ChildProcess;
+  /** The id, as the manager counts, of the process that calls itself `pid` there; null where it is gone. By default they count alike. */
+  outsidePid?(root: string, pid: number): Promise<number | null>;
   /** What the manager does not have: each is a sentence about this manager that the suite shows instead of the test. */
   readonly lacks?: Partial<Record<'several hosts', string>>;
 }
@@ -53,7 +55,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
 
     beforeEach(async () => {
       host = await createHostRoot(machine.directory);
-      bench = await createServiceManagerBench(host.root, create(host.root));
+      bench = await createServiceManagerBench(host.root, create(host.root), machine.outsidePid?.bind(machine));
     });
     afterEach(() => host.end());
 
@@ -245,7 +247,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
       const { pid } = await eventually('the instance answers', bench.ask);
       const cancel = new AbortController();
       const stopping = bench.services.stop({ ...spec, stopSeconds: 60 }, cancel.signal);
-      await eventually('the signal has arrived', async () => (await readFile(spec.logFile, 'utf8')).includes('asked to stop'));
+      await eventually('the signal has arrived', async () => (await bench.services.evidence(ref, 5)).some((fact) => fact.kind === 'log' && fact.lines.includes('asked to stop')));
       cancel.abort(new Error('the run was cancelled'));
       await expect(stopping).rejects.toThrow('the run was cancelled');
       expect(await machine.isAlive(pid)).toBe(true);
@@ -281,10 +283,15 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
   });
 }
 
-export async function createServiceManagerBench(root: string, services: ServiceManager): Promise<ServiceManagerBench> {
+export async function createServiceManagerBench(
+  root: string,
+  services: ServiceManager,
+  outsidePid: (root: string, pid: number) => Promise<number | null> = async (_root, pid) => pid,
+): Promise<ServiceManagerBench> {
   const layout = hostLayout(root, product);
   const port = await freePort();
-  const startsFile = join(root, 'starts');
+  const startsFile = join(layout.stateRoot, 'starts');
+  await mkdir(layout.stateRoot, { recursive: true });
   const program = await readFile(join(repository, 'test/bin/instance.mjs'));
   for (const releaseId of ['r1', 'r2']) {
     await mkdir(layout.releaseDir(releaseId as ReleaseId), { recursive: true });
@@ -308,8 +315,14 @@ export async function createServiceManagerBench(root: string, services: ServiceM
       stopSeconds: 10,
       reloadSignal: null,
     }),
-    ask: async () => (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).json() as ReturnType<ServiceManagerBench['ask']>,
-    starts: async () => (await readFile(startsFile, 'utf8')).trim().split('\n'),
+    ask: async () => {
+      const answer = (await (await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })).json()) as Awaited<ReturnType<ServiceManagerBench['ask']>>;
+      return { ...answer, pid: (await outsidePid(root, answer.pid)) ?? answer.pid };
+    },
+    starts: async () => {
+      const pids = (await readFile(startsFile, 'utf8')).trim().split('\n').map(Number);
+      return Promise.all(pids.map(async (pid) => String((await outsidePid(root, pid)) ?? pid)));
+    },
   };
 }
 
