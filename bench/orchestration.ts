@@ -18,6 +18,7 @@ import { composeHost } from '../src/runtime/agent/host.ts';
 import { buildAgent } from '../src/runtime/build-agent.ts';
 import { startDev, type RunningDev } from '../src/runtime/dev/index.ts';
 import { planWalk } from '../test/support/walk-plan.ts';
+import { startBareChain } from './support/bare-chain.ts';
 import { gapsOf, type Gaps } from './support/gaps.ts';
 import { machine, median, shown } from './support/figures.ts';
 import { bundleInstantProduct } from './support/instant-product.ts';
@@ -28,8 +29,11 @@ import { instantHost } from './support/instant.ts';
  * other in this process, on the same disk, database and artifact endpoint. Both take turns, each update to a release that is new to the host. What
  * programs of a product take is left out on both sides (bench/support/instant.ts). Run: `node bench/orchestration.ts [REPETITIONS]`.
  */
-const limitsMs = { file: 20, memory: 10 } as const;
-type Keeping = keyof typeof limitsMs;
+/** Measured once on a faster machine, where an empty activity took 16 and 8 ms; shown for comparison. */
+const wantedMs = { file: 20, memory: 10 } as const;
+type Keeping = keyof typeof wantedMs;
+/** What a step of a run may cost beside an empty activity of a workflow that does nothing else, on the same server in the same minute. */
+const ratioLimit = 1.5;
 
 interface Turn {
   readonly wholeMs: number;
@@ -38,6 +42,8 @@ interface Turn {
   /** Processor time of each process of the instance while the whole update ran. */
   readonly processorMs: Readonly<Record<string, number>>;
   readonly gaps: Gaps;
+  /** The same number of empty activities through the same server. */
+  readonly bareMs: number;
 }
 
 const repetitions = Number(process.argv[2] ?? 9);
@@ -86,20 +92,23 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
       for (const step of walk.plan.steps) await walk.take(direct, step);
       const at = new Date().toISOString();
       const report = { ...walk.report(), schema: 1, workflowId: hostWorkflowId(direct.host, artifact.product), kind: 'update-apply', host: direct.host, artifactRole: 'node', artifactProfile: 'bench', requestedBy: 'bench', startedAt: at, endedAt: at, reason: null, steps: [], evidence: [], backupPath: null, recovery: null } as RunReport;
-      await control.closeRun({ report });
+      await control.closeRun({ report, events: [] });
       // openRun, inspectHost, recordIntent, the steps, closeRun.
       return { ms: performance.now() - began, calls: walk.plan.steps.length + 4 };
     };
 
+    const bare = await startBareChain(connection, dev.summary.temporal);
     const turns: Turn[] = [];
     for (const [at, artifact] of artifacts.entries()) {
       const order = at % 2 === 0;
       const before = order ? await throughTemporal(artifact) : null;
       const parts = await partByPart(artifact, at + 1);
       const whole = before ?? (await throughTemporal(artifact));
+      const bareMs = await bare.take(parts.calls);
       // The first is an install, which has other steps.
-      if (at > warmUps) turns.push({ ...whole, partsMs: parts.ms, calls: parts.calls });
+      if (at > warmUps) turns.push({ ...whole, partsMs: parts.ms, calls: parts.calls, bareMs });
     }
+    await bare.end();
     return turns;
   } finally {
     await connection.close();
@@ -151,7 +160,8 @@ let held = true;
 for (const keeping of ['file', 'memory'] as const) {
   const turns = await measure(keeping);
   const perCall = turns.map(({ wholeMs, partsMs, calls }) => (wholeMs - partsMs) / calls);
-  const isHeld = median(perCall) <= limitsMs[keeping];
+  const ratios = turns.map(({ wholeMs, partsMs, bareMs }) => (wholeMs - partsMs) / bareMs);
+  const isHeld = median(ratios) <= ratioLimit;
   held &&= isHeld;
   console.log(`Temporal's database ${keeping === 'file' ? 'in a file' : 'in memory'}, ${turns[0]?.calls} activities in turn`);
   console.log(`  the whole update       ${shown(turns.map(({ wholeMs }) => wholeMs))} ms`);
@@ -159,6 +169,8 @@ for (const keeping of ['file', 'memory'] as const) {
   const busy = ['temporal', 'control', 'agent-h1'].map((name) => `${name} ${median(turns.map(({ processorMs, calls }) => (processorMs[name] ?? 0) / calls)).toFixed(1)}`);
   console.log(`  processor for each     ${busy.join(', ')} ms (median; the parts' own work included)`);
   for (const name of Object.keys(turns[0]?.gaps ?? {}) as (keyof Gaps)[]) console.log(`    ${name.padEnd(38)} ${median(turns.map(({ gaps }) => gaps[name])).toFixed(0)}`);
-  console.log(`  added for each         ${shown(perCall, 1)} ms   limit ${limitsMs[keeping]} ms: ${isHeld ? 'held' : 'NOT HELD'}`);
+  console.log(`  added for each         ${shown(perCall, 1)} ms   ${median(perCall) <= wantedMs[keeping] ? 'within' : 'over'} the ${wantedMs[keeping]} ms of a fast machine`);
+  console.log(`  an empty activity      ${shown(turns.map(({ bareMs, calls }) => bareMs / calls), 1)} ms`);
+  console.log(`  ratio                  ${shown(ratios, 2)}   limit ${ratioLimit}: ${isHeld ? 'held' : 'NOT HELD'}`);
 }
 process.exitCode = held ? 0 : 1;

@@ -212,8 +212,7 @@ export async function updateApply(request: UpdateRequest, timing: Partial<RunTim
     };
     upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
     journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
-    await journal.settle();
-    await controlCalls.closeRun({ report });
+    await controlCalls.closeRun({ report, events: await journal.settle() });
     return report;
   }
 

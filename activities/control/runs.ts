@@ -67,9 +67,11 @@ export function createControlActivities({ runs, releases, hosts, audit, now }: C
       await runs.appendEvents(input.events);
     },
 
-    /** The report, and the audit row after the last change. */
-    async closeRun(input: { readonly report: RunReport }): Promise<void> {
-      const { report } = input;
+    /** The last lines of the run's story, its report, and the audit row after the last change. */
+    async closeRun(input: { readonly report: RunReport; readonly events: readonly RunEvent[] }): Promise<void> {
+      const { report, events } = input;
+      // Whoever follows the run stops where it has a report: the story has to be whole by then.
+      await runs.appendEvents(events);
       await runs.close(report);
       const detail = { outcome: report.outcome, reason: report.reason, fromReleaseId: report.fromReleaseId, toReleaseId: report.toReleaseId, backupPath: report.backupPath };
       const entry = { at: now().toISOString(), event: 'run.ended', actor: 'fairlead', subject: report.workflowId, runId: report.runId, detail };

@@ -3,12 +3,12 @@ import type { RunId } from '../../src/domain/ids.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
 import type { StepReport } from '../../src/domain/run/report.ts';
 
-/** How long lines are gathered before they are sent on: live enough for a person, and not an activity for every step. */
-const gatherMs = 400;
+/** How long lines are gathered before they are sent on: live enough for a person, and no activity beside a run that is over as soon. */
+const gatherMs = 1_000;
 
 /**
  * The story of a run, told while it goes on. Lines are written to PostgreSQL beside the steps, never in their way: a database that is away
- * delays the story, not the update. `settle` waits until all of it is written.
+ * delays the story, not the update. `settle` waits for what is being written, and hands over the rest, which goes with the report.
  */
 export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>) {
   const waiting: RunEvent[] = [];
@@ -19,8 +19,8 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
   const writer = CancellationScope.nonCancellable(async () => {
     for (;;) {
       await condition(() => waiting.length > 0 || closing);
-      if (waiting.length === 0) return;
       if (!closing) await Promise.race([sleep(gatherMs), condition(() => closing)]);
+      if (closing) return;
       await write(waiting.splice(0, 200));
     }
   });
@@ -34,9 +34,10 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
     keep(step: StepReport): void {
       steps.push(step);
     },
-    async settle(): Promise<void> {
+    async settle(): Promise<RunEvent[]> {
       closing = true;
       await writer;
+      return waiting.splice(0);
     },
   };
 }
