@@ -2,12 +2,14 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
+import type { HealingStore } from '../ports/healing-store.ts';
 import type { IdempotencyStore } from '../ports/idempotency-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 
 export interface ApiStores {
   readonly releases: ReleaseCatalog;
   readonly hosts: HostRegistry;
+  readonly healings: HealingStore;
   readonly runs: RunStore;
   readonly audit: AuditLog;
   readonly keys: KeyStore;

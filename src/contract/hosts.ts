@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
 import { hostId, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
-import { Reason } from './runs.ts';
+import { outcome, Reason } from './runs.ts';
 
 // Loose, because an agent may be newer than control: what it tells beyond this must reach the database unharmed.
 const hostState = z.looseObject({
@@ -33,6 +34,34 @@ const intent = z.looseObject({
   stranded: Reason.nullable(),
 });
 
+// No list of kinds: an agent may know more of them than control does.
+const findingKind = z
+  .string()
+  .regex(/^[a-z_]{1,64}$/)
+  .meta({ description: 'What differs', examples: ['instance_dead'] }) as unknown as z.ZodType<FindingKind, FindingKind>;
+
+export const Finding = z
+  .looseObject({
+    kind: findingKind,
+    subject: z.string().meta({ description: '`current`, an instance, a file, `router`, or a run' }),
+    expected: z.string(),
+    seen: z.string(),
+    since: instant.meta({ description: "When it was first seen without a break, by the host's clock" }),
+    heal: z.enum(['self', 'run', 'person']).meta({ description: 'Who puts it right: the agent itself, a run, or a person' }),
+    message: z.string(),
+    hint: z.string(),
+  })
+  .meta({ id: 'Finding', description: 'How a host differs from what it is meant to be' });
+
+const hostAct = z.looseObject({
+  id: z.string().min(1).max(64),
+  at: instant,
+  act: z.enum(['healed', 'put_back', 'admitted']),
+  kind: z.string().max(64).nullable(),
+  subject: z.string().max(512),
+  note: z.string().max(1_000),
+});
+
 export const HostInspection = z
   .looseObject({
     product: productName,
@@ -43,6 +72,9 @@ export const HostInspection = z
     freeBytes: z.number(),
     router: z.enum(['nginx', 'embedded']),
     trustedKeyIds: z.array(z.string()).meta({ description: 'Publishers that this host trusts; empty means that signatures are not demanded' }),
+    drift: z.array(Finding).max(200).optional().meta({ description: 'How the host differs from what it is meant to be; left out by agents that do not look' }),
+    healing: z.enum(['report', 'heal']).optional().meta({ description: 'What may be put right without a person; left out means report' }),
+    acts: z.array(hostAct).max(100).optional().meta({ description: 'What the agent did by itself and control has not acknowledged' }),
   })
   .meta({ id: 'HostInspection', description: 'What an agent tells of one product on its host' }) satisfies z.ZodType<DomainHostInspection>;
 
@@ -61,6 +93,31 @@ export const Host = z
   })
   .meta({ id: 'Host' });
 export type Host = z.infer<typeof Host>;
+
+export const HostHealing = z
+  .object({
+    tries: z
+      .array(
+        z.object({
+          product: productName,
+          kind: z.string(),
+          subject: z.string(),
+          at: instant,
+          by: z.enum(['host', 'run']).meta({ description: '`host`: the agent did it itself' }),
+          runId: runId.nullable(),
+          outcome: outcome.nullable().meta({ description: 'Null while the run is under way, and for what the host did itself' }),
+          note: z.string(),
+        }),
+      )
+      .meta({ description: 'What was tried in the last 24 hours, newest first' }),
+    verdicts: z
+      .array(z.object({ product: productName, kind: findingKind, subject: z.string(), verdict: z.enum(['heal', 'wait', 'person']), why: z.string() }))
+      .meta({ description: 'What becomes of each finding now, and why' }),
+  })
+  .meta({ id: 'HostHealing' });
+
+export const HostDetail = Host.extend({ healing: HostHealing }).meta({ id: 'HostDetail' });
+export type HostDetail = z.infer<typeof HostDetail>;
 
 export const HostParams = z.object({ id: hostId });
 export const HostList = z.object({ hosts: z.array(Host) }).meta({ id: 'HostList' });
@@ -93,6 +150,8 @@ export const HostHelloAnswer = z
     serverTime: instant,
     nextHelloSeconds: z.number().meta({ description: 'When to say hello again', examples: [15] }),
     acknowledgedRecoveries: z.array(runId).meta({ description: 'Need not be told again' }),
+    acknowledgedActs: z.array(z.string()).meta({ description: 'Acts of the agent that stand in the audit and need not be told again' }),
+    endedRuns: z.array(runId).meta({ description: 'Runs whose intent the host told and that have ended: nobody comes back for it' }),
     unknownRuns: z.array(runId).meta({ description: 'Runs that were told as recovered and that control does not know' }),
   })
   .meta({ id: 'HostHelloAnswer' });

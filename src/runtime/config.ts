@@ -1,6 +1,7 @@
 import { parseDocument } from 'yaml';
 import type { HostId } from '../domain/ids.ts';
 import { agentLayout } from '../domain/host/layout.ts';
+import type { HealingPolicy } from '../domain/host/healing.ts';
 import type { Role } from '../domain/product/manifest.ts';
 import { FairleadError } from '../domain/failure.ts';
 import { maskPassword, maskSecret } from './mask.ts';
@@ -68,9 +69,14 @@ export interface HostSettings {
   readonly router: 'auto' | 'nginx' | 'embedded';
   /** What runs the instances. */
   readonly services: ServiceManagerKind;
+  /** With services `compose`: the image of instances whose release has none of its own. */
+  readonly composeImage: string | null;
   /** Where the routers of this host's products listen for clients. */
   readonly routerAddress: string;
   readonly healthListen: Address;
+  /** How often the agent looks whether the host is what it is meant to be. Seconds. */
+  readonly superviseSeconds: number;
+  readonly heal: HealingPolicy;
   readonly logLevel: LogLevel;
 }
 
@@ -274,9 +280,12 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const ports = settle('host.ports', 'manifest') as HostSettings['ports'];
   const router = settle('host.router', 'auto') as HostSettings['router'];
   const services = settle('host.services', 'embedded') as HostSettings['services'];
+  const composeImage = settle('host.composeImage', null);
   // Development hosts share a machine and are nobody else's business; a real host serves its clients.
   const routerAddress = settle('host.routerAddress', ports === 'free' ? '127.0.0.1' : '0.0.0.0') ?? '';
   const healthListen = addressOf(settle('host.healthListen', '127.0.0.1:8421') ?? '');
+  const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
+  const heal = settle('host.heal', 'heal') as HealingPolicy;
 
   let control: ControlSettings | null = null;
   let api: ApiSettings | null = null;
@@ -284,7 +293,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   if (role === 'node') {
     const hostId = required('host.id', 'a node has to have a name in the fleet, and none is given') as HostId;
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
-    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, routerAddress, healthListen, logLevel };
+    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
     if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
       problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
     }

@@ -1,12 +1,15 @@
 import { sql } from 'kysely';
 import pg from 'pg';
 import { createDatabase, createStores, makeKeyText, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
+import { migrations } from '../../src/adapters/postgres/migrations/index.ts';
 import type { Database, Stores } from '../../src/adapters/postgres/index.ts';
 import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../../src/domain/ids.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
 import { startPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 import { digestOf, host, product, sampleArtifact, sampleInspection, sampleReport } from '../support/samples.ts';
+
+const allMigrations = migrations.map(({ name }) => name);
 
 let postgres: TestPostgres;
 let url: string;
@@ -29,12 +32,44 @@ afterEach(async () => {
   await database?.close();
 });
 
+describe('healings', () => {
+  const finding = (subject: string) => ({ kind: 'instance_dead' as const, subject });
+  const hour = 3_600_000;
+
+  test('a finding is claimed once within the time, however many ask at once; another finding is another matter', async () => {
+    const claims = await Promise.all(Array.from({ length: 4 }, () => stores.healings.claim(host, product, [finding('api-a'), finding('api-b')], hour)));
+    expect(claims.filter((claim) => claim !== null)).toHaveLength(1);
+    expect(await stores.healings.claim(host, product, [finding('api-b'), finding('web-a')], hour)).toBeNull();
+    expect(await stores.healings.claim(host, product, [finding('web-a')], hour)).not.toBeNull();
+    await database.query('ageing', (db) => sql`update healings set tried_at = now() - interval '61 minutes'`.execute(db));
+    expect(await stores.healings.claim(host, product, [finding('api-b')], hour)).not.toBeNull();
+  });
+
+  test('a withdrawn claim does not count, a failed one does, and a run shows its outcome', async () => {
+    await stores.healings.withdraw((await stores.healings.claim(host, product, [finding('api-a')], hour)) ?? '');
+    const claim = (await stores.healings.claim(host, product, [finding('api-a')], hour)) ?? '';
+    await stores.healings.started(claim, 'run-1' as RunId);
+    await stores.healings.withdraw(claim);
+    await stores.healings.failed((await stores.healings.claim(host, product, [finding('api-b')], hour)) ?? '', 'why');
+    const listed = await stores.healings.list(host, hour);
+    expect(listed.map(({ subject, runId, outcome, note }) => [subject, runId, outcome, note])).toEqual([['api-b', null, null, 'why'], ['api-a', 'run-1', null, '']]);
+    expect(await stores.healings.list('h9' as HostId, hour)).toEqual([]);
+  });
+
+  test('what an agent did itself is noted once, however often it is told', async () => {
+    const act = { id: 'a1', at: new Date().toISOString(), act: 'healed' as const, kind: 'config_mode', subject: '/etc/x', note: 'mode 0644 -> 0600' };
+    await stores.healings.noteAct(host, product, act);
+    await stores.healings.noteAct(host, product, act);
+    expect(await stores.healings.list(host, hour)).toMatchObject([{ by: 'host', kind: 'config_mode', subject: '/etc/x', runId: null }]);
+  });
+});
+
 describe('migrations', () => {
   test('asked by four processes at once: each migration is applied once, and all end well', async () => {
     const fresh = await postgres.createDatabase();
     const databases = Array.from({ length: 4 }, () => createDatabase(fresh, { poolSize: 1 }));
     const results = await Promise.all(databases.map((each) => migrate(each)));
-    expect(results.flatMap(({ applied }) => applied)).toEqual(['0001-initial']);
+    expect(results.flatMap(({ applied }) => applied)).toEqual(allMigrations);
     expect(results.map(({ roleSeparated }) => roleSeparated)).toEqual([true, true, true, true]);
     await Promise.all(databases.map((each) => each.close()));
   });
@@ -47,7 +82,7 @@ describe('migrations', () => {
 
   test('by a user who may not make roles, in a cluster where the role exists: everything works, the triggers still refuse', async () => {
     const plain = createDatabase(await postgres.createPlainDatabase(), { poolSize: 2 });
-    expect(await migrate(plain)).toEqual({ applied: ['0001-initial'], roleSeparated: false });
+    expect(await migrate(plain)).toEqual({ applied: allMigrations, roleSeparated: false });
     const audit = createStores(plain).audit;
     await audit.append({ at: new Date().toISOString(), event: 'release.published', actor: 'ci', subject: 's', runId: null, detail: {} });
     await expect(plain.query('editing', (db) => db.updateTable('audit').set({ actor: 'x' }).execute())).rejects.toThrow(/only ever appended/);

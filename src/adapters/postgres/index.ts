@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { createAuditLog } from './audit-log.ts';
 import type { Database } from './database.ts';
+import { createHealingStore } from './healing-store.ts';
 import { createHostRegistry } from './host-registry.ts';
 import { createIdempotencyStore } from './idempotency-store.ts';
 import { createKeyStore } from './key-store.ts';
@@ -19,6 +20,7 @@ export function createStores(database: Database) {
   return {
     releases: createReleaseCatalog(database),
     hosts: createHostRegistry(database),
+    healings: createHealingStore(database),
     runs: createRunStore(database),
     audit: createAuditLog(database),
     keys: createKeyStore(database),

@@ -102,6 +102,18 @@ export interface Tables {
     body: NullableJson<unknown>;
     claimed_at: Defaulted<Instant>;
   };
+  healings: {
+    id: string;
+    claim: string;
+    host: HostId;
+    product: ProductName;
+    kind: string;
+    subject: string;
+    by: 'host' | 'run';
+    tried_at: Defaulted<Instant>;
+    run_id: RunId | null;
+    note: Generated<string>;
+  };
   fairlead_migrations: {
     name: string;
     applied_at: Defaulted<Instant>;

@@ -1,27 +1,38 @@
-import { Host, HostHelloAnswer, HostHelloBody, HostList, HostParams } from '../../contract/index.ts';
-import type { Host as HostAnswer } from '../../contract/index.ts';
+import { HostDetail, HostHelloAnswer, HostHelloBody, HostList, HostParams } from '../../contract/index.ts';
+import type { Host, HostDetail as HostDetailAnswer } from '../../contract/index.ts';
+import type { HostInspection } from '../../domain/host/state.ts';
 import type { RunId } from '../../domain/ids.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { createHealing } from '../healing.ts';
 import { knownHost } from '../unknown.ts';
 
 const admins = { access: ['admin'] } as const;
 const tags = ['hosts'];
 const nextHelloSeconds = 15;
 
-export function hostRoutes(app: Api, { stores }: ApiDependencies): void {
+export function hostRoutes(app: Api, dependencies: ApiDependencies): void {
+  const { stores } = dependencies;
+  const healing = createHealing(dependencies);
+
   app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello', response: { 200: HostList } } }, async () => ({ hosts: (await stores.hosts.list()).map(answerOf) }));
 
-  app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host and what it told', params: HostParams, response: { 200: Host } } }, async ({ params }) => answerOf(await knownHost(stores, params.id)));
+  app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host, what it told, and what becomes of what differs there', params: HostParams, response: { 200: HostDetail } } }, async ({ params }): Promise<HostDetailAnswer> => {
+    const row = await knownHost(stores, params.id);
+    return { ...answerOf(row), healing: await healing.show(row) };
+  });
 
   app.post(
     '/api/hosts/:id/hello',
     { config: { access: ['agent'] }, schema: { tags, summary: 'What an agent says at its start and every 15 seconds after', params: HostParams, body: HostHelloBody, response: { 200: HostHelloAnswer } } },
     async (request) => {
       const { params, body } = request;
-      const { role, agentVersion, bootId, products, recovered } = body;
+      const { role, agentVersion, bootId, recovered } = body;
+      const products: readonly HostInspection[] = body.products;
+      const before = await stores.hosts.find(params.id);
+      const { acknowledgedActs, endedRuns } = await healing.note(params.id, before, products);
       await stores.hosts.hello({ host: params.id, role, agentVersion, bootId, products });
       const acknowledgedRecoveries: RunId[] = [];
       const unknownRuns: RunId[] = [];
@@ -40,10 +51,12 @@ export function hostRoutes(app: Api, { stores }: ApiDependencies): void {
         await stores.runs.markRecovered(runId, at, detail);
         acknowledgedRecoveries.push(runId);
       }
-      return { host: params.id, serverTime: new Date().toISOString(), nextHelloSeconds, acknowledgedRecoveries, unknownRuns };
+      // Not waited for: the agent does not need to know, and Temporal may be away.
+      void healing.start(params.id, before, products, request.log);
+      return { host: params.id, serverTime: new Date().toISOString(), nextHelloSeconds, acknowledgedRecoveries, acknowledgedActs, endedRuns, unknownRuns };
     },
   );
 }
 
 /** The same members; only the contract's lists are not readonly. */
-const answerOf = (row: HostRow): HostAnswer => row as HostAnswer;
+const answerOf = (row: HostRow): Host => row as Host;

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Host, HostList } from '../../contract/index.ts';
+import type { Host, HostDetail, HostList } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
@@ -23,13 +23,13 @@ export function registerNodes(program: Command, context: Context): void {
   });
 
   apiCommand(nodes.command('show').description('one host with everything on it').argument('<host>'), context, async (api, options: CommonOptions, name: string) => {
-    const host = await api.get<Host>(`/api/hosts/${encodeURIComponent(name)}`);
+    const host = await api.get<HostDetail>(`/api/hosts/${encodeURIComponent(name)}`);
     if (options.json) return printJson(context, host);
     context.out(renderHost(host));
   });
 }
 
-function renderHost(host: Host): string {
+function renderHost(host: HostDetail): string {
   const head = renderPairs([
     ['host', `${host.host}, ${host.role}`],
     ['status', `${host.status}, seen ${host.lastSeenAt}, first seen ${host.firstSeenAt}`],
@@ -48,7 +48,28 @@ function renderHost(host: Host): string {
     ];
     if (intent !== null) pairs.push([intent.stranded === null ? 'under way' : 'STRANDED', `${intent.runId} to ${intent.toReleaseId}, since ${intent.openedAt}${intent.stranded === null ? '' : `: ${intent.stranded.message}`}`]);
     const instances = Object.entries(state?.instances ?? {}).map(([name, { port, releaseId, admitted }]) => [`  ${name}`, String(port), releaseId, admitted ? 'yes' : 'no']);
-    return `\n${product}\n${renderPairs(pairs, '  ')}${renderTable(['  INSTANCE', 'PORT', 'RELEASE', 'TRAFFIC'], instances)}`;
+    return `\n${product}\n${renderPairs(pairs, '  ')}${renderTable(['  INSTANCE', 'PORT', 'RELEASE', 'TRAFFIC'], instances)}${renderDrift(host, product)}`;
   });
   return head + products.join('');
 }
+
+/** What differs from what is meant, what becomes of it, and what was tried. Nothing where all is as it should be and nothing was tried. */
+function renderDrift({ products, healing }: HostDetail, product: Host['products'][number]['product']): string {
+  const inspection = products.find((each) => each.product === product);
+  const tries = (healing?.tries ?? []).filter((each) => each.product === product);
+  const triesOf = (kind: string, subject: string) => tries.filter((each) => each.kind === kind && each.subject === subject);
+  const findings = (inspection?.drift ?? []).flatMap(({ kind, subject, since, message, hint }) => {
+    const verdict = healing?.verdicts.find((each) => each.product === product && each.kind === kind && each.subject === subject);
+    const becomes = verdict === undefined ? hint : verdict.verdict === 'person' ? `asks for a person: ${verdict.why}` : verdict.verdict === 'heal' ? 'a run is about to put it right' : `waits: ${verdict.why}`;
+    return [`  ${kind} ${subject}, since ${since}`, `    ${message}`, ...triesOf(kind, subject).map((each) => `    ${tryText(each)}`), `    ${becomes}`, ...(becomes.includes(hint) ? [] : [`    ${hint}`])];
+  });
+  const gone = tries.filter(({ kind, subject }) => !(inspection?.drift ?? []).some((finding) => finding.kind === kind && finding.subject === subject));
+  const lines = [
+    ...(findings.length === 0 ? [] : [`  DRIFT${inspection?.healing === 'heal' ? '' : ' (this host only reports)'}`, ...findings]),
+    ...(gone.length === 0 ? [] : ['  tried in the last 24 hours, and gone', ...gone.map((each) => `  ${each.kind === 'none' ? '' : `${each.kind} `}${each.subject}: ${tryText(each)}`)]),
+  ];
+  return lines.length === 0 ? '' : `\n${lines.join('\n')}\n`;
+}
+
+const tryText = ({ at, by, runId, outcome, note }: HostDetail['healing']['tries'][number]): string =>
+  `tried at ${at}, ${by === 'host' ? `by the agent: ${note}` : `run ${runId ?? '(none)'}, outcome ${outcome ?? (runId === null ? `none: ${note}` : 'under way')}`}`;

@@ -1,6 +1,8 @@
 import type { InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
 import type { Phase } from '../product/manifest.ts';
 import type { Reason } from '../failure.ts';
+import type { Finding } from './drift.ts';
+import type { HealingPolicy } from './healing.ts';
 
 /** What runs the instances: the machine's own service manager, or `embedded`, plain processes that the agent starts. */
 export type ServiceManagerKind = 'embedded' | 'systemd' | 'openrc' | 'compose';
@@ -81,4 +83,23 @@ export interface HostInspection {
   readonly router: 'nginx' | 'embedded';
   /** Key ids of the publishers that this host trusts; empty means that signatures are not demanded. */
   readonly trustedKeyIds: readonly string[];
+  /** How the host differs from what it is meant to be, by the supervisor's last look; left out by agents without one. */
+  readonly drift?: readonly Finding[];
+  /** What may be put right without a person; left out means `report`. */
+  readonly healing?: HealingPolicy;
+  /** What the agent did by itself and control has not acknowledged. */
+  readonly acts?: readonly HostAct[];
+}
+
+/** Something that an agent did to its host without a run: told to control afterwards, for the audit. */
+export interface HostAct {
+  /** Unique on the host. Telling one again does no harm. */
+  readonly id: string;
+  readonly at: string;
+  /** `healed`: put a finding right. `put_back`, `admitted`: kept the product serving while its run was away. */
+  readonly act: 'healed' | 'put_back' | 'admitted';
+  /** The finding's kind, where one was healed. */
+  readonly kind: string | null;
+  readonly subject: string;
+  readonly note: string;
 }

@@ -10,11 +10,19 @@ import { hostTaskQueue } from '../../domain/ids.ts';
 import type { Role } from '../../domain/product/manifest.ts';
 import type { Part } from '../bootstrap.ts';
 import type { HostSettings } from '../config.ts';
+import type { RunId } from '../../domain/ids.ts';
+import { createActJournal } from './acts.ts';
+import { createAwayWatch } from './away.ts';
 import { bringUp } from './boot.ts';
 import { startHealthServer } from './health.ts';
 import { createHello } from './hello.ts';
 import { composeHost, createHostActivities } from './host.ts';
 import { takeAgentLock } from './lock.ts';
+import { withRepairs } from './repair.ts';
+import { createRouterSight } from './router-sight.ts';
+import { createSight } from './sight.ts';
+import { createSupervisor } from './supervisor.ts';
+import { createCommandTraffic } from './traffic.ts';
 
 export interface AgentOptions {
   readonly settings: HostSettings;
@@ -32,21 +40,29 @@ const maxConcurrent = 4;
 const graceMs = 20_000;
 
 /**
- * What a host's agent is made of: lock, instances, hello, poller, health, in this order. Control, Temporal and the API may be away: the host's own
+ * What a host's agent is made of: lock, instances, hello, supervisor, poller, health, in this order. Control, Temporal and the API may be away: the host's own
  * services come up all the same, and the agent connects when it can.
  */
 export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
-  const { hostId, root, ports, router, services, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen } = settings;
+  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
-  const composed = await composeHost({ hostId, root, ports, router, services, routerAddress, apiUrl, readKey, routerEntry });
+  const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
   const connection = createAgentConnection(temporal.address);
-  const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger });
+  const own = createHostActivities(host);
+  const { exclusively } = own;
+  const traffic = createCommandTraffic(around);
+  const acts = createActJournal(root);
+  const endedRuns = new Set<RunId>();
+  const sight = createSight(composed, createRouterSight({ root, kind: composed.router.kind, listenAddress: routerAddress }));
+  const supervisor = createSupervisor({ host: composed, sight, traffic, acts, everyMs: superviseSeconds * 1000, policy: heal, logger, exclusively, endedRuns, tell: () => hello.soon() });
+  const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger, acts, policy: heal, findings: supervisor.findings, endedRuns });
+  const awayWatch = createAwayWatch({ host: composed, traffic, acts, logger, exclusively, heard: hello.answers });
   const telling: AroundActivity = async (call, run) => {
     try {
-      return await (around ? around(call, run) : run());
+      return await traffic.around(call, run);
     } finally {
       if (tellsControl.has(call.name)) hello.soon();
     }
@@ -56,7 +72,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     namespace: temporal.namespace,
     taskQueue: hostTaskQueue(hostId),
     identity: `agent@${hostId}#${version}`,
-    activities: createHostActivities(host).activities,
+    activities: withRepairs(own, host, supervisor.look),
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),
     logger,
@@ -68,7 +84,8 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
       name: 'instances',
       start: async () => {
         await bringUp(composed, logger);
-        return null; // They outlive the agent.
+        await awayWatch.start();
+        return () => awayWatch.stop(); // They outlive the agent.
       },
     },
     { name: 'temporal', start: async () => () => connection.close() },
@@ -77,6 +94,13 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
       start: async () => {
         hello.start();
         return () => hello.stop();
+      },
+    },
+    {
+      name: 'supervisor',
+      start: async () => {
+        supervisor.start();
+        return () => supervisor.stop();
       },
     },
     {

@@ -1,5 +1,6 @@
 import type { Kysely } from 'kysely';
 import * as initial from './0001-initial.ts';
+import * as healings from './0002-healings.ts';
 
 export interface Migration {
   /** The file's name; never changed once it was released. */
@@ -9,4 +10,7 @@ export interface Migration {
 }
 
 /** In order. A list, because a bundled program has no directory to read. */
-export const migrations: readonly Migration[] = [{ name: '0001-initial', up: initial.up }];
+export const migrations: readonly Migration[] = [
+  { name: '0001-initial', up: initial.up },
+  { name: '0002-healings', up: healings.up },
+];
