@@ -13,6 +13,7 @@ import { createReleaseStore } from '../../adapters/release-store/filesystem/inde
 import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
 import { createNginxRouter } from '../../adapters/router/nginx/index.ts';
 import { locateNginx } from '../../adapters/router/nginx/locate.ts';
+import { createComposeServiceManager } from '../../adapters/service-manager/compose/index.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -27,6 +28,8 @@ export interface HostOptions {
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
   readonly services: ServiceManagerKind;
+  /** With services `compose`: what instances run in whose release carries no image; null takes the image in which they ran last. */
+  readonly composeImage?: string | null;
   readonly routerAddress: string;
   readonly apiUrl: string;
   readonly readKey: () => Promise<string>;
@@ -58,10 +61,12 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
   };
 }
 
-function createServiceManager({ root, services }: HostOptions, _commands: CommandRunner): ServiceManager {
+function createServiceManager({ root, services, composeImage = null }: HostOptions, commands: CommandRunner): ServiceManager {
   switch (services) {
     case 'embedded':
       return createEmbeddedServiceManager({ root });
+    case 'compose':
+      return createComposeServiceManager({ root, commands, image: composeImage, dockerHost: process.env['DOCKER_HOST'] || null });
     default:
       throw new FairleadError({ class: 'host', code: 'service_manager_unknown', message: `This build has no service manager ${services}.`, hint: 'Set FAIRLEAD_SERVICES=embedded.' });
   }

@@ -60,7 +60,7 @@ export function stopLines(root: string, dockerHost: string | null, spec: StopSpe
  * Nobody is there to prove the release or to watch it, so that the daemon is told to bring it back from the first moment on.
  */
 export function recoveryLines(root: string, dockerHost: string | null, spec: InstanceSpec, image: string, command: readonly string[]): string[] {
-  const { container, composeFile, stopMark } = composeNames(root, spec);
+  const { container, stopMark } = composeNames(root, spec);
   const [program = '', ...words] = command;
   const exported = (values: Readonly<Record<string, string>>): string[] => Object.entries(values).map(([name, value]) => `  export ${name}=${q(value)}`);
   const first = instanceEnvironment(root, spec);
@@ -78,7 +78,7 @@ export function recoveryLines(root: string, dockerHost: string | null, spec: Ins
   return [
     `# ${spec.instance}: end what runs, then start release ${spec.releaseId}.`,
     ...stopLines(root, dockerHost, spec, spec.logFile),
-    `rm -f ${q(stopMark)} ${q(composeFile)}`,
+    `rm -f ${q(stopMark)}`,
     `mkdir -p ${sharedPaths.join(' ')}`,
     '(',
     ...exported(first),

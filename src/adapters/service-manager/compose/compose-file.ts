@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { stringify } from 'yaml';
+import { parse as parseYaml, stringify } from 'yaml';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { InstanceRef, InstanceSpec } from '../../../ports/service-manager.ts';
@@ -105,6 +105,12 @@ export function composeFile(
   const head = `# Written by Fairlead at each start of ${spec.instance}. What is changed here is lost; the instance's settings are in ${spec.configFile}.\n`;
   // docker-compose 1.29 reads YAML 1.1, where `no`, `on` and `1:30` are no texts.
   return { text: head + stringify({ services: { [spec.instance]: service } }, { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'PLAIN', lineWidth: 0 }), variables };
+}
+
+/** The image in a text of `composeFile`; null where it names none. */
+export function imageIn(text: string): string | null {
+  const image: unknown = Object.values((parseYaml(text) as { services?: Record<string, { image?: unknown }> } | null)?.services ?? {})[0]?.image;
+  return typeof image === 'string' ? image.replaceAll('$$', '$') : null;
 }
 
 /** Compose would read `$NAME` in any value as a variable. */

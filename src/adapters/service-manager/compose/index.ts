@@ -1,5 +1,5 @@
 import * as fs from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
@@ -12,7 +12,7 @@ import { lastLines, readLog, rotateLog, secretsIn } from '../log-file.ts';
 import { findProgram } from '../program.ts';
 import { createTurns } from '../turns.ts';
 import * as argv from './commands.ts';
-import { composeFile, composeNames, releaseImage } from './compose-file.ts';
+import { composeFile, composeNames, imageIn, releaseImage } from './compose-file.ts';
 import { locateCompose, type LocatedCompose } from './locate.ts';
 import * as parse from './parse.ts';
 import type { Container } from './parse.ts';
@@ -21,7 +21,7 @@ export interface ComposeOptions {
   /** Prefix of every path of the host, as in `hostLayout`. */
   readonly root: string;
   readonly commands: CommandRunner;
-  /** What instances run in where their release does not carry an image of its own; null where none is set. */
+  /** What instances run in where their release does not carry an image of its own; null takes the image in which the instance ran last. */
   readonly image?: string | null;
   /** Where the daemon listens; null leaves it to DOCKER_HOST and Docker's own default. */
   readonly dockerHost?: string | null;
@@ -303,13 +303,9 @@ export function createComposeServiceManager({ root, commands, image = null, dock
 
   async function demandImage(spec: InstanceSpec): Promise<string> {
     if (!existsSync(imageFile(spec))) {
-      if (image !== null) return image;
-      throw new FairleadError({
-        class: 'host',
-        code: 'compose_image_missing',
-        message: `${spec.instance} cannot start: release ${spec.releaseId} carries no image.tar, and no image is set for this host.`,
-        hint: 'Set FAIRLEAD_COMPOSE_IMAGE (host.composeImage) to an image with the programs that the product needs, or put an image.tar at the root of the bundle.',
-      });
+      const used = lastImage(spec);
+      if (used !== null) return used;
+      throw imageMissing(spec);
     }
     const own = releaseImage(root, spec);
     const there = await run(argv.inspectImageCommand(own));
@@ -339,7 +335,20 @@ export function createComposeServiceManager({ root, commands, image = null, dock
     return new FairleadError({ class: 'host', code: 'instance_start_failed', message: `${spec.instance} was not started on release ${spec.releaseId}: ${up.summary}` }, { retryable: true });
   }
 
-  const imageNameOf = (spec: InstanceSpec): string => (existsSync(imageFile(spec)) ? releaseImage(root, spec) : (image ?? ''));
+  const imageNameOf = (spec: InstanceSpec): string => {
+    const name = existsSync(imageFile(spec)) ? releaseImage(root, spec) : lastImage(spec);
+    if (name === null) throw imageMissing(spec);
+    return name;
+  };
+
+  /** Who recovers a host by hand has its files, and not the agent's settings. */
+  function lastImage(spec: InstanceSpec): string | null {
+    const { composeFile: file, project } = composeNames(root, spec);
+    if (image !== null) return image;
+    const last = existsSync(file) ? imageIn(readFileSync(file, 'utf8')) : null;
+    // That of another release is not for this one.
+    return last === null || last.startsWith(`${project}:`) ? null : last;
+  }
 
   return {
     kind: 'compose',
@@ -391,6 +400,14 @@ const programMissing = (spec: InstanceSpec, why: string): FairleadError =>
     code: 'command_not_found',
     message: `${spec.instance} cannot start: ${spec.command[0] || '(empty command)'} is neither in ${spec.releaseDir} nor in the image${why === '' ? '' : ` (${why})`}`,
     hint: 'correct services.<name>.command in fairlead.yaml, or use an image that has the program',
+  });
+
+const imageMissing = (spec: InstanceSpec): FairleadError =>
+  new FairleadError({
+    class: 'host',
+    code: 'compose_image_missing',
+    message: `${spec.instance} cannot start: release ${spec.releaseId} carries no image.tar, and no image is set for this host.`,
+    hint: 'Set FAIRLEAD_COMPOSE_IMAGE (host.composeImage) to an image with the programs that the product needs, or put an image.tar at the root of the bundle.',
   });
 
 const unreachable = ({ summary }: CommandResult): FairleadError =>
