@@ -14,6 +14,8 @@ export interface DockerDaemon {
   readonly env: NodeJS.ProcessEnv;
   /** Runs `docker` with these arguments; its output. */
   docker(...args: string[]): Promise<string>;
+  /** Ends the daemon and starts it again over what it kept, as a reboot or an upgrade of Docker does; null for a daemon that was not started here. */
+  readonly restart: (() => Promise<void>) | null;
   /** Ends the daemon with all its containers, if it was started here, and removes what it kept. One that was there before is left alone. */
   end(): Promise<void>;
 }
@@ -35,8 +37,18 @@ export async function startDockerDaemon(): Promise<DockerDaemon> {
   }
   // A short path: the address of a Unix socket has at most 108 bytes, and containerd puts some of its sockets below the exec root.
   const directory = await mkdtemp(join(tmpdir(), 'fl-docker-'));
-  const log = await open(join(directory, 'log'), 'a');
   const host = `unix://${directory}/docker.sock`;
+  let pid = await launch(directory, host);
+  const restart = async (): Promise<void> => {
+    await endProcess(pid);
+    pid = await launch(directory, host);
+  };
+  return client(host, () => endDaemon(directory, host, pid), restart);
+}
+
+/** Resolves to the daemon's process id once it answers. */
+async function launch(directory: string, host: string): Promise<number | undefined> {
+  const log = await open(join(directory, 'log'), 'a');
   const argv = ['--data-root', `${directory}/data`, '--exec-root', `${directory}/exec`, '--pidfile', `${directory}/pid`, '--host', host];
   argv.push('--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false');
   // A test process that is killed takes its daemon with it, and the daemon its containers.
@@ -49,19 +61,17 @@ export async function startDockerDaemon(): Promise<DockerDaemon> {
   let spawnError: Error | null = null;
   daemon.once('error', (error) => (spawnError = error));
   await log.close();
-  const end = () => endDaemon(directory, host, daemon.pid);
-  const started = client(host, end);
   const deadline = performance.now() + startLimitMs;
-  while (!(await answers(started))) {
+  while (!(await answers(client(host, async () => undefined)))) {
     if (spawnError === null && daemon.exitCode === null && performance.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, 50));
       continue;
     }
     const words = (await readFile(join(directory, 'log'), 'utf8')).trim().split('\n').slice(-5).join('\n');
-    await end();
+    await endDaemon(directory, host, daemon.pid);
     throw new Error(`dockerd did not answer; it ended with ${daemon.exitCode ?? 'nothing yet'} and said last:\n${words}`, { cause: spawnError });
   }
-  return started;
+  return daemon.pid;
 }
 
 /**
@@ -81,9 +91,9 @@ export async function importImage(docker: DockerDaemon, name: string, tarOrDirec
   if (codes[1] !== 0 || piped instanceof Error) throw new Error(`docker import of ${name} ended with ${codes[1]}: ${Buffer.concat(words).toString('utf8').trim()}`, { cause: piped });
 }
 
-function client(host: string, end: () => Promise<void>): DockerDaemon {
+function client(host: string, end: () => Promise<void>, restart: DockerDaemon['restart'] = null): DockerDaemon {
   const env = { ...process.env, DOCKER_HOST: host };
-  return { host, env, end, docker: async (...args) => (await promisify(execFile)('docker', args, { env, maxBuffer: 64 * 2 ** 20 })).stdout };
+  return { host, env, end, restart, docker: async (...args) => (await promisify(execFile)('docker', args, { env, maxBuffer: 64 * 2 ** 20 })).stdout };
 }
 
 async function answers({ env }: DockerDaemon): Promise<boolean> {
@@ -102,16 +112,18 @@ async function endDaemon(directory: string, host: string, pid: number | undefine
   if (containers.length > 0) await docker('rm', '--force', ...containers).catch(() => undefined);
   // containerd is a child of dockerd, which ends it; where dockerd had to be killed, it is ended here.
   const containerd = Number(await readFile(join(directory, 'exec/containerd/containerd.pid'), 'utf8').catch(() => '0'));
-  for (const id of [pid, containerd]) {
-    const daemon = id === undefined || id === 0 ? null : await readProcess(id);
-    if (daemon === null) continue;
-    await signalProcess(daemon, 'SIGTERM');
-    if (await waitForEnd(daemon, endLimitMs)) continue;
-    await signalProcess(daemon, 'SIGKILL');
-    await waitForEnd(daemon, endLimitMs);
-  }
+  for (const id of [pid, containerd]) await endProcess(id);
   // Mounts that outlive a killed daemon would keep its directory.
   const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').flatMap((line) => line.split(' ')[1] ?? []);
   for (const mount of mounts.filter((path) => path.startsWith(`${directory}/`)).reverse()) await promisify(execFile)('umount', ['--lazy', mount]).catch(() => undefined);
   await rm(directory, { recursive: true, force: true });
+}
+
+async function endProcess(pid: number | undefined): Promise<void> {
+  const found = pid === undefined || pid === 0 ? null : await readProcess(pid);
+  if (found === null) return;
+  await signalProcess(found, 'SIGTERM');
+  if (await waitForEnd(found, endLimitMs)) return;
+  await signalProcess(found, 'SIGKILL');
+  await waitForEnd(found, endLimitMs);
 }
