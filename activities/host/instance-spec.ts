@@ -68,6 +68,7 @@ export function routerStateOf(root: string, state: HostState, manifest: ProductM
     port: state.router?.port ?? manifest.router.listen,
     releaseDir: hostLayout(root, state.product).releaseDir(manifest.releaseId),
     members: members.sort((a, b) => (a.instance < b.instance ? -1 : 1)),
+    split: state.split ?? null,
   };
 }
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
-import { hostId, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
+import { runKinds } from '../domain/run/kind.ts';
+import { hostId, instanceName, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
 import { outcome, Reason } from './runs.ts';
 
 // Loose, because an agent may be newer than control: what it tells beyond this must reach the database unharmed.
@@ -15,6 +16,7 @@ const hostState = z.looseObject({
   failedReleaseIds: z.array(releaseId).meta({ description: 'Releases that a run condemned' }),
   instances: z.record(z.string(), z.looseObject({ service: serviceName, port: z.number().int(), releaseId, admitted: z.boolean(), startedBy: z.string().nullable() })),
   router: z.object({ address: z.string(), port: z.number().int() }).nullable(),
+  split: z.object({ to: z.array(instanceName), percent: z.number() }).nullable().optional(),
   manager: z.enum(['embedded', 'systemd', 'openrc', 'compose']).optional(),
   lastRunId: runId.nullable(),
   updatedAt: instant,
@@ -24,7 +26,7 @@ const intent = z.looseObject({
   schema: z.literal(1),
   runId,
   fence: z.number().int(),
-  kind: z.literal('update-apply'),
+  kind: z.enum(runKinds),
   product: productName,
   phase,
   fromReleaseId: releaseId.nullable(),

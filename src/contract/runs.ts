@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { runKinds } from '../domain/run/kind.ts';
 import type { Evidence, Reason as DomainReason } from '../domain/failure.ts';
 import type { RunEvent as DomainRunEvent } from '../domain/run/event.ts';
 import type { RecoveryRecord as DomainRecoveryRecord, RunProgress as DomainRunProgress, RunReport as DomainRunReport, StepReport as DomainStepReport } from '../domain/run/report.ts';
@@ -62,7 +63,7 @@ export const RunReport = z
     schema: z.literal(1),
     runId,
     workflowId: z.string(),
-    kind: z.literal('update-apply'),
+    kind: z.enum(runKinds),
     host: hostId,
     product: productName,
     fromReleaseId: releaseId.nullable(),
@@ -112,7 +113,7 @@ export const RunSummary = z
   .object({
     runId,
     workflowId: z.string().meta({ examples: ['host/h1/noderax-platform'] }),
-    kind: z.literal('update-apply'),
+    kind: z.enum(runKinds),
     host: hostId,
     product: productName,
     fromReleaseId: releaseId.nullable(),

@@ -1,3 +1,4 @@
+import type { RunKind } from '../domain/run/kind.ts';
 import type { Artifact, ArtifactRef } from '../domain/bundle/artifact.ts';
 import type { AuditEntry, AuditRow } from '../domain/audit/chain.ts';
 import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../domain/ids.ts';
@@ -55,7 +56,7 @@ export interface HostRegistry {
 export interface RunRow {
   readonly runId: RunId;
   readonly workflowId: string;
-  readonly kind: 'update-apply';
+  readonly kind: RunKind;
   readonly host: HostId;
   readonly product: ProductName;
   readonly fromReleaseId: ReleaseId | null;

@@ -72,6 +72,7 @@ for (const kind of kinds) {
     const askJson = async (path: string, init?: RequestInit) => JSON.parse((await ask(path, init)).text) as { name: string; method: string; url: string; bytes: number; headers: Record<string, string> };
     const whoAnswers = async (path: string) => new Set(await Promise.all(Array.from({ length: 12 }, async () => (await askJson(path)).name)));
     const stateWith = (admitted: readonly string[], change: Partial<RouterState> = {}): RouterState => ({
+      split: null,
       product,
       declaration: {
         listen: port,

@@ -46,6 +46,7 @@ export function createFakeMachine(): FakeMachine {
       return 'applied';
     },
     inFlight: async () => 0,
+    traffic: async () => null,
     async stop() {
       routed = null;
     },

@@ -1,3 +1,4 @@
+import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
@@ -46,7 +47,7 @@ export interface Tables {
     run_id: RunId;
     fence: Generated<string>;
     workflow_id: string;
-    kind: 'update-apply';
+    kind: RunKind;
     host: HostId;
     product: ProductName;
     from_release_id: ReleaseId | null;

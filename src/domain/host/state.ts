@@ -1,3 +1,4 @@
+import type { RunKind } from '../run/kind.ts';
 import type { InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
 import type { Phase } from '../product/manifest.ts';
 import type { Reason } from '../failure.ts';
@@ -21,6 +22,8 @@ export interface HostState {
   readonly instances: Readonly<Record<InstanceName, InstanceState>>;
   /** Where clients reach the product on this host. */
   readonly router: { readonly address: string; readonly port: number } | null;
+  /** While a release is tried on a part of the traffic: which instances get how much of it. */
+  readonly split?: { readonly to: readonly InstanceName[]; readonly percent: number } | null;
   /** What runs the instances here, for whoever brings the host back without its agent; left out by agents before it was kept. */
   readonly manager?: ServiceManagerKind;
   readonly lastRunId: RunId | null;
@@ -60,7 +63,7 @@ export interface Intent {
   readonly schema: 1;
   readonly runId: RunId;
   readonly fence: number;
-  readonly kind: 'update-apply';
+  readonly kind: RunKind;
   readonly product: ProductName;
   readonly phase: Phase;
   readonly fromReleaseId: ReleaseId | null;

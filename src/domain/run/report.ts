@@ -1,6 +1,7 @@
 import type { HostId, InstanceName, ProductName, ReleaseId, RunId } from '../ids.ts';
 import type { Evidence, Reason } from '../failure.ts';
 import type { Role } from '../product/manifest.ts';
+import type { RunKind } from './kind.ts';
 
 /**
  * How a run ended. `unchanged`: there was nothing to do. `refused`: a precondition, nothing was touched. `rolled_back` and `cancelled`:
@@ -46,7 +47,7 @@ export interface RunReport {
   readonly schema: 1;
   readonly runId: RunId;
   readonly workflowId: string;
-  readonly kind: 'update-apply';
+  readonly kind: RunKind;
   readonly host: HostId;
   readonly product: ProductName;
   readonly fromReleaseId: ReleaseId | null;

@@ -57,6 +57,7 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
       await end(running);
     },
 
+    traffic: async () => null,
     recoveryCommands: (state) => recoveryLines(root, state.product, configOf(state, listenAddress), entry),
   };
 }

@@ -136,6 +136,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       for (const found of running) await waitForEnd(found, 5_000);
     },
 
+    traffic: async () => null,
     recoveryCommands(state) {
       const include = state.declaration.nginx.include;
       const text = include === null ? null : readFileSync(join(state.releaseDir, include), 'utf8');

@@ -6,6 +6,7 @@ import type { RouterState } from '../../../../src/ports/router.ts';
 
 const settings: NginxSettings = { listenAddress: '127.0.0.1', workerUser: null, version: [1, 22, 1] };
 const stateWith = (members: Record<string, boolean>, change: Partial<RouterState> = {}): RouterState => ({
+  split: null,
   product: 'shop' as ProductName,
   declaration: { listen: 80, routes: [{ path: '/api/', service: 'api' as ServiceName }], nginx: { include: null, upstreams: { api: 'shop_api' } } },
   port: 8080,
