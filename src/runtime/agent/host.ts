@@ -15,6 +15,7 @@ import { createNginxRouter } from '../../adapters/router/nginx/index.ts';
 import { locateNginx } from '../../adapters/router/nginx/locate.ts';
 import { createComposeServiceManager } from '../../adapters/service-manager/compose/index.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
+import { createSystemdServiceManager } from '../../adapters/service-manager/systemd/index.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CommandRunner } from '../../ports/command-runner.ts';
@@ -65,6 +66,8 @@ function createServiceManager({ root, services, composeImage = null }: HostOptio
   switch (services) {
     case 'embedded':
       return createEmbeddedServiceManager({ root });
+    case 'systemd':
+      return createSystemdServiceManager({ root, commands });
     case 'compose':
       return createComposeServiceManager({ root, commands, image: composeImage, dockerHost: process.env['DOCKER_HOST'] || null });
     default:
