@@ -49,6 +49,7 @@ export function createSupervisor(options: Options): Supervisor {
   let looking: Promise<void> | null = null;
   let stopped = false;
   let lastFailure = '';
+  let confirming = false;
 
   async function look(product: ProductName, scan: ProcessScan = createProcessScan(host)): Promise<Finding[]> {
     const commands = traffic.count(product);
@@ -103,7 +104,9 @@ export function createSupervisor(options: Options): Supervisor {
         if (stopped) return;
         changed = (await lookAt(product, scan)) || changed;
       }
-      if (changed) tell();
+      // What is new is told a second time after the next look: control acts on what it was told twice.
+      if (changed || confirming) tell();
+      confirming = changed;
       lastFailure = '';
     } catch (error) {
       const failure = messagesOf(error).join(': ');
