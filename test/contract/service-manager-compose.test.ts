@@ -1,15 +1,27 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { composeNames, releaseImage } from '../../src/adapters/service-manager/compose/compose-file.ts';
 import { createComposeServiceManager, type ComposeOptions } from '../../src/adapters/service-manager/compose/index.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
-import { composeMachine, makeNodeImage } from '../support/compose-machine.ts';
+import { composeMachine, makeNodeImage, standInMachine } from '../support/compose-machine.ts';
 import { createHostRoot, eventually } from '../support/host-root.ts';
 import { describeWith, program, root } from '../support/requirement.ts';
 import { createServiceManagerBench, describeServiceManager, instance, product, ref, type ServiceManagerBench } from '../support/service-manager-suite.ts';
 
 const image = 'fairlead-test/node:compose';
+
+describe.each(['docker compose', 'docker-compose'] as const)('with a stand-in for Docker, as %s', (compose) => {
+  let directory: string;
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'fairlead-docker-'));
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  describeServiceManager('compose', () => standInMachine(directory, compose));
+});
 
 describeWith([root, program('dockerd'), program('docker-compose'), program('setpriv')], 'with a real Docker daemon', () => {
   let daemon: DockerDaemon;

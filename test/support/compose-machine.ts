@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -7,6 +7,7 @@ import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { findByEnvironment, readCommandLine, readProcess } from '../../src/adapters/process/proc.ts';
 import { createComposeServiceManager, type ComposeOptions } from '../../src/adapters/service-manager/compose/index.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
+import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import { importImage, type DockerDaemon } from './docker-daemon.ts';
 import { product, type ManagedMachine } from './service-manager-suite.ts';
 
@@ -35,8 +36,25 @@ export async function makeNodeImage(docker: DockerDaemon, name: string): Promise
   }
 }
 
+/** The stand-ins of test/bin instead of Docker; `directory` plays the daemon. */
+export async function standInMachine(directory: string, compose: 'docker compose' | 'docker-compose'): Promise<ManagedMachine> {
+  const bin = join(repository, 'test/bin');
+  const host = `unix://${directory}/docker.sock`;
+  const PATH = `${bin}:${dirname(process.execPath)}:/usr/sbin:/usr/bin:/sbin:/bin`;
+  if (compose === 'docker compose') await writeFile(join(directory, 'plugin'), '');
+  const { run } = createCommandRunner();
+  const commands: CommandRunner = { run: (argv, options) => run(argv, { ...options, env: { ...options.env, PATH } }) };
+  const machine = composeMachine({ host }, 'stand-in:1', { commands });
+  return {
+    ...machine,
+    shell: async (script) => (await promisify(execFile)('/bin/sh', ['-c', script], { env: { PATH } })).stdout,
+    startElsewhere: (root, spec) =>
+      spawn(process.execPath, [join(bin, 'start-compose-instance.ts'), JSON.stringify({ root, spec, image: 'stand-in:1', dockerHost: host })], { stdio: 'ignore', env: { ...process.env, PATH } }),
+  };
+}
+
 /** This machine, with instances in containers of `daemon`. */
-export function composeMachine(daemon: DockerDaemon, image: string, more: Partial<ComposeOptions> = {}): ManagedMachine {
+export function composeMachine(daemon: Pick<DockerDaemon, 'host'>, image: string, more: Partial<ComposeOptions> = {}): ManagedMachine {
   const options = { image, dockerHost: daemon.host };
   const members = async (root: string, name: InstanceName): Promise<number[]> => {
     const found = await findByEnvironment({ FAIRLEAD_INSTANCE: `${product}/${name}`, FAIRLEAD_ROOT: root });
