@@ -5,6 +5,7 @@ import { registerBundle } from './verbs/bundle.ts';
 import { registerConfig } from './verbs/config.ts';
 import { registerDev } from './verbs/dev.ts';
 import { registerDoctor } from './verbs/doctor.ts';
+import { registerHost } from './verbs/host.ts';
 import { registerKeys } from './verbs/keys.ts';
 import { registerNodes } from './verbs/nodes.ts';
 import { registerRecover } from './verbs/recover.ts';
@@ -28,6 +29,7 @@ export function createProgram(context: Context, version: string): Command {
     .configureOutput({ writeOut: context.out, writeErr: (text) => context.note(text.trimEnd()) });
   registerDev(program, context);
   registerServe(program, context);
+  registerHost(program, context);
   registerDoctor(program, context);
   registerBundle(program, context);
   registerRelease(program, context);

@@ -20,6 +20,8 @@ import { describeWith } from '../support/requirement.ts';
 import { createServiceManagerBench, describeServiceManager, product, ref, type ManagedMachine, type ServiceManagerBench } from '../support/service-manager-suite.ts';
 import { startSystemdMachine, systemdRequirements, type SystemdMachine } from '../support/systemd-machine.ts';
 
+const repository = join(import.meta.dirname, '../..');
+
 /** Processes on the machine whose environment names the host and the instance. The shell that notes a start is systemd's, not the instance's. */
 const membersScript = `
 for file in $(grep -lzxF -e "FAIRLEAD_ROOT=$1" /proc/[0-9]*/environ 2>/dev/null); do
@@ -99,6 +101,29 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
   afterAll(() => machine?.end(), 60_000);
 
   describeServiceManager('systemd', () => managed(machine));
+
+  test("fairlead host install: systemd has nothing to say about Fairlead's own units, and asked twice nothing changes", async () => {
+    const fairlead = (...argv: string[]) => machine.run(join(repository, 'bin/fairlead'), 'host', 'install', '--manager', 'systemd', ...argv);
+    const node = ['--host-id', 'web-1', '--api-url', 'http://127.0.0.1:1'];
+    const controller = ['--role', 'controller', '--database-url', 'postgres://127.0.0.1:1/fairlead'];
+    for (const [unit, argv] of [['fairlead-agent', node], ['fairlead-control', controller]] as const) {
+      expect((await fairlead(...argv)).match(/^done/gm)).toHaveLength(3);
+      expect((await fairlead(...argv)).match(/^unchanged/gm)).toHaveLength(3);
+      expect(await machine.run('sh', '-c', `systemd-analyze verify --recursive-errors=no ${unit}.service 2>&1`)).toBe('');
+      expect(await machine.run('systemctl', 'is-enabled', `${unit}.service`)).toBe('enabled\n');
+    }
+    for (const [file, role] of [['config', 'node'], ['control', 'controller']] as const) {
+      expect(await machine.run('sh', '-c', `stat -c %a /etc/fairlead/${file}.yaml; grep ^role: /etc/fairlead/${file}.yaml`)).toBe(`600\nrole: ${role}\n`);
+    }
+    // It starts, and comes back when it is killed. There is no controller: it waits for one.
+    await machine.run('sh', '-c', 'umask 077; echo key >/etc/fairlead/agent.key');
+    await machine.run('systemctl', 'start', 'fairlead-agent');
+    const pidOf = async () => Number((await machine.run('systemctl', 'show', '-p', 'MainPID', '--value', 'fairlead-agent')).trim());
+    const first = await pidOf();
+    expect(first).toBeGreaterThan(0);
+    await machine.run('sh', '-c', `kill -s KILL ${first}`);
+    await eventually('systemd has started the agent anew', async () => ![0, first].includes(await pidOf()));
+  });
 
   describe('service manager: systemd, what only it does', () => {
     let host: Awaited<ReturnType<typeof createHostRoot>>;
