@@ -16,6 +16,8 @@ const nextHelloSeconds = 15;
 export function hostRoutes(app: Api, dependencies: ApiDependencies): void {
   const { stores } = dependencies;
   const healing = createHealing(dependencies);
+  const repairing = new Set<Promise<void>>();
+  app.addHook('onClose', async () => void (await Promise.all(repairing)));
 
   app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello', response: { 200: HostList } } }, async () => ({ hosts: (await stores.hosts.list()).map(answerOf) }));
 
@@ -52,7 +54,8 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies): void {
         acknowledgedRecoveries.push(runId);
       }
       // Not waited for: the agent does not need to know, and Temporal may be away.
-      void healing.start(params.id, before, products, request.log);
+      const starting: Promise<void> = healing.start(params.id, before, products, request.log).finally(() => repairing.delete(starting));
+      repairing.add(starting);
       return { host: params.id, serverTime: new Date().toISOString(), nextHelloSeconds, acknowledgedRecoveries, acknowledgedActs, endedRuns, unknownRuns };
     },
   );

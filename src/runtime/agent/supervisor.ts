@@ -45,6 +45,7 @@ export interface Supervisor {
 export function createSupervisor(options: Options): Supervisor {
   const { host, sight, traffic, acts, everyMs, policy, logger, exclusively, endedRuns, tell } = options;
   const known = new Map<ProductName, readonly Finding[]>();
+  const givenUp = new Set<string>();
   let timer: NodeJS.Timeout | null = null;
   let looking: Promise<void> | null = null;
   let stopped = false;
@@ -76,22 +77,23 @@ export function createSupervisor(options: Options): Supervisor {
   }
 
   async function healSelf(product: ProductName, found: readonly Finding[]): Promise<{ healed: number; left: Finding[] }> {
-    const mine = policy === 'heal' && !traffic.isBusy(product) ? found.filter(({ kind }) => kind === 'config_mode') : [];
+    const isGivenUp = (finding: Finding) => givenUp.has(nameOf(product, finding));
+    const mine = policy === 'heal' && !traffic.isBusy(product) ? found.filter((finding) => finding.kind === 'config_mode' && !isGivenUp(finding)) : [];
     const done = new Set<Finding>();
     for (const finding of mine) {
       try {
         await exclusively(product, async () => {
-          await acts.note(product, { act: 'healed', kind: finding.kind, subject: finding.subject, note: `mode ${finding.seen} -> 0600` });
-          await tighten(finding.subject);
+          await tighten(finding.subject, () => acts.note(product, { act: 'healed', kind: finding.kind, subject: finding.subject, note: `mode ${finding.seen} -> 0600` }));
         });
         done.add(finding);
         logger.warn({ product, path: finding.subject, mode: finding.seen }, 'a configuration file could be read or changed by others; its mode is 0600 again');
       } catch (error) {
-        // It stays among the findings, for a person.
+        // It stays among the findings, for a person, and is not tried with every look.
+        givenUp.add(nameOf(product, finding));
         logger.error({ product, path: finding.subject, error: messagesOf(error).join(': ') }, 'could not put the mode of a configuration file right');
       }
     }
-    return { healed: done.size, left: found.filter((finding) => !done.has(finding)).map((finding) => (mine.includes(finding) ? { ...finding, heal: 'person' } : finding)) };
+    return { healed: done.size, left: found.filter((finding) => !done.has(finding)).map((finding) => (isGivenUp(finding) ? { ...finding, heal: 'person' } : finding)) };
   }
 
   async function round(): Promise<void> {
@@ -154,10 +156,13 @@ async function readMemory({ store }: HostDependencies, product: ProductName): Pr
   }
 }
 
-/** A symbolic link is refused: what it leads to may be none of ours. */
-async function tighten(path: string): Promise<void> {
+const nameOf = (product: ProductName, { kind, subject, since }: Finding): string => [product, kind, subject, since].join('\0');
+
+/** A symbolic link is refused: what it leads to may be none of ours. @param note writes down what is about to be done */
+async function tighten(path: string, note: () => Promise<void>): Promise<void> {
   const handle = await fs.open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
+    await note();
     await handle.chmod(0o600);
     await handle.sync();
   } finally {

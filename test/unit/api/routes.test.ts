@@ -8,6 +8,7 @@ import type { Artifact } from '../../../src/domain/bundle/artifact.ts';
 import { FairleadError } from '../../../src/domain/failure.ts';
 import type { HostId, ReleaseId, RunId, Sha256 } from '../../../src/domain/ids.ts';
 import type { RunEvent } from '../../../src/domain/run/event.ts';
+import { eventually } from '../../support/host-root.ts';
 import { startApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -54,6 +55,65 @@ const ready = async (): Promise<void> => {
   await publish('r1');
   await publish('r2');
 };
+
+describe('what differs on a host', () => {
+  const finding = (change: object = {}) => ({ kind: 'instance_dead', subject: 'api-a', expected: 'r1', seen: 'failed', since: '2026-11-21T10:00:00.000Z', heal: 'run', message: 'api-a does not run', hint: 'look at its log', ...change });
+  const settled = () => {
+    const inspection = sampleInspection('r1');
+    return { ...inspection, intent: null, state: { ...inspection.state, activeReleaseId: 'r1', lastGoodReleaseId: 'r1', failedReleaseIds: [] } };
+  };
+  const tell = (drift: object[], more: object = {}) => hello({ products: [{ ...settled(), drift, healing: 'heal', ...more }] });
+  const started = () => api.runs.started.filter(({ requestedBy }) => requestedBy === 'supervisor');
+  const shown = async () => (await call('GET', `/api/hosts/${host}`)).json() as { healing: { tries: object[]; verdicts: object[] }; products: { drift: object[] }[] };
+  const auditOf = async (event: string) => (await api.stores.audit.list({ limit: 200 })).filter((row) => row.event === event);
+
+  test('told twice: a run of the active release is started once, whatever is told after, and the audit says for what', async () => {
+    await tell([finding()]);
+    expect((await shown()).healing.verdicts).toMatchObject([{ kind: 'instance_dead', subject: 'api-a', verdict: 'heal' }]);
+    expect(started()).toEqual([]);
+    await Promise.all([tell([finding()]), tell([finding()])]);
+    await eventually('a run', () => started().length > 0);
+    await tell([finding({ since: '2026-11-21T11:00:00.000Z' })]);
+    await tell([finding({ since: '2026-11-21T11:00:00.000Z' })]);
+    expect(started()).toMatchObject([{ host, releaseId: 'r1', strategy: 'rolling' }]);
+    await eventually('its audit row', async () => (await auditOf('run.requested')).length === 1);
+    expect((await auditOf('run.requested'))[0]).toMatchObject({ actor: 'supervisor', detail: { releaseId: 'r1', findings: [{ kind: 'instance_dead', subject: 'api-a' }] } });
+    expect((await shown()).healing).toMatchObject({ tries: [{ kind: 'instance_dead', by: 'run', runId: 'run-1', outcome: null }], verdicts: [{ verdict: 'wait', why: expect.stringContaining('run-1 is at it') }] });
+  });
+
+  test.each([
+    ['a host that only reports', { healing: 'report' }],
+    ['a host whose agent says nothing of healing', { healing: undefined }],
+    ['a stranded host', { intent: { schema: 1, runId: 'run-9', fence: 9, kind: 'update-apply', product: sampleInspection('r1').product, phase: 'installed', fromReleaseId: 'r1', toReleaseId: 'r2', openedAt: '2026-11-21T10:00:00.000Z', backupPath: null, stranded: { class: 'host', code: 'x', message: 'm' } } }],
+  ])('%s: nothing is started', async (_what, more) => {
+    for (const _time of [1, 2, 3]) await tell([finding()], more);
+    expect((await shown()).healing).toMatchObject({ tries: [], verdicts: [{ verdict: 'person' }] });
+    expect(started()).toEqual([]);
+  });
+
+  test('Temporal is away: the hello is answered, and the try does not count', async () => {
+    api.runs.away = true;
+    for (const _time of [1, 2]) expect((await tell([finding()])).statusCode).toBe(200);
+    await eventually('the claim is withdrawn', async () => api.log.some((line) => line.includes('no run could be started')) && (await shown()).healing.tries.length === 0);
+    api.runs.away = false;
+    await tell([finding()]);
+    await eventually('a run', () => started().length === 1);
+  });
+
+  test('what comes and goes is in the audit, once each; what the agent did is acknowledged, once in the audit and among the tries', async () => {
+    const act = { id: 'act-1', at: '2026-11-21T10:00:00.000Z', act: 'healed', kind: 'config_mode', subject: '/etc/x.conf', note: 'mode 0644 -> 0600' };
+    for (const _time of [1, 2]) expect((await tell([finding({ heal: 'person' })], { acts: [act] })).json()).toMatchObject({ acknowledgedActs: ['act-1'] });
+    await tell([]);
+    await tell([]);
+    expect([await auditOf('host.drift_found'), await auditOf('host.drift_gone'), await auditOf('host.healed')].map((rows) => rows.length)).toEqual([1, 1, 1]);
+    expect((await auditOf('host.healed'))[0]).toMatchObject({ actor: `agent on ${host}`, detail: { subject: '/etc/x.conf', at: act.at } });
+  });
+
+  test('a kind that control does not know yet is kept and shown', async () => {
+    expect((await tell([finding({ kind: 'something_newer', heal: 'person', more: 1 })])).statusCode).toBe(200);
+    expect((await shown()).products[0]?.drift).toMatchObject([{ kind: 'something_newer', more: 1 }]);
+  });
+});
 
 describe('hosts', () => {
   test('a host that said hello is listed with what it told, and told when to speak again', async () => {
