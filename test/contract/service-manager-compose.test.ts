@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { composeNames, releaseImage } from '../../src/adapters/service-manager/compose/compose-file.ts';
 import { createComposeServiceManager, type ComposeOptions } from '../../src/adapters/service-manager/compose/index.ts';
+import type { ReleaseId } from '../../src/domain/ids.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
 import { composeMachine, makeNodeImage, standInMachine } from '../support/compose-machine.ts';
 import { createHostRoot, eventually } from '../support/host-root.ts';
@@ -145,8 +146,12 @@ describeWith([root, program('dockerd'), program('docker-compose'), program('setp
         await daemon.docker('rm', container);
       }
       const own = releaseImage(host.root, { product, releaseId: spec.releaseId });
+      const gone = releaseImage(host.root, { product, releaseId: 'r0' as ReleaseId });
+      await daemon.docker('tag', image, gone);
       try {
         expect(await tested.services.start(spec)).toBe('started');
+        // The image of a release that is no more went with this start.
+        expect((await daemon.docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', own.split(':')[0] ?? '')).trim()).toBe(own);
         await running(tested);
         expect((await daemon.docker('inspect', '--format', '{{.Config.Image}}', composeNames(host.root, ref).container)).trim()).toBe(own);
       } finally {

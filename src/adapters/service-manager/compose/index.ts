@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
+import type { ReleaseId } from '../../../domain/ids.ts';
 import type { CommandOptions, CommandResult, CommandRunner } from '../../../ports/command-runner.ts';
 import type { InstanceRef, InstanceSpec, InstanceStatus, ReloadSignal, ServiceManager, StopSpec } from '../../../ports/service-manager.ts';
 import { ensureDirectory, errnoOf, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
@@ -315,13 +316,25 @@ export function createComposeServiceManager({ root, commands, image = null, dock
     const name = loaded.exitCode === 0 ? parse.parseLoaded(loaded.stdout) : null;
     // A tar of `docker save` is loaded; one of a file system (`docker export`) is refused by that, and imported.
     const made = name === null ? await run(argv.importImageCommand(imageFile(spec), own), { timeoutMs: imageLimitMs }) : await run(argv.tagImageCommand(name, own));
-    if (made.exitCode === 0) return own;
+    if (made.exitCode === 0) {
+      await pruneImages(spec);
+      return own;
+    }
     throw new FairleadError({
       class: 'release',
       code: 'release_image_invalid',
       message: `${imageFile(spec)} was taken neither by docker load (${loaded.summary}) nor by docker import (${made.summary})`,
       hint: 'Make it with `docker save NAME -o image.tar`.',
     });
+  }
+
+  /** Images go with their releases: here, because the manager is not told when a release is removed. One that a container still uses stays. */
+  async function pruneImages(spec: InstanceSpec): Promise<void> {
+    const { project } = composeNames(root, spec);
+    const kept = (await fs.readdir(dirname(spec.releaseDir))).map((name) => releaseImage(root, { product: spec.product, releaseId: name as ReleaseId }));
+    const { stdout } = await run(argv.listTagsCommand(project));
+    const images = stdout.split('\n').filter((tag) => tag !== '').map((tag) => `${project}:${tag}`);
+    for (const image of images.filter((name) => !kept.includes(name))) await run(argv.removeImageCommand(image));
   }
 
   async function startFailed(spec: InstanceSpec, used: string, up: CommandResult): Promise<FairleadError> {
