@@ -24,6 +24,7 @@ describe.each(['docker compose', 'docker-compose'] as const)('with a stand-in fo
   describeServiceManager('compose', () => standInMachine(directory, compose));
 });
 
+// With whichever Compose the machine has. Where DOCKER_CONFIG names a directory with the plugin `cli-plugins/docker-compose`, that is `docker compose`.
 describeWith([root, program('dockerd'), program('docker-compose'), program('setpriv')], 'with a real Docker daemon', () => {
   let daemon: DockerDaemon;
 

@@ -220,7 +220,7 @@ describe('compose: what Docker says', () => {
   ])('docker load: %j made %s', (stdout, expected) => expect(parseLoaded(stdout)).toBe(expected));
 
   test.each([
-    ['Docker Compose version v2.29.1\n', '2.29.1'],
+    ['Docker Compose version v2.40.3\n', '2.40.3'],
     ['Docker Compose version 2.40.3+ds1-0ubuntu1\n', '2.40.3+ds1-0ubuntu1'],
     ['docker-compose version 1.29.2, build unknown\ndocker-py version: 5.0.3\n', '1.29.2'],
     ["docker: 'compose' is not a docker command.\nSee 'docker --help'\n", null],
