@@ -1,1 +1,2 @@
 export { updateApply } from './update-apply.ts';
+export { promotion } from './promotion.ts';

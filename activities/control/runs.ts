@@ -4,9 +4,13 @@ import { hostWorkflowId, type RunId } from '../../src/domain/ids.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import type { UpdatePlan } from '../../src/domain/update/plan.ts';
-import type { UpdateRequest } from '../../src/domain/update/request.ts';
+import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
+import type { RunKind } from '../../src/domain/run/kind.ts';
 import { stepTitle } from '../../src/domain/update/step.ts';
 import type { AuditLog, HostRegistry, ReleaseCatalog, RunStore } from '../../src/ports/control-stores.ts';
+
+/** What every request of a run on one host says. */
+type RunRequest = PromotionRequest;
 
 export interface ControlDependencies {
   readonly runs: RunStore;
@@ -18,17 +22,17 @@ export interface ControlDependencies {
 
 /** The activities of the control worker: what a run needs of PostgreSQL. Every one is idempotent by the run's id. */
 export function createControlActivities({ runs, releases, hosts, audit, now }: ControlDependencies) {
-  const subjectOf = (request: UpdateRequest) => hostWorkflowId(request.host, request.product);
+  const subjectOf = (request: RunRequest) => hostWorkflowId(request.host, request.product);
 
   return {
     /** Registers the run, gives its fencing token, and finds the artifact for the host's role. Refuses an unknown release or role. */
-    async openRun(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly requestedAt: string }): Promise<{ fence: number; artifact: Artifact }> {
+    async openRun(input: { readonly runId: RunId; readonly kind?: RunKind; readonly request: RunRequest; readonly requestedAt: string }): Promise<{ fence: number; artifact: Artifact }> {
       const { runId, request, requestedAt } = input;
       const { host, product, releaseId, requestedBy } = request;
       const { fence } = await runs.open({
         runId,
         workflowId: hostWorkflowId(host, product),
-        kind: 'update-apply',
+        kind: input.kind ?? 'update-apply',
         host,
         product,
         toReleaseId: releaseId,
@@ -47,16 +51,16 @@ export function createControlActivities({ runs, releases, hosts, audit, now }: C
     },
 
     /** The audit row that stands before the first change: who wants what done to which host, step by step. */
-    async recordIntent(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly plan: UpdatePlan }): Promise<void> {
+    async recordIntent(input: { readonly runId: RunId; readonly request: RunRequest; readonly plan: UpdatePlan }): Promise<void> {
       const { runId, request, plan } = input;
-      const { fromReleaseId, toReleaseId, phase, steps } = plan;
-      const detail = { fromReleaseId, toReleaseId, phase, strategy: request.strategy, requestId: request.requestId, steps: steps.map(stepTitle) };
+      const { kind, fromReleaseId, toReleaseId, phaseBefore, phase, strategy, steps } = plan;
+      const detail = { kind, fromReleaseId, toReleaseId, phaseBefore, phase, strategy, requestId: request.requestId, steps: steps.map(stepTitle) };
       const entry = { at: now().toISOString(), event: 'run.intended', actor: request.requestedBy, subject: subjectOf(request), runId, detail };
       await audit.append(entry, `${runId}/intended`);
     },
 
     /** The audit row that stands before the first step back. */
-    async recordUndo(input: { readonly runId: RunId; readonly request: UpdateRequest; readonly failedStep: string; readonly reason: Reason; readonly steps: readonly string[] }): Promise<void> {
+    async recordUndo(input: { readonly runId: RunId; readonly request: RunRequest; readonly failedStep: string; readonly reason: Reason; readonly steps: readonly string[] }): Promise<void> {
       const { runId, request, failedStep, reason, steps } = input;
       const detail = { failedStep, reason, steps };
       const entry = { at: now().toISOString(), event: 'run.undo_intended', actor: 'fairlead', subject: subjectOf(request), runId, detail };

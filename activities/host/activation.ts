@@ -1,5 +1,11 @@
+import type { Phase } from '../../src/domain/product/manifest.ts';
 import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
 import { demandState } from './instance-spec.ts';
+
+export interface CommitInput extends ReleaseCommand {
+  /** The phase that the host is in from here on; left out, it stays. */
+  readonly phase?: Phase;
+}
 
 export function createActivationActivities({ store, releases, backups, now }: HostDependencies) {
   return {
@@ -29,13 +35,15 @@ export function createActivationActivities({ store, releases, backups, now }: Ho
     },
 
     /** The new release is the last good one from here on; there is no way back by itself after this. */
-    async commitRelease({ run, releaseId }: ReleaseCommand): Promise<void> {
+    async commitRelease({ run, releaseId, phase }: CommitInput): Promise<void> {
       const { product } = run;
       const state = demandState(await store.readState(product), product);
-      if (state.lastGoodReleaseId === releaseId && state.lastRunId === run.runId && !state.failedReleaseIds.includes(releaseId)) return;
+      const settled = phase === undefined || state.phase === phase;
+      if (settled && state.lastGoodReleaseId === releaseId && state.lastRunId === run.runId && !state.failedReleaseIds.includes(releaseId)) return;
       const replaced = state.lastGoodReleaseId === releaseId ? state.previousGoodReleaseId : state.lastGoodReleaseId;
       await store.writeState({
         ...state,
+        phase: phase ?? state.phase,
         activeReleaseId: releaseId,
         lastGoodReleaseId: releaseId,
         previousGoodReleaseId: replaced,

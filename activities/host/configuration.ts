@@ -1,11 +1,14 @@
 import { emptyState } from '../../src/domain/host/state.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
-import { instancesOf, type Phase } from '../../src/domain/product/manifest.ts';
+import type { Phase } from '../../src/domain/product/manifest.ts';
 import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
+import { declarationOf } from './instance-spec.ts';
 import { createServiceTraffic } from './service-traffic.ts';
 
 export interface ConfigureInput extends ReleaseCommand {
   readonly phase: Phase;
+  /** Those that the host has after the run. */
+  readonly instances: readonly InstanceName[];
 }
 export interface UnconfigureInput extends Command {
   /** The instances that the host had before the run. */
@@ -21,11 +24,12 @@ export function createConfigurationActivities(dependencies: HostDependencies) {
      * Makes conf files for the instances that have none and settles their ports. What people have written into a conf file stays. A first
      * install gets its state here.
      */
-    async configureInstances({ run, releaseId, phase }: ConfigureInput): Promise<{ created: InstanceName[] }> {
+    async configureInstances({ run, releaseId, phase, instances }: ConfigureInput): Promise<{ created: InstanceName[] }> {
       const { product } = run;
       const manifest = await releases.readManifest(product, releaseId);
       const created: InstanceName[] = [];
-      for (const { name, port } of instancesOf(manifest, phase)) {
+      for (const name of instances) {
+        const { port } = declarationOf(manifest, name);
         const config = await files.readInstanceConfig(product, name);
         if (config?.['PORT']) continue;
         const chosen = ports === 'free' ? await files.freePort() : port;
@@ -46,9 +50,7 @@ export function createConfigurationActivities(dependencies: HostDependencies) {
     async unconfigureInstances({ run, keep }: UnconfigureInput): Promise<void> {
       const { product } = run;
       const state = await store.readState(product);
-      const intent = await store.readIntent(product);
-      const manifest = intent && (await releases.isComplete(product, intent.toReleaseId)) ? await releases.readManifest(product, intent.toReleaseId) : null;
-      const added = manifest ? instancesOf(manifest, intent?.phase ?? 'setup').map(({ name }) => name) : [];
+      const added = (await store.readIntent(product))?.instancesAfter ?? [];
       for (const name of added) if (!keep.includes(name)) await files.removeInstanceConfig(product, name);
       if (state && state.activeReleaseId === null) {
         await router.stop(product, 5);

@@ -6,8 +6,10 @@ import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import type { HealthProbe } from '../../src/ports/health-probe.ts';
 import type { HostFiles } from '../../src/ports/host-files.ts';
 import type { HostStore } from '../../src/ports/host-store.ts';
+import type { MetricSource } from '../../src/ports/metric-source.ts';
 import type { ReleaseStore } from '../../src/ports/release-store.ts';
 import type { Router } from '../../src/ports/router.ts';
+import type { SetupSource } from '../../src/ports/setup-source.ts';
 import type { ServiceManager } from '../../src/ports/service-manager.ts';
 
 /** Everything that the activities of a host act through. */
@@ -28,6 +30,8 @@ export interface HostDependencies {
   readonly services: ServiceManager;
   readonly router: Router;
   readonly probe: HealthProbe;
+  readonly setup: SetupSource;
+  readonly metrics: MetricSource;
   readonly commands: CommandRunner;
   readonly now: () => Date;
 }

@@ -52,7 +52,7 @@ export function createHealthActivities({ store, releases, services, probe }: Hos
   };
 }
 
-function questions(manifest: ProductManifest, phase: Phase, state: { instances: Record<string, { service: string; port: number }>; router: { port: number } | null }) {
+function questions(manifest: ProductManifest, phase: Phase, state: { instances: Record<string, { service: string; port: number; admitted: boolean }>; router: { port: number } | null }) {
   return manifest.health[phase].flatMap((name) => {
     const { target } = probeNamed(manifest, name);
     if (target === 'router') {
@@ -60,7 +60,8 @@ function questions(manifest: ProductManifest, phase: Phase, state: { instances: 
       return Array.from({ length: routerRounds }, () => ({ name, target: { name: 'router', port } }));
     }
     return Object.entries(state.instances)
-      .filter(([, entry]) => entry.service === target.service)
+      // One that gets no requests is the old colour, kept warm, or the phase that is being left.
+      .filter(([, entry]) => entry.service === target.service && entry.admitted)
       .map(([instance, entry]) => ({ name, target: { name: instance, port: entry.port } }));
   });
 }

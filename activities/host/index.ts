@@ -9,8 +9,10 @@ import { createInspectionActivities } from './inspection.ts';
 import { createInstanceActivities } from './instances.ts';
 import { createIntentActivities } from './intent.ts';
 import { createPreparationActivities } from './preparation.ts';
+import { createPromotionActivities } from './promotion.ts';
 import { createProofActivities } from './proof.ts';
 import { createRecoveryActivities } from './recovery.ts';
+import { createTrafficActivities } from './traffic.ts';
 
 /** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
 export function createHostActivities(dependencies: HostDependencies) {
@@ -26,6 +28,8 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createProofActivities(dependencies),
     ...createHealthActivities(dependencies),
     ...createRecoveryActivities(dependencies),
+    ...createPromotionActivities(dependencies),
+    ...createTrafficActivities(dependencies),
   };
   type Commands = typeof commands;
   type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };

@@ -1,11 +1,16 @@
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { Intent } from '../../src/domain/host/state.ts';
-import type { ReleaseId } from '../../src/domain/ids.ts';
+import type { InstanceName, ReleaseId } from '../../src/domain/ids.ts';
 import type { Phase } from '../../src/domain/product/manifest.ts';
+import type { RunKind } from '../../src/domain/run/kind.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
 
 export interface OpenIntentInput extends Command {
+  readonly kind: RunKind;
+  readonly phaseBefore: Phase;
   readonly phase: Phase;
+  readonly instancesBefore: readonly InstanceName[];
+  readonly instancesAfter: readonly InstanceName[];
   readonly fromReleaseId: ReleaseId | null;
   readonly toReleaseId: ReleaseId;
 }
@@ -33,9 +38,12 @@ export function createIntentActivities({ store, files, now }: HostDependencies) 
         schema: 1,
         runId: run.runId,
         fence: run.fence,
-        kind: 'update-apply',
+        kind: input.kind,
         product: run.product,
         phase: input.phase,
+        phaseBefore: input.phaseBefore,
+        instancesBefore: input.instancesBefore,
+        instancesAfter: input.instancesAfter,
         fromReleaseId: input.fromReleaseId,
         toReleaseId: input.toReleaseId,
         openedAt: now().toISOString(),
@@ -50,6 +58,7 @@ export function createIntentActivities({ store, files, now }: HostDependencies) 
       const { runId, product } = input.run;
       const intent = await store.readIntent(product);
       await store.removeRecovery(product, runId);
+      await files.forgetEnvironment(product, runId);
       if (intent && intent.runId === runId) await store.removeIntent(product);
     },
   };

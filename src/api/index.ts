@@ -17,6 +17,7 @@ import { healthRoutes } from './routes/health.ts';
 import { hostRoutes } from './routes/hosts.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { metricRoutes } from './routes/metrics.ts';
+import { promotionRoutes } from './routes/promotions.ts';
 import { releaseRoutes } from './routes/releases.ts';
 import { runRoutes } from './routes/runs.ts';
 import { updateRoutes } from './routes/updates.ts';
@@ -63,6 +64,7 @@ export function createApi(dependencies: ApiDependencies): Api {
   describeRoutes(app, settings.version);
   app.after(() => {
     updateRoutes(app, dependencies);
+    promotionRoutes(app, dependencies);
     runRoutes(app, dependencies, streams);
     releaseRoutes(app, dependencies);
     artifactRoutes(app, dependencies);

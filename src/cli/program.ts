@@ -8,6 +8,7 @@ import { registerDoctor } from './verbs/doctor.ts';
 import { registerHost } from './verbs/host.ts';
 import { registerKeys } from './verbs/keys.ts';
 import { registerNodes } from './verbs/nodes.ts';
+import { registerPromote } from './verbs/promote.ts';
 import { registerRecover } from './verbs/recover.ts';
 import { registerRelease } from './verbs/release.ts';
 import { registerRuns } from './verbs/runs.ts';
@@ -34,6 +35,7 @@ export function createProgram(context: Context, version: string): Command {
   registerBundle(program, context);
   registerRelease(program, context);
   registerUpdate(program, context);
+  registerPromote(program, context);
   registerNodes(program, context);
   registerRuns(program, context);
   registerRecover(program, context);

@@ -4,6 +4,7 @@ export * from './hosts.ts';
 export * from './identifiers.ts';
 export * from './keys.ts';
 export * from './problem.ts';
+export * from './promotions.ts';
 export * from './releases.ts';
 export * from './runs.ts';
 export * from './updates.ts';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { strategies } from '../domain/update/request.ts';
 import { hostStatus } from './hosts.ts';
 import { hostId, instanceName, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
 import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
@@ -55,7 +56,9 @@ const change = {
   releaseId,
   phase: phase.optional().meta({ description: 'First install only: the phase to start in' }),
   role: role.optional().meta({ description: "Which artifact; left out, the host's own role" }),
-  strategy: z.enum(['rolling']).default('rolling'),
+  strategy: z.enum(strategies).default('rolling').meta({ description: 'How the instances come to the new release; a first install has one way only' }),
+  tiers: z.array(z.number().int().min(1).max(99)).min(1).max(20).refine((tiers) => tiers.every((tier, at) => at === 0 || tier > (tiers[at - 1] as number)), 'must rise').optional().meta({ description: "Canary, instead of the manifest's: percent of the requests, rising" }),
+  holdSeconds: z.number().min(0).max(86_400).optional().meta({ description: "Canary and blue-green, instead of the manifest's: how long a tier is held, or the old colour kept warm" }),
   allowFailed: z.boolean().optional().meta({ description: 'Tries a release again that a run on this host condemned' }),
   bakeSeconds: z.number().min(0).max(86_400).optional().meta({ description: "Instead of the manifest's: how long an instance has to stay healthy before the next is touched" }),
 };
@@ -63,6 +66,9 @@ const change = {
 export const UpdatePlanBody = z.strictObject(change);
 export const UpdatePlan = z
   .object({
+    kind: z.enum(['update-apply', 'promotion']),
+    strategy: z.enum(strategies),
+    phaseBefore: phase,
     phase,
     fromReleaseId: releaseId.nullable(),
     toReleaseId: releaseId,

@@ -1,5 +1,6 @@
 import type { RunId } from '../domain/ids.ts';
 import type { RunProgress, RunReport } from '../domain/run/report.ts';
+import type { PromotionRequest } from '../domain/promotion/request.ts';
 import type { UpdateRequest } from '../domain/update/request.ts';
 
 /** An activity of a run that is not done: what `why does it not move` is answered from. */
@@ -28,6 +29,8 @@ export interface RunStarter {
    * FairleadError of class `request`, code `run_in_progress`, whose message names the run that holds it (`runHeldBy` reads it).
    */
   startUpdate(input: UpdateRequest): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
+  /** The same for a promotion, which takes the same place: one run at a time changes a product on a host. */
+  startPromotion(input: PromotionRequest): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
   /** Null where the run is unknown or cannot answer a query any more. */
   progress(runId: RunId): Promise<RunProgress | null>;
   /** Waits for the end. `cancel` stops the waiting, not the run. */

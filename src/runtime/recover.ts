@@ -52,7 +52,7 @@ export async function recoverHost(host: HostDependencies, request: RecoverReques
   if (from === null) {
     say('nothing was installed before: taking the new release away');
     await activities.deactivateRelease(command, context);
-    for (const { name } of newManifest ? instancesOf(newManifest, intent.phase).reverse() : []) {
+    for (const name of namesAfter(intent, newManifest).reverse()) {
       say(`stopping ${name}`);
       await activities.retireInstance({ ...command, instance: name }, context);
     }
@@ -61,8 +61,11 @@ export async function recoverHost(host: HostDependencies, request: RecoverReques
     const manifest = await host.releases.readManifest(product, from);
     say(`current -> ${from}`);
     await activities.activateRelease({ ...command, releaseId: from }, context);
-    const wanted = instancesOf(manifest, intent.phase).map(({ name }) => name);
-    for (const { name } of newManifest ? instancesOf(newManifest, intent.phase) : []) {
+    const phase = intent.phaseBefore ?? intent.phase;
+    await activities.resetPhase({ ...command, phase }, context);
+    await activities.restoreEnvironment(command, context);
+    const wanted = intent.instancesBefore ?? instancesOf(manifest, phase).map(({ name }) => name);
+    for (const name of namesAfter(intent, newManifest)) {
       if (wanted.includes(name)) continue;
       say(`stopping ${name}, which ${from} does not have`);
       await activities.retireInstance({ ...command, instance: name }, context);
@@ -78,16 +81,23 @@ export async function recoverHost(host: HostDependencies, request: RecoverReques
       say(`${name} ${result === 'restarted' ? 'was started on' : 'runs'} ${from}, and answers after ${(readyAfterMs / 1000).toFixed(1)} s`);
       instances.push({ name, restarted: result === 'restarted' });
     }
-    const { probes } = await activities.verifyHealth({ ...command, releaseId: from, phase: intent.phase }, context);
-    say(`the health model of phase ${intent.phase} passes: ${probes} probes`);
+    // All requests go back to these, whatever share of them was on the way to the others.
+    await activities.shiftTraffic({ ...command, to: wanted, from: [], percent: 100 }, context);
+    const { probes } = await activities.verifyHealth({ ...command, releaseId: from, phase }, context);
+    say(`the health model of phase ${phase} passes: ${probes} probes`);
   }
 
-  await activities.discardRelease({ ...command, releaseId: to, condemn: true }, context);
+  if (to !== from) await activities.discardRelease({ ...command, releaseId: to, condemn: true }, context);
   const at = host.now().toISOString();
   // Before the intent goes: a crash in between leaves a mark too many, never one too few.
   await host.store.writeRecovered(product, runId, at, { by: 'fairlead recover', releaseId: from, forced: intent.stranded === null, restarted: instances.filter(({ restarted }) => restarted).map(({ name }) => name) });
   await activities.closeIntent(command, context);
   return { schema: 1, outcome: 'recovered', product, runId, releaseId: from, backupPath, instances };
+}
+
+/** The instances that the run was to bring about. */
+function namesAfter(intent: Intent, manifest: ProductManifest | null): InstanceName[] {
+  return [...(intent.instancesAfter ?? (manifest ? instancesOf(manifest, intent.phase).map(({ name }) => name) : []))];
 }
 
 async function nothingToDo(host: HostDependencies, { product, runId }: RecoverRequest): Promise<RecoverResult> {

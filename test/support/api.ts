@@ -10,6 +10,7 @@ import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { RunId } from '../../src/domain/ids.ts';
 import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
+import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
 import { heldBy } from '../../src/ports/run-starter.ts';
 import type { OrchestratorHealth, PendingActivity, RunStarter } from '../../src/ports/run-starter.ts';
@@ -40,6 +41,9 @@ export class MemoryRunStarter implements RunStarter {
     this.byRequest.set(input.requestId, runId);
     this.open.set(workflowId, runId);
     return { runId, workflowId };
+  }
+  startPromotion(input: PromotionRequest): Promise<{ runId: RunId; workflowId: string }> {
+    return this.startUpdate({ ...input, strategy: 'rolling' });
   }
   async progress(runId: RunId): Promise<RunProgress | null> {
     this.answer();

@@ -41,6 +41,8 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     services,
     router,
     probe,
+    setup: { read: async () => ({ complete: true, missing: [], publicOrigin: null, environment: {} }) },
+    metrics: { query: async () => null },
   };
   await bringUp(host, strict);
   return host;

@@ -30,6 +30,8 @@ export const sampleEvents: { readonly [Type in UpdateEvent['type']]: Extract<Upd
   NothingToDo: { type: 'NothingToDo', active: target },
   PreconditionFailed: { type: 'PreconditionFailed', reason: sampleReason },
   BundleStaged: { type: 'BundleStaged' },
+  SetupConfirmed: { type: 'SetupConfirmed' },
+  TrafficShifted: { type: 'TrafficShifted' },
   BackupTaken: { type: 'BackupTaken', backupPath },
   DataMigrated: { type: 'DataMigrated' },
   ReleaseActivated: { type: 'ReleaseActivated' },

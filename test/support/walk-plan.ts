@@ -38,7 +38,7 @@ export async function planWalk(host: HostDependencies, artifact: Artifact, fence
       })) as HostCalls;
       // A workflow keeps it from the step `backup`; a walk may be taken up at any step.
       const backupPath = (await on.backups.isComplete(product, run.runId)) ? on.backups.path(product, run.runId) : null;
-      await executeStep(step, { run, request, artifact, plan, call, backupPath });
+      await executeStep(step, { run, request, artifact, plan, call, backupPath, shiftedAt: null, wait: () => undefined });
     },
     report: () => ({ product, outcome: 'succeeded', runId: run.runId, fromReleaseId: plan.fromReleaseId, toReleaseId: plan.toReleaseId }) as RunReport,
   };

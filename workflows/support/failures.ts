@@ -14,8 +14,18 @@ export interface StepFailure {
   readonly attempts: number;
 }
 
+/** A step failed by what was decided from its results, not by an activity. */
+export class StepFault extends Error {
+  readonly reason: Reason;
+  constructor(reason: Reason) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}
+
 /** Reads a failure of an activity: what it was, whose fault, and the evidence that came with it. */
 export function readFailure(error: unknown, step: string, host: string): StepFailure {
+  if (error instanceof StepFault) return { reason: error.reason, evidence: [], attempts: 1 };
   const cause = error instanceof ActivityFailure ? error.cause : error;
   if (cause instanceof ApplicationFailure) {
     const details = cause.details?.[0] as Partial<FailureDetails> | undefined;

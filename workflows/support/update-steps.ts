@@ -4,19 +4,27 @@ import type { Artifact, ArtifactRef } from '../../src/domain/bundle/artifact.ts'
 import type { Reason } from '../../src/domain/failure.ts';
 import { stepLimitMs } from '../../src/domain/update/limits.ts';
 import type { UpdatePlan } from '../../src/domain/update/plan.ts';
-import type { UpdateRequest } from '../../src/domain/update/request.ts';
-import { stepTitle, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
+import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
+import type { Waiting } from '../../src/domain/run/report.ts';
+import { judgeTier } from '../../src/domain/update/gate.ts';
+import { stepTitle, type Shift, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
+import { sleep } from '@temporalio/workflow';
+import { StepFault } from './failures.ts';
 import type { CallLimits, HostCalls } from './host-calls.ts';
 
 /** What every step of a run knows. */
 export interface StepContext {
   readonly run: RunRef;
-  readonly request: UpdateRequest;
+  readonly request: PromotionRequest;
   readonly artifact: Artifact;
   readonly plan: UpdatePlan;
   readonly call: HostCalls;
   /** Where the backup lies; null until it was taken. */
   readonly backupPath: string | null;
+  /** When the last share of the traffic came into force, by the host's clock; null before the first. */
+  readonly shiftedAt: string | null;
+  /** Shows what the run waits for, and null when it no longer does. */
+  readonly wait: (waiting: Waiting | null) => void;
 }
 
 /** What a step has to say when it is done: for the report and, from `backup`, for the state. */
@@ -24,6 +32,7 @@ export interface StepResult {
   readonly attempts: number;
   readonly note?: string;
   readonly backupPath?: string;
+  readonly shiftedAt?: string;
 }
 
 type Executors<Step extends { readonly name: string }> = {
@@ -64,9 +73,13 @@ const underWay: Reason = {
 
 const onward: Executors<UpdateStep> = {
   'open-intent': async (step, c) => {
-    const { phase, fromReleaseId, toReleaseId } = c.plan;
-    const { attempt } = await c.call('openIntent', { run: c.run, direction: 'do', phase, fromReleaseId, toReleaseId }, stepTitle(step), limitsOf(step, c));
+    const { kind, phaseBefore, phase, fromReleaseId, toReleaseId, instancesBefore, instancesAfter } = c.plan;
+    const { attempt } = await c.call('openIntent', { run: c.run, direction: 'do', kind, phaseBefore, phase, fromReleaseId, toReleaseId, instancesBefore, instancesAfter }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt };
+  },
+  'check-setup': async (step, c) => {
+    const { value, attempt } = await c.call('checkSetup', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId }, stepTitle(step), limitsOf(step, c));
+    return { attempts: attempt, note: value.note };
   },
   download: async (step, c) => {
     const limits = { ...limitsOf(step, c), waitsForDependency: true };
@@ -101,9 +114,13 @@ const onward: Executors<UpdateStep> = {
     const { value, attempt } = await c.call('migrateData', { run: c.run, direction: 'do', fromReleaseId, toReleaseId }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: value.note };
   },
+  'write-environment': async (step, c) => {
+    const { value, attempt } = await c.call('writeEnvironment', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId }, stepTitle(step), limitsOf(step, c));
+    return { attempts: attempt, note: value.names.length > 0 ? `wrote ${value.names.join(', ')}` : 'nothing to write' };
+  },
   configure: async (step, c) => {
-    const { toReleaseId: releaseId, phase } = c.plan;
-    const { value, attempt } = await c.call('configureInstances', { run: c.run, direction: 'do', releaseId, phase }, stepTitle(step), limitsOf(step, c));
+    const { toReleaseId: releaseId, phase, instancesAfter: instances } = c.plan;
+    const { value, attempt } = await c.call('configureInstances', { run: c.run, direction: 'do', releaseId, phase, instances }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: value.created.length > 0 ? `made conf files of ${value.created.join(', ')}` : 'nothing was missing' };
   },
   activate: async (step, c) => {
@@ -114,11 +131,14 @@ const onward: Executors<UpdateStep> = {
   restart: (step, c) => restart(step, c, 'do', c.plan.toReleaseId),
   prove: (step, c) => prove(step, c, 'do', c.plan.toReleaseId),
   admit: (step, c) => admit(step, c, 'do'),
+  shift: (step, c) => shift(step, c, 'do'),
+  hold,
   retire: (step, c) => retire(step, c, 'do'),
   'verify-health': (step, c) => verifyHealth(step, c, 'do', c.plan.toReleaseId),
   commit: async (step, c) => {
-    const { attempt } = await c.call('commitRelease', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId }, stepTitle(step), limitsOf(step, c));
-    return { attempts: attempt };
+    const { phaseBefore, phase, toReleaseId: releaseId } = c.plan;
+    const { attempt } = await c.call('commitRelease', { run: c.run, direction: 'do', releaseId, ...(phase === phaseBefore ? {} : { phase }) }, stepTitle(step), limitsOf(step, c));
+    return { attempts: attempt, ...(phase === phaseBefore ? {} : { note: `phase ${phase}` }) };
   },
   prune: async (step, c) => {
     const { value, attempt } = await c.call('pruneReleases', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId }, stepTitle(step), limitsOf(step, c));
@@ -136,6 +156,15 @@ const backward: Executors<UndoStep> = {
   deactivate: async (step, c) => {
     const { attempt } = await c.call('deactivateRelease', { run: c.run, direction: 'undo' }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: 'no release is active' };
+  },
+  'reset-phase': async (step, c) => {
+    const { attempt } = await c.call('resetPhase', { run: c.run, direction: 'undo', phase: step.phase }, stepTitle(step), limitsOf(step, c));
+    return { attempts: attempt, note: `phase ${step.phase}` };
+  },
+  shift: (step, c) => shift(step, c, 'undo'),
+  'restore-environment': async (step, c) => {
+    const { attempt } = await c.call('restoreEnvironment', { run: c.run, direction: 'undo' }, stepTitle(step), limitsOf(step, c));
+    return { attempts: attempt };
   },
   'restore-data': async (step, c) => {
     const { fromReleaseId, toReleaseId } = c.plan;
@@ -185,8 +214,54 @@ async function retire(step: InstanceStep, c: StepContext, direction: Direction):
   return { attempts: attempt };
 }
 async function verifyHealth(step: UpdateStep | UndoStep, c: StepContext, direction: Direction, releaseId: UpdatePlan['toReleaseId']): Promise<StepResult> {
-  const { value, attempt } = await c.call('verifyHealth', { run: c.run, direction, releaseId, phase: c.plan.phase }, stepTitle(step), limitsOf(step, c));
+  const { value, attempt } = await c.call('verifyHealth', { run: c.run, direction, releaseId, phase: direction === 'do' ? c.plan.phase : c.plan.phaseBefore }, stepTitle(step), limitsOf(step, c));
   return { attempts: attempt, note: `${value.probes} probes passed` };
+}
+async function shift({ to, from, percent }: Shift, c: StepContext, direction: Direction): Promise<StepResult> {
+  const title = `${direction === 'undo' ? 'give' : 'shift'} ${percent} % of the requests to ${to.join(', ')}`;
+  const { value, attempt } = await c.call('shiftTraffic', { run: c.run, direction, to, from, percent }, title, { startToCloseMs: 60_000 });
+  return { attempts: attempt, shiftedAt: value.at, note: `${percent} % to ${to.join(', ')}` };
+}
+
+/** How often a tier is looked at while it is held: a bad release is not left on for the whole time. */
+const lookMs = 5_000;
+
+/**
+ * Holds a share of the traffic for its time. A judged one is looked at again and again, and ends early where it fails; where there is nothing to judge by
+ * the end, it goes on, visibly, up to the manifest's limit. One that is not judged asks the health model.
+ */
+async function hold(step: Extract<UpdateStep, { readonly name: 'hold' }>, c: StepContext): Promise<StepResult> {
+  const { canary } = c.artifact.manifest;
+  const run = { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId } as const;
+  const began = Date.now();
+  const heldUntil = began + step.seconds * 1000;
+  const waitUntil = heldUntil + canary.dataWaitSeconds * 1000;
+  const since = c.shiftedAt ?? new Date(began).toISOString();
+  for (let looks = 1; ; looks += 1) {
+    const left = heldUntil - Date.now();
+    if (left > 0 || looks > 1) await sleep(left > 0 ? Math.min(lookMs, left) : lookMs);
+    const isHeld = Date.now() >= heldUntil;
+    if (!step.judged) {
+      const { value } = await c.call('verifyHealth', { ...run, phase: c.plan.phase }, `watch ${step.to.join(', ')}`, limitsOf(step, c));
+      if (isHeld) return { attempts: 1, note: `healthy for ${seconds(Date.now() - began)} with the old instances kept warm, ${value.probes} probes, looked ${looks} times` };
+      continue;
+    }
+    const { value: figures } = await c.call('measureTraffic', { ...run, since }, `look at ${step.percent} % of the traffic`, limitsOf(step, c));
+    const judgement = judgeTier(figures, step.to, canary);
+    if (judgement.verdict === 'fail') {
+      throw new StepFault({ class: 'release', code: judgement.code, message: `At ${step.percent} % of the traffic: ${judgement.note}.`, hint: 'The limits are canary: in fairlead.yaml. The old release has all requests again.' });
+    }
+    if (judgement.verdict === 'pass' && isHeld) {
+      c.wait(null);
+      return { attempts: 1, note: judgement.note };
+    }
+    if (judgement.verdict === 'pass' || !isHeld) continue;
+    if (Date.now() >= waitUntil) {
+      c.wait(null);
+      throw new StepFault({ class: 'dependency', code: 'canary_no_data', message: `After ${canary.dataWaitSeconds} s beyond its time there was still nothing to judge ${step.percent} % of the traffic by: ${judgement.note}.`, hint: 'Try it when there are requests, lower canary.minRequests, or use another strategy.' });
+    }
+    c.wait({ for: `something to judge ${step.percent} % of the traffic by: ${judgement.note}`, since: new Date(heldUntil).toISOString(), until: new Date(waitUntil).toISOString(), release: 'requests to the product, or whoever cancels the run' });
+  }
 }
 async function closeIntent(step: UpdateStep | UndoStep, c: StepContext, direction: Direction): Promise<StepResult> {
   const { attempt } = await c.call('closeIntent', { run: c.run, direction }, stepTitle(step), limitsOf(step, c));

@@ -2,9 +2,9 @@ import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseInstanceConfig, renderInstanceConfig } from '../../domain/host/instance-config.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
-import type { ProductName } from '../../domain/ids.ts';
+import type { ProductName, RunId } from '../../domain/ids.ts';
 import type { HostFiles } from '../../ports/host-files.ts';
-import { freePort } from '../ports/free-port.ts';
+import { freePort, isFree } from '../ports/free-port.ts';
 import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, syncDirectory, writeFileDurably } from '../files/durable.ts';
 
 /** Configuration, folders and free room of one host. @param root prefix of every path. */
@@ -23,6 +23,39 @@ export function createHostFiles(root: string): HostFiles {
     async removeInstanceConfig(product, instance) {
       const { configDir, configFile } = hostLayout(root, product);
       if (await exists(configDir)) await removeFileDurably(configFile(instance));
+    },
+    async setAsideInstanceConfig(product, instance) {
+      const { configDir, configFile } = hostLayout(root, product);
+      const file = configFile(instance);
+      if (!(await exists(file))) return;
+      await fs.rename(file, `${file}.removed`);
+      await syncDirectory(configDir);
+    },
+    isFreePort: (port) => isFree(port),
+    async keepEnvironment(product, runId) {
+      const { configDir, envFile } = hostLayout(root, product);
+      await ensureDirectory(configDir, 0o750);
+      const kept = keptEnvironment(envFile, runId);
+      const text = await readIfThere(envFile);
+      const before = await readIfThere(kept);
+      if (before !== null) return parseInstanceConfig(before.slice(1));
+      // The first byte tells an empty file from none.
+      await writeFileDurably(kept, text === null ? '-' : `+${text}`, 0o600);
+      return parseInstanceConfig(text ?? '');
+    },
+    async writeEnvironment(product, values) {
+      await writeFileDurably(hostLayout(root, product).envFile, renderInstanceConfig(values), 0o600);
+    },
+    async restoreEnvironment(product, runId) {
+      const { envFile } = hostLayout(root, product);
+      const before = await readIfThere(keptEnvironment(envFile, runId));
+      if (before === null) return;
+      if (before.startsWith('-')) await removeFileDurably(envFile);
+      else await writeFileDurably(envFile, before.slice(1), 0o600);
+    },
+    async forgetEnvironment(product, runId) {
+      const { configDir, envFile } = hostLayout(root, product);
+      if (await exists(configDir)) await removeFileDurably(keptEnvironment(envFile, runId));
     },
     async freePort() {
       const port = await freePort(given);
@@ -52,6 +85,9 @@ export function createHostFiles(root: string): HostFiles {
     },
   };
 }
+
+/** Hidden beside the file, so that it lies on the same file system and in nobody's way. */
+const keptEnvironment = (envFile: string, runId: RunId): string => `${envFile}.before-${runId}`;
 
 async function nearestExisting(path: string): Promise<string> {
   for (let at = path; ; at = dirname(at)) if (at === dirname(at) || (await exists(at))) return at;

@@ -1,4 +1,5 @@
 import { namePattern } from '../../domain/ids.ts';
+import { isReservedShort } from '../../domain/product/manifest.ts';
 import type { Path } from './position.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -40,6 +41,8 @@ export function checkReferences(document: unknown): Finding[] {
     ...checkData(document),
     ...checkPaths(document),
     ...checkRoles(document),
+    ...checkSetup(document),
+    ...checkCanary(document),
   ];
 }
 
@@ -67,6 +70,7 @@ function checkInstances(document: unknown): Finding[] {
         const path = ['services', name, 'instances', phase, index];
         if (seen.has(short)) findings.push({ path, message: `services.${name}.instances.${phase} names ${short} twice.` });
         seen.add(short);
+        if (isReservedShort(short)) findings.push({ path, message: `Instance ${short} of service ${name}: names that end in -green are kept for the second colour of a blue-green or canary update.` });
         if (!known.has(short) && !(short in ports)) {
           findings.push({ path, message: `Instance ${short} of service ${name} has no port.`, hint: `Add it to services.${name}.ports.` });
         }
@@ -82,7 +86,7 @@ function checkInstances(document: unknown): Finding[] {
       findings.push({ path: ['services', name, 'instances'], message: `Service ${name} has no instance in any phase.` });
     }
     for (const short of Object.keys(ports)) {
-      if (!known.has(short)) {
+      if (!known.has(short) && !(isReservedShort(short) && known.has(short.slice(0, -'-green'.length)))) {
         findings.push({ path: ['services', name, 'ports', short], at: 'key', message: `services.${name}.ports.${short} is the port of no instance.`, hint: didYouMean(short, [...known]) });
       }
     }
@@ -203,6 +207,22 @@ function checkData(document: unknown): Finding[] {
     }
   }
   return findings;
+}
+
+function checkSetup(document: unknown): Finding[] {
+  const service = textAt(mapAt(document, 'setup'), 'service');
+  const services = Object.keys(mapAt(document, 'services'));
+  if (service === undefined) return [];
+  if (!services.includes(service)) return [{ path: ['setup', 'service'], message: `setup.service is ${service}, which is no service.`, hint: didYouMean(service, services) }];
+  const inSetup = namesAt(asMap(mapAt(document, 'services')[service])['instances'], 'setup');
+  return inSetup.length > 0 ? [] : [{ path: ['setup', 'service'], message: `setup.service is ${service}, which has no instance in the phase setup.` }];
+}
+
+function checkCanary(document: unknown): Finding[] {
+  const tiers = mapAt(document, 'canary')['tiers'];
+  if (!Array.isArray(tiers)) return [];
+  const rising = tiers.every((tier, at) => at === 0 || Number(tier) > Number(tiers[at - 1]));
+  return rising ? [] : [{ path: ['canary', 'tiers'], message: `canary.tiers must rise: ${tiers.join(', ')}.`, hint: 'For example [1, 10, 50]; after the last tier come all requests.' }];
 }
 
 function checkPaths(document: unknown): Finding[] {

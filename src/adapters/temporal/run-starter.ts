@@ -3,9 +3,9 @@ import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFo
 import { TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { controlTaskQueue, hostWorkflowId, type RunId } from '../../domain/ids.ts';
-import { progressQuery, searchAttributes, updateApplyWorkflow } from '../../domain/run/names.ts';
+import { progressQuery, promotionWorkflow, searchAttributes, updateApplyWorkflow } from '../../domain/run/names.ts';
 import type { RunProgress, RunReport } from '../../domain/run/report.ts';
-import type { UpdateRequest } from '../../domain/update/request.ts';
+import type { PromotionRequest } from '../../domain/promotion/request.ts';
 import { heldBy, type RunStarter } from '../../ports/run-starter.ts';
 
 interface Options {
@@ -53,11 +53,11 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     }
   }
 
-  async function startUpdate(request: UpdateRequest, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
+  async function start(workflow: string, request: PromotionRequest, said: { readonly summary: string; readonly details: string }, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
     const workflowId = hostWorkflowId(request.host, request.product);
     try {
       const handle = await ask(() =>
-        client.workflow.start(updateApplyWorkflow, {
+        client.workflow.start(workflow, {
           workflowId,
           taskQueue: controlTaskQueue,
           workflowIdConflictPolicy: 'FAIL',
@@ -65,8 +65,8 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
           args: [request],
           workflowTaskTimeout: workflowTaskTimeoutMs,
           memo: { requestId: request.requestId, requestedBy: request.requestedBy },
-          staticSummary: `${request.product} ${request.releaseId} on ${request.host}`,
-          staticDetails: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.`,
+          staticSummary: said.summary,
+          staticDetails: said.details,
           typedSearchAttributes: new TypedSearchAttributes([
             { key: keyword(searchAttributes.host), value: request.host },
             { key: keyword(searchAttributes.product), value: request.product },
@@ -82,7 +82,7 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
       if ((holder.memo as { requestId?: string } | undefined)?.requestId === request.requestId) return { runId: holdingRun, workflowId };
       if (patienceMs > 0 && (await hasReported(holdingRun))) {
         await sleep(closingPauseMs);
-        return startUpdate(request, patienceMs - closingPauseMs);
+        return start(workflow, request, said, patienceMs - closingPauseMs);
       }
       throw new FairleadError({
         class: 'request',
@@ -94,7 +94,10 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
   }
 
   return {
-    startUpdate: (request) => startUpdate(request),
+    startUpdate: (request) =>
+      start(updateApplyWorkflow, request, { summary: `${request.product} ${request.releaseId} on ${request.host}`, details: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.` }),
+    startPromotion: (request) =>
+      start(promotionWorkflow, request, { summary: `promotion of ${request.product} on ${request.host}`, details: `Asked for by ${request.requestedBy}, on release ${request.releaseId}.` }),
 
     async progress(runId) {
       const handle = await handleOf(runId);

@@ -22,7 +22,9 @@ import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
+import { noteStarted } from '../note-started.ts';
 import { pageOf } from '../page.ts';
+import { planAnswer } from '../plan-answer.ts';
 import { summaryOf } from '../run-summary.ts';
 import { problemContent } from '../problems.ts';
 import { knownArtifact, knownHost, requireProduct } from '../unknown.ts';
@@ -91,15 +93,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
       const artifact = await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
       const told = inspectionOf(host, body.product);
       const decision = planUpdate(told ?? freshHost(body.product), artifact, { ...body, requestedBy: actorOf(callerOf(request)), requestId: request.id });
-      return {
-        host: body.host,
-        product: body.product,
-        decision: decision.kind,
-        plan: decision.kind === 'apply' ? { ...decision.plan, steps: [...decision.plan.steps], instancesBefore: [...decision.plan.instancesBefore], instancesAfter: [...decision.plan.instancesAfter], warnings: [...decision.plan.warnings] } : null,
-        activeReleaseId: told?.state?.activeReleaseId ?? null,
-        reason: decision.kind === 'refuse' ? decision.reason : null,
-        observedAt: host.lastSeenAt,
-      };
+      return planAnswer({ host: body.host, product: body.product, decision, activeReleaseId: told?.state?.activeReleaseId ?? null, observedAt: host.lastSeenAt });
     },
   );
 
@@ -159,20 +153,10 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
     },
   );
 
-  /** From here on the run is durable; the rest is notes, which the run writes itself where this process dies in between. */
   async function start(request: FastifyRequest, update: UpdateRequest, event: string): Promise<RunAccepted> {
-    const { runId, workflowId } = await runs.startUpdate(update);
-    const { host, product, releaseId, requestedBy } = update;
-    try {
-      await stores.runs.open({ runId, workflowId, kind: 'update-apply', host, product, toReleaseId: releaseId, requestedBy, requestedAt: new Date().toISOString() });
-      await stores.audit.append(
-        { at: new Date().toISOString(), event, actor: requestedBy, subject: workflowId, runId, detail: { releaseId, allowFailed: update.allowFailed ?? false, requestId: update.requestId } },
-        `${event}:${runId}`,
-      );
-    } catch (error) {
-      request.log.error({ err: error, runId }, 'a run was started and could not be noted; the run notes itself');
-    }
-    return { runId, workflowId, host, product, releaseId, links: linksOf(settings, runId, workflowId) };
+    const started = await runs.startUpdate(update);
+    const detail = { releaseId: update.releaseId, strategy: update.strategy, allowFailed: update.allowFailed ?? false };
+    return noteStarted(dependencies, request, { ...started, kind: 'update-apply', asked: update, event, detail });
   }
 }
 

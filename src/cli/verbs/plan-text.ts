@@ -12,7 +12,9 @@ export function renderPlan(answer: UpdatePlanAnswer): string {
   const steps = plan.steps.map((step, at) => `  ${String(at + 1).padStart(2)}  ${stepTitle(step as UpdateStep)}\n`);
   const warnings = plan.warnings.map((warning) => `! ${warning}\n`);
   return [
-    `WOULD APPLY  ${product} on ${host}, phase ${plan.phase}: ${plan.fromReleaseId ?? 'nothing'} -> ${plan.toReleaseId}\n`,
+    plan.kind === 'promotion'
+      ? `WOULD PROMOTE  ${product} ${plan.toReleaseId} on ${host}: phase ${plan.phaseBefore} -> ${plan.phase}\n`
+      : `WOULD APPLY  ${product} on ${host}, phase ${plan.phase}, ${plan.strategy}: ${plan.fromReleaseId ?? 'nothing'} -> ${plan.toReleaseId}\n`,
     ...warnings,
     '\n',
     ...steps,

@@ -1,11 +1,12 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { strategies, type Strategy } from '../../domain/update/request.ts';
 import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
-import { followRun } from '../follow.ts';
 import type { ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
+import { followAccepted } from './follow-accepted.ts';
 import { renderPlan } from './plan-text.ts';
 import { apiCommand, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
@@ -20,7 +21,9 @@ interface ChangeOptions extends TargetOptions {
   readonly release?: string;
   readonly role?: 'controller' | 'node';
   readonly phase?: 'setup' | 'installed';
-  readonly strategy?: 'rolling';
+  readonly strategy?: Strategy;
+  readonly tiers?: readonly number[];
+  readonly holdSeconds?: number;
   readonly allowFailed?: boolean;
   readonly bakeSeconds?: number;
   readonly detach?: boolean;
@@ -37,7 +40,9 @@ export function registerUpdate(program: Command, context: Context): void {
       .option('--release <release>', 'the same as the argument')
       .option('--role <role>', "artifact to take: controller or node (default: the host's role)")
       .option('--phase <phase>', 'first install: the phase to start in, setup or installed')
-      .option('--strategy <strategy>', 'rolling (default)')
+      .addOption(new Option('--strategy <strategy>', 'how the instances come to the new release (default: rolling)').choices(strategies))
+      .option('--tiers <percentages>', 'canary: shares of the requests, rising, for example 1,10,50', tiersFrom)
+      .option('--hold-seconds <seconds>', 'canary: how long each tier is held; blue-green: how long the old instances are kept up', numberFrom(0, '--hold-seconds'))
       .option('--allow-failed', 'try a release again that failed on this host')
       .option('--bake-seconds <seconds>', 'how long an instance has to stay healthy before the next one is touched', numberFrom(0, '--bake-seconds'));
 
@@ -68,7 +73,7 @@ export function registerUpdate(program: Command, context: Context): void {
       .option('--detach', 'print the run and leave')
       .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
     context,
-    async (api, options: ChangeOptions, argument?: string) => follow(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) })),
+    async (api, options: ChangeOptions, argument?: string) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) })),
   );
 
   apiCommand(
@@ -76,23 +81,12 @@ export function registerUpdate(program: Command, context: Context): void {
       .option('--detach', 'print the run and leave')
       .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
     context,
-    async (api, options: ChangeOptions) => follow(api, options, context, await api.post<RunAccepted>('/api/updates/rollback', { body: await resolveTarget(api, options) })),
+    async (api, options: ChangeOptions) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/rollback', { body: await resolveTarget(api, options) })),
   );
 }
 
-/** Says which run was started, and stays with it to its end unless it was detached. */
-async function follow(api: ApiClient, options: ChangeOptions, context: Context, accepted: RunAccepted): Promise<void> {
-  const words = connectionWords(options);
-  context.note(`run ${accepted.runId}: ${accepted.product} on ${accepted.host} to ${accepted.releaseId}`);
-  if (accepted.links.temporalUi !== null) context.note(`  ${accepted.links.temporalUi}`);
-  if (options.detach === true) {
-    if (options.json) printJson(context, accepted);
-    else context.out(`${accepted.runId}\n`);
-    context.note(`follow it: fairlead runs watch ${accepted.runId}${words}`);
-    return;
-  }
-  await followRun(api, accepted.runId, context, { json: options.json === true, timeoutSeconds: options.timeout ?? null, comeBack: words });
-}
+const followUpdate = (api: ApiClient, options: ChangeOptions, context: Context, accepted: RunAccepted): Promise<void> =>
+  followAccepted(api, accepted, `${accepted.product} on ${accepted.host} to ${accepted.releaseId}`, options, context);
 
 const check = (api: ApiClient, target: { host: string; product: string }): Promise<UpdateCheckAnswer> => api.post<UpdateCheckAnswer>('/api/updates/check', { body: target });
 
@@ -106,9 +100,15 @@ async function changeBody(api: ApiClient, options: ChangeOptions, argument: stri
     releaseId = newest.releaseId;
     context.note(`no release was named: taking ${releaseId}, the newest one`);
   }
-  const { role, phase, strategy, allowFailed, bakeSeconds } = options;
-  const more = { role, phase, strategy, allowFailed, bakeSeconds };
+  const { role, phase, strategy, tiers, holdSeconds, allowFailed, bakeSeconds } = options;
+  const more = { role, phase, strategy, tiers, holdSeconds, allowFailed, bakeSeconds };
   return { ...target, releaseId, ...Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)) } as UpdateApplyBody;
+}
+
+function tiersFrom(text: string): number[] {
+  const tiers = text.split(',').map(Number);
+  if (tiers.length === 0 || tiers.some((tier) => !Number.isInteger(tier) || tier < 1 || tier > 99)) throw usageError(`--tiers is ${text}: whole percentages from 1 to 99, rising, for example 1,10,50`);
+  return tiers;
 }
 
 function noteOf(row: UpdateCheckAnswer['candidates'][number]): string {

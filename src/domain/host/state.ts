@@ -20,6 +20,8 @@ export interface HostState {
   /** Releases that a run condemned: never a rollback target, never retried unless a person says so. */
   readonly failedReleaseIds: readonly ReleaseId[];
   readonly instances: Readonly<Record<InstanceName, InstanceState>>;
+  /** Instances that people added to what the manifest declares: they outlive updates. Left out where there are none. */
+  readonly extras?: readonly ExtraInstance[];
   /** Where clients reach the product on this host. */
   readonly router: { readonly address: string; readonly port: number } | null;
   /** While a release is tried on a part of the traffic: which instances get how much of it. */
@@ -39,6 +41,23 @@ export interface InstanceState {
   readonly admitted: boolean;
   /** The run and direction that started it last: a repeated command must not start it a second time. */
   readonly startedBy: string | null;
+  /**
+   * Written before a process is replaced by one on the same release: by which run and direction, and which process. Whoever repeats the command after
+   * a crash finds another process, or none, and does not replace it a second time.
+   */
+  readonly replaces?: { readonly by: string; readonly pid: number } | null;
+}
+
+/** An instance beside those that the manifest declares. It belongs to one phase, and has its twin of the other colour like every other. */
+export interface ExtraInstance {
+  readonly service: ServiceName;
+  /** Without the service's name: `c` of `api-c`. */
+  readonly short: string;
+  readonly port: number;
+  readonly phase: Phase;
+  readonly addedBy: RunId;
+  /** False until it was proven: no update keeps an instance whose run died or failed half-way. */
+  readonly settled: boolean;
 }
 
 /** The state of a product of which the host knows nothing yet. @param at an instant, ISO 8601 */
@@ -65,7 +84,12 @@ export interface Intent {
   readonly fence: number;
   readonly kind: RunKind;
   readonly product: ProductName;
+  /** The phase that the run leads to. */
   readonly phase: Phase;
+  /** What the host had before, and what it has after; left out by agents before it was kept. */
+  readonly phaseBefore?: Phase;
+  readonly instancesBefore?: readonly InstanceName[];
+  readonly instancesAfter?: readonly InstanceName[];
   readonly fromReleaseId: ReleaseId | null;
   readonly toReleaseId: ReleaseId;
   readonly openedAt: string;

@@ -5,6 +5,11 @@ export const manifestFileName = 'fairlead.yaml';
 
 export type Phase = 'setup' | 'installed';
 export type Role = 'controller' | 'node';
+/**
+ * Two sets of the same instances, of which one serves: `api-a` is blue, `api-a-green` is its twin. A release that is tried beside the old one
+ * (blue-green, canary) takes the colour that is idle.
+ */
+export type Colour = 'blue' | 'green';
 
 /**
  * What `fairlead.yaml` says, after it was checked. All durations are in seconds. Paths in `command` are relative to the
@@ -32,6 +37,11 @@ export interface ProductManifest {
   readonly data: DataDeclaration;
   /** The oldest release that this one can be applied over; null accepts every release. */
   readonly updateFrom: { readonly releases: readonly ReleaseId[] } | null;
+  /** Where the setup phase says whether it is complete; null where the product has nothing to say, and a promotion does not ask. */
+  readonly setup: SetupDeclaration | null;
+  readonly canary: CanaryDeclaration;
+  /** Blue-green: how long the old colour stays up after the flip, for a fast way back. Seconds. */
+  readonly keepWarmSeconds: number;
   readonly certificates: { readonly names: readonly string[] } | null;
   /** How many releases and backups stay on the host. The active and the last good release are never counted or pruned. */
   readonly retention: { readonly releases: number; readonly backups: number };
@@ -100,6 +110,34 @@ export interface DataDeclaration {
   readonly onRollback: 'keep' | 'restore' | 'stop';
 }
 
+/**
+ * The setup API's contract: `GET path` of the setup instance of `service` answers with `complete` (boolean), `missing` (a list of what has still to be
+ * done, in words for people), and may give `publicOrigin` and `environment`, the variables of the installed runtime.
+ */
+export interface SetupDeclaration {
+  readonly service: ServiceName;
+  readonly path: string;
+  readonly timeoutSeconds: number;
+}
+
+/** How a release is tried on a part of the traffic, and what counts as bad. */
+export interface CanaryDeclaration {
+  /** Percent of the requests, rising; after the last of them come all. */
+  readonly tiers: readonly number[];
+  /** How long each tier is held. */
+  readonly holdSeconds: number;
+  /** With fewer requests to the new release nothing is judged: the tier goes on. */
+  readonly minRequests: number;
+  /** How long a tier waits for that many before it gives up. Seconds. */
+  readonly dataWaitSeconds: number;
+  /** Share of failed requests, 0 to 1. */
+  readonly maxErrorRate: number;
+  /** The new release's 95th percentile beside the old one's; null does not compare. */
+  readonly maxLatencyRatio: number | null;
+  /** A Prometheus query whose single value must be at most `max`; null asks none. */
+  readonly metric: { readonly url: string; readonly query: string; readonly max: number } | null;
+}
+
 /** One instance of a service in a phase, with everything that its manager needs to run it. */
 export interface InstanceDeclaration {
   readonly name: InstanceName;
@@ -109,21 +147,28 @@ export interface InstanceDeclaration {
   readonly port: number;
 }
 
+const greenSuffix = '-green';
+/** Where the manifest gives the green twin no port of its own. */
+const greenPortOffset = 1_000;
+
+export const colourOf = (name: string): Colour => (name.endsWith(greenSuffix) ? 'green' : 'blue');
+export const isReservedShort = (short: string): boolean => short.endsWith(greenSuffix);
+
+function declare(service: Service, short: string, colour: Colour): InstanceDeclaration {
+  const coloured = colour === 'green' ? `${short}${greenSuffix}` : short;
+  const port = service.ports[coloured] ?? (service.ports[short] ?? 0) + (colour === 'green' ? greenPortOffset : 0);
+  return { name: `${service.name}-${coloured}` as InstanceName, service, short: coloured, port };
+}
+
 /** The instances of a phase in the order in which they are started and updated. */
-export function instancesOf(manifest: ProductManifest, phase: Phase): InstanceDeclaration[] {
+export function instancesOf(manifest: ProductManifest, phase: Phase, colour: Colour = 'blue'): InstanceDeclaration[] {
   return [...manifest.services]
     .sort((a, b) => a.order - b.order || (a.name < b.name ? -1 : 1))
-    .flatMap((service) =>
-      service.instances[phase].map((short) => ({
-        name: `${service.name}-${short}` as InstanceName,
-        service,
-        short,
-        port: service.ports[short] ?? 0,
-      })),
-    );
+    .flatMap((service) => service.instances[phase].map((short) => declare(service, short, colour)));
 }
 
 /** The instance's declaration, or undefined where no phase has one of that name. */
 export function findInstance(manifest: ProductManifest, name: InstanceName): InstanceDeclaration | undefined {
-  return [...instancesOf(manifest, 'installed'), ...instancesOf(manifest, 'setup')].find((instance) => instance.name === name);
+  const colour = colourOf(name);
+  return [...instancesOf(manifest, 'installed', colour), ...instancesOf(manifest, 'setup', colour)].find((instance) => instance.name === name);
 }

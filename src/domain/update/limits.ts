@@ -29,6 +29,8 @@ export function stepLimitMs(step: UpdateStep | UndoStep, manifest: ProductManife
       return minute + 1000 * (service?.stopSeconds ?? 30);
     case 'retire':
       return minute + 1000 * ((service?.drainSeconds ?? 30) + (service?.stopSeconds ?? 30));
+    case 'hold':
+      return 5 * minute;
     case 'prove':
       return minute + 1000 * ((service?.startSeconds ?? 60) + (bakeSeconds ?? manifest.bakeSeconds));
     default:

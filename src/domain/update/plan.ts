@@ -1,13 +1,17 @@
 import type { Artifact } from '../bundle/artifact.ts';
 import type { Reason } from '../failure.ts';
-import type { HostInspection } from '../host/state.ts';
-import type { InstanceName, ReleaseId } from '../ids.ts';
-import { instancesOf, type Phase } from '../product/manifest.ts';
-import type { UpdateRequest } from './request.ts';
+import type { HostInspection, Intent } from '../host/state.ts';
+import type { InstanceName, ProductName, ReleaseId } from '../ids.ts';
+import { colourOf, instancesOf, type Colour, type Phase } from '../product/manifest.ts';
+import type { Strategy, UpdateRequest } from './request.ts';
 import type { UpdateStep } from './step.ts';
 
 /** What a run will do on a host, decided before it does anything; `update plan` shows the same. */
 export interface UpdatePlan {
+  readonly kind: 'update-apply' | 'promotion';
+  readonly strategy: Strategy;
+  /** Equal to `phase` unless the run is a promotion. */
+  readonly phaseBefore: Phase;
   readonly phase: Phase;
   readonly fromReleaseId: ReleaseId | null;
   readonly toReleaseId: ReleaseId;
@@ -37,12 +41,7 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
   const refuse = (reason: Reason): PlanDecision => ({ kind: 'refuse', reason });
 
   if (intent?.stranded) {
-    return refuse({
-      class: 'host',
-      code: 'host_stranded',
-      message: `${place} is stranded since run ${intent.runId}: ${intent.stranded.message}`,
-      hint: `On the host, run: fairlead recover --product ${request.product} --run ${intent.runId}`,
-    });
+    return refuse(strandedReason(intent, request.product, place));
   }
   const active = state?.activeReleaseId ?? null;
   const settled = active === target && inspection.currentReleaseId === target && state?.lastGoodReleaseId === target && intent === null;
@@ -95,14 +94,17 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
     });
   }
 
-  const after = instancesOf(artifact.manifest, phase);
-  const namesAfter = after.map((instance) => instance.name);
   const namesBefore = Object.keys(state?.instances ?? {}) as InstanceName[];
+  const serving: Colour = namesBefore.some((name) => colourOf(name) === 'green') ? 'green' : 'blue';
+  // Nothing serves that could be kept beside the new release: a first install has one way only.
+  const strategy: Strategy = active === null || namesBefore.length === 0 ? 'rolling' : request.strategy;
+  const colour: Colour = strategy === 'rolling' ? serving : serving === 'blue' ? 'green' : 'blue';
+  const namesAfter = instancesOf(artifact.manifest, phase, colour).map((instance) => instance.name);
   const retired = namesBefore.filter((name) => !namesAfter.includes(name));
   const warnings: string[] = [];
   for (const service of artifact.manifest.services) {
     const count = service.instances[phase].length;
-    if (count === 1 && namesBefore.includes(`${service.name}-${service.instances[phase][0]}` as InstanceName)) {
+    if (strategy === 'rolling' && count === 1 && namesBefore.some((name) => state?.instances[name]?.service === service.name)) {
       warnings.push(`Service ${service.name} has one instance in phase ${phase}: its requests fail while it restarts.`);
     }
   }
@@ -113,6 +115,13 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
   if (hooks.migrate && artifact.manifest.data.onRollback === 'restore') {
     warnings.push('A rollback after the migration puts the backup back: rows written in between are lost.');
   }
+  if (strategy !== 'rolling') {
+    const routed = artifact.manifest.router?.routes.map(({ service }) => service) ?? [];
+    for (const { name, instances } of artifact.manifest.services) {
+      if (!routed.includes(name) && instances[phase].length > 0) warnings.push(`Service ${name} gets no requests from the router: its old and its new instances work side by side until the old ones are stopped.`);
+    }
+  }
+  const roll = strategy === 'rolling' ? rolling(namesBefore, namesAfter, retired) : beside(strategy, namesBefore, namesAfter, artifact, request);
   const steps: UpdateStep[] = [
     { name: 'open-intent' },
     { name: 'download' },
@@ -123,9 +132,30 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
     { name: 'arm-recovery' },
     ...(hooks.migrate ? [{ name: 'migrate' } as const] : []),
     { name: 'configure' },
+    ...roll,
+    { name: 'prune' },
+    { name: 'close-intent' },
+  ];
+  return {
+    kind: 'apply',
+    plan: { kind: 'update-apply', strategy, phaseBefore: phase, phase, fromReleaseId: from, toReleaseId: target, instancesBefore: namesBefore, instancesAfter: namesAfter, steps, warnings },
+  };
+}
+
+/** Why no run may touch a host whose last undo failed. */
+export const strandedReason = (intent: Intent, product: ProductName, place: string): Reason => ({
+  class: 'host',
+  code: 'host_stranded',
+  message: `${place} is stranded since run ${intent.runId}: ${intent.stranded?.message}`,
+  hint: `On the host, run: fairlead recover --product ${product} --run ${intent.runId}`,
+});
+
+/** In place, one instance at a time: its twins serve meanwhile. */
+function rolling(before: readonly InstanceName[], after: readonly InstanceName[], retired: readonly InstanceName[]): UpdateStep[] {
+  return [
     { name: 'activate' },
-    ...namesAfter.flatMap((instance): UpdateStep[] => [
-      ...(namesBefore.includes(instance) ? [{ name: 'drain', instance } as const] : []),
+    ...after.flatMap((instance): UpdateStep[] => [
+      ...(before.includes(instance) ? [{ name: 'drain', instance } as const] : []),
       { name: 'restart', instance },
       { name: 'prove', instance },
       { name: 'admit', instance },
@@ -133,13 +163,34 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
     ...retired.map((instance): UpdateStep => ({ name: 'retire', instance })),
     { name: 'verify-health' },
     { name: 'commit' },
-    { name: 'prune' },
-    { name: 'close-intent' },
   ];
-  return {
-    kind: 'apply',
-    plan: { phase, fromReleaseId: from, toReleaseId: target, instancesBefore: namesBefore, instancesAfter: namesAfter, steps, warnings },
-  };
+}
+
+/**
+ * All instances anew in the idle colour, beside those that serve. The old ones are stopped only when the new release is committed: until then the
+ * way back is one change of the router. `current` moves with the last of the requests.
+ */
+function beside(strategy: Strategy, before: readonly InstanceName[], after: readonly InstanceName[], { manifest }: Artifact, request: UpdateRequest): UpdateStep[] {
+  const { canary } = manifest;
+  const holdSeconds = request.holdSeconds ?? (strategy === 'canary' ? canary.holdSeconds : manifest.keepWarmSeconds);
+  const tiers = strategy === 'canary' ? (request.tiers ?? canary.tiers).filter((percent) => percent < 100) : [];
+  return [
+    ...after.flatMap((instance): UpdateStep[] => [
+      { name: 'restart', instance },
+      { name: 'prove', instance },
+    ]),
+    ...tiers.flatMap((percent): UpdateStep[] => [
+      { name: 'shift', percent, to: after, from: before },
+      { name: 'hold', percent, seconds: holdSeconds, to: after, judged: true },
+    ]),
+    { name: 'activate' },
+    { name: 'shift', percent: 100, to: after, from: before },
+    { name: 'verify-health' },
+    // A flip has no tiers before it: what it does to clients is looked at while the old colour is still up.
+    { name: 'hold', percent: 100, seconds: holdSeconds, to: after, judged: strategy === 'canary' },
+    { name: 'commit' },
+    ...before.map((instance): UpdateStep => ({ name: 'retire', instance })),
+  ];
 }
 
 const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);

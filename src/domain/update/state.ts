@@ -56,9 +56,13 @@ export type UpdateEvent =
   | { readonly type: 'NothingToDo'; readonly active: ReleaseId }
   | { readonly type: 'PreconditionFailed'; readonly reason: Reason }
   | { readonly type: 'BundleStaged' }
+  /** Promotion: the setup phase says that it is complete. */
+  | { readonly type: 'SetupConfirmed' }
   | { readonly type: 'BackupTaken'; readonly backupPath: string }
   | { readonly type: 'DataMigrated' }
   | { readonly type: 'ReleaseActivated' }
+  /** All requests go to the other set of instances, without another release: a promotion. */
+  | { readonly type: 'TrafficShifted' }
   | { readonly type: 'InstanceRolled'; readonly instance: InstanceName }
   | { readonly type: 'HealthProven' }
   | { readonly type: 'ReleaseCommitted' }
@@ -87,7 +91,7 @@ export function nextUpdateState(state: UpdateState, event: UpdateEvent): UpdateS
       if (event.type === 'CancelRequested') return { phase: 'Cancelled', active: null, reason: event.reason, backupPath: null };
       break;
     case 'Planned':
-      if (event.type === 'BundleStaged') return { ...state, phase: 'Staged' };
+      if (event.type === 'BundleStaged' || event.type === 'SetupConfirmed') return { ...state, phase: 'Staged' };
       if (isEndOfForward(event)) return undoing(state, event, { touched: false, backupPath: null });
       break;
     case 'Staged':
@@ -96,7 +100,7 @@ export function nextUpdateState(state: UpdateState, event: UpdateEvent): UpdateS
       break;
     case 'BackedUp':
       if (event.type === 'DataMigrated') return { ...state, phase: 'Migrated' };
-      if (event.type === 'ReleaseActivated') return { ...state, phase: 'Activated', rolled: [] };
+      if (event.type === 'ReleaseActivated' || event.type === 'TrafficShifted') return { ...state, phase: 'Activated', rolled: [] };
       if (isEndOfForward(event)) return undoing(state, event, { touched: true, backupPath: state.backupPath });
       break;
     case 'Migrated':

@@ -1,6 +1,6 @@
 import type { FailureClass } from '../failure.ts';
 import type { UpdatePlan } from './plan.ts';
-import type { UndoStep, UpdateStep } from './step.ts';
+import type { Shift, UndoStep, UpdateStep } from './step.ts';
 
 /**
  * Which steps bring the host back, given the steps that were started (the last one may have failed half-way).
@@ -16,9 +16,15 @@ export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], resto
   const from = plan.fromReleaseId;
   const has = (name: UpdateStep['name']) => started.some((step) => step.name === name);
   const steps: UndoStep[] = [];
+  const shifts = started.filter((step): step is Shift => step.name === 'shift');
+  if (plan.kind === 'promotion' && has('commit')) steps.push({ name: 'reset-phase', phase: plan.phaseBefore });
   if (has('activate')) steps.push(from ? { name: 'reactivate', releaseId: from } : { name: 'deactivate' });
   // Before a first install there was no data, and no backup of it.
   if (restoreData && from !== null && has('migrate')) steps.push({ name: 'restore-data' });
+
+  // Those that served before still run: they take all requests again before one of the others is stopped.
+  const shift = shifts.at(-1);
+  if (shift) steps.push({ name: 'shift', percent: 100, to: shift.from, from: shift.to });
 
   // The last touched instance first: its twins still serve.
   const touched = [...new Set(started.flatMap((step) => ('instance' in step ? [step.instance] : [])))].reverse();
@@ -33,8 +39,9 @@ export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], resto
     }
     steps.push({ name: 'admit', instance });
   }
+  if (has('write-environment')) steps.push({ name: 'restore-environment' });
   if (has('configure')) steps.push({ name: 'unconfigure' });
-  if (has('activate') && from) steps.push({ name: 'verify-health', releaseId: from });
+  if ((has('activate') || shifts.length > 0) && from) steps.push({ name: 'verify-health', releaseId: from });
   if (has('open-intent')) {
     // A release that was active before, and is applied again, must not be thrown away.
     if (has('download') && plan.toReleaseId !== from) steps.push({ name: 'discard', condemn: failureClass === 'release' && has('extract') });

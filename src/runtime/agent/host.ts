@@ -9,6 +9,7 @@ import { createHttpProbe } from '../../adapters/health-probe/http.ts';
 import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../adapters/process/index.ts';
+import { createPrometheusSource } from '../../adapters/metric-source/prometheus.ts';
 import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
 import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
 import { createNginxRouter } from '../../adapters/router/nginx/index.ts';
@@ -16,6 +17,7 @@ import { locateNginx } from '../../adapters/router/nginx/locate.ts';
 import { createComposeServiceManager } from '../../adapters/service-manager/compose/index.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
 import { createSystemdServiceManager } from '../../adapters/service-manager/systemd/index.ts';
+import { createHttpSetupSource } from '../../adapters/setup-source/http.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CommandRunner } from '../../ports/command-runner.ts';
@@ -57,6 +59,8 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     services: createServiceManager(options, commands),
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
+    setup: createHttpSetupSource(),
+    metrics: createPrometheusSource(),
     commands,
     now: () => new Date(),
   };

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { MetricSource } from '../../ports/metric-source.ts';
+
+const timeoutMs = 5_000;
+const sample = z.tuple([z.number(), z.string()]);
+/** https://prometheus.io/docs/prometheus/latest/querying/api/ */
+const answer = z.object({
+  status: z.literal('success'),
+  data: z.union([z.object({ resultType: z.literal('vector'), result: z.array(z.object({ value: sample })) }), z.object({ resultType: z.literal('scalar'), result: sample })]),
+});
+
+export function createPrometheusSource(): MetricSource {
+  return {
+    async query(url, query, cancel) {
+      try {
+        const target = new URL(`${url.replace(/\/$/, '')}/api/v1/query`);
+        target.searchParams.set('query', query);
+        const response = await fetch(target, { redirect: 'error', signal: AbortSignal.any([cancel, AbortSignal.timeout(timeoutMs)]) });
+        const parsed = answer.safeParse(await response.json());
+        if (!parsed.success) return null;
+        const { data } = parsed.data;
+        const text = data.resultType === 'scalar' ? data.result[1] : data.result.length === 1 ? data.result[0]?.value[1] : undefined;
+        const value = Number(text ?? Number.NaN);
+        return Number.isFinite(value) ? value : null;
+      } catch {
+        cancel.throwIfAborted();
+        return null;
+      }
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import type { Command } from 'commander';
+import type { PromotionBody, RunAccepted, UpdatePlanAnswer } from '../../contract/index.ts';
+import type { Context } from '../context.ts';
+import { printJson } from '../context.ts';
+import { followAccepted, type AcceptedOptions } from './follow-accepted.ts';
+import { renderPlan } from './plan-text.ts';
+import { apiCommand, numberFrom } from './shared.ts';
+import { resolveTarget } from './target.ts';
+
+interface PromoteOptions extends AcceptedOptions {
+  readonly host?: string;
+  readonly product?: string;
+  readonly release?: string;
+  readonly bakeSeconds?: number;
+  readonly plan?: boolean;
+}
+
+export function registerPromote(program: Command, context: Context): void {
+  apiCommand(
+    program
+      .command('promote')
+      .description('take a host from its setup phase to the installed one, and follow it to its end')
+      .option('--host <host>', 'which host (default: the only one)')
+      .option('--product <product>', 'which product (default: the only one)')
+      .option('--release <release>', 'promote only if the host runs this release')
+      .option('--bake-seconds <seconds>', 'how long an instance has to stay healthy before the next one is started', numberFrom(0, '--bake-seconds'))
+      .option('--plan', 'say what it would do, and do nothing')
+      .option('--detach', 'print the run and leave')
+      .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
+    context,
+    async (api, options: PromoteOptions) => {
+      const target = await resolveTarget(api, options);
+      if (options.plan === true) {
+        const plan = await api.post<UpdatePlanAnswer>('/api/promotions/plan', { body: target });
+        if (options.json) return printJson(context, plan);
+        return context.out(renderPlan(plan));
+      }
+      const { release, bakeSeconds } = options;
+      const body = { ...target, ...(release === undefined ? {} : { releaseId: release }), ...(bakeSeconds === undefined ? {} : { bakeSeconds }) } as PromotionBody;
+      const accepted = await api.post<RunAccepted>('/api/promotions', { body });
+      return followAccepted(api, accepted, `promotion of ${accepted.product} on ${accepted.host}`, options, context);
+    },
+  );
+}

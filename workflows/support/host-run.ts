@@ -1,0 +1,314 @@
+import { CancellationScope, setHandler, defineQuery, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import type { RunRef } from '../../activities/host/dependencies.ts';
+import type { Artifact } from '../../src/domain/bundle/artifact.ts';
+import type { Evidence, Reason } from '../../src/domain/failure.ts';
+import type { HostInspection } from '../../src/domain/host/state.ts';
+import type { ReleaseId, RunId } from '../../src/domain/ids.ts';
+import { progressQuery, searchAttributes } from '../../src/domain/run/names.ts';
+import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
+import type { PlanDecision, UpdatePlan } from '../../src/domain/update/plan.ts';
+import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
+import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../../src/domain/update/state.ts';
+import { isPastReturn, isTidying, stepTitle, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
+import { planUndo } from '../../src/domain/update/undo.ts';
+import { controlCalls } from './control-calls.ts';
+import { isCancel, readFailure, type StepFailure } from './failures.ts';
+import { createHostCalls, defaultTiming, type RunTiming } from './host-calls.ts';
+import { createJournal } from './journal.ts';
+import { executeStep, executeUndoStep, recoveryInput, restoresData, type StepContext, type StepResult } from './update-steps.ts';
+
+const progress = defineQuery<RunProgress>(progressQuery);
+
+/** What tells one kind of run on a host from another: only what it decides to do. */
+export interface HostRun<Request extends PromotionRequest> {
+  readonly kind: UpdatePlan['kind'];
+  readonly request: Request;
+  readonly timing: Partial<RunTiming>;
+  readonly decide: (inspection: HostInspection, artifact: Artifact, request: Request) => PlanDecision;
+}
+
+/**
+ * Changes one host by a plan and proves the result, or brings the host back. Decides by the plan and the transition function of the domain;
+ * everything that is done is an activity. Ends with a report in every case; a cancel is a rollback.
+ */
+export async function runOnHost<Request extends PromotionRequest>({ kind, request, timing, decide }: HostRun<Request>): Promise<RunReport> {
+  const { workflowId, runId: temporalRunId, startTime } = workflowInfo();
+  const runId = temporalRunId as RunId;
+  const startedAt = startTime.toISOString();
+  const journal = createJournal(runId, (events) => controlCalls.recordEvents({ events }));
+  const evidence: Evidence[] = [];
+  const started: UpdateStep[] = [];
+
+  let state: UpdateState = { phase: 'Requested', target: request.releaseId };
+  let waiting: Waiting | null = null;
+  let step: string | null = null;
+  let direction: 'do' | 'undo' = 'do';
+  let stepsPlanned = 0;
+  let plan: UpdatePlan | null = null;
+  let artifact: Artifact | null = null;
+  let servedBefore: ReleaseId | null = null;
+  let backupPath: string | null = null;
+  let shiftedAt: string | null = null;
+  let recovery: RecoveryRecord | null = null;
+
+  const tellWait = (wait: Waiting | null): void => {
+    if (wait && waiting?.for !== wait.for) journal.tell('waiting', step, `Waiting for ${wait.for}`, { ...wait });
+    waiting = wait;
+    showDetails();
+  };
+  const call = createHostCalls(request.host, { ...defaultTiming, ...timing }, tellWait);
+
+  setHandler(progress, () => ({
+    phase: state.phase,
+    step,
+    stepsDone: journal.steps.filter((entry) => entry.outcome === 'done').length,
+    stepsPlanned,
+    direction,
+    waiting,
+    steps: journal.steps,
+  }));
+
+  function advance(event: UpdateEvent): void {
+    state = nextUpdateState(state, event);
+    showDetails();
+  }
+
+  function showDetails(): void {
+    const lines = [
+      kind === 'promotion'
+        ? `**${state.phase}**: promotion of ${request.product} ${request.releaseId} on ${request.host}`
+        : `**${state.phase}**: ${request.product} ${plan?.fromReleaseId ?? '(nothing)'} → ${request.releaseId} on ${request.host}`,
+      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length + 1} of ${stepsPlanned})` : '',
+      waiting ? `Waiting for ${waiting.for}, since ${waiting.since}, until ${waiting.until ?? 'it comes'}. Released by ${waiting.release}.` : '',
+    ];
+    setCurrentDetails(lines.filter(Boolean).join('\n\n'));
+  }
+
+  /** Runs one step, forward or back, and keeps what it took and what came of it. */
+  async function perform(of: UpdateStep | UndoStep, way: 'do' | 'undo', run: () => Promise<StepResult>): Promise<StepResult> {
+    const name = stepTitle(of);
+    const began = Date.now();
+    const scope = CancellationScope.current();
+    step = name;
+    direction = way;
+    showDetails();
+    journal.tell('step_started', name, way === 'undo' ? `undo: ${name}` : name, { direction: way });
+    const report = (outcome: StepReport['outcome'], more: Partial<StepReport>): void => {
+      const entry: StepReport = {
+        name: of.name,
+        direction: way,
+        ...('instance' in of ? { instance: of.instance } : {}),
+        startedAt: new Date(began).toISOString(),
+        durationMs: Date.now() - began,
+        attempts: 1,
+        outcome,
+        ...more,
+      };
+      journal.keep(entry);
+      journal.tell('step_ended', name, `${name}: ${outcome}${entry.note ? ` (${entry.note})` : ''}${entry.reason ? `: ${entry.reason.message}` : ''}`, { ...entry });
+    };
+    try {
+      const result = await run();
+      report('done', { attempts: result.attempts, ...(result.note === undefined ? {} : { note: result.note }) });
+      return result;
+    } catch (error) {
+      if (isCancel(error, scope.consideredCancelled)) {
+        report('cancelled', {});
+        throw new StepStopped(name, cancelReason(name), true);
+      }
+      const failure: StepFailure = readFailure(error, name, request.host);
+      evidence.push(...failure.evidence);
+      report('failed', { reason: failure.reason, attempts: failure.attempts });
+      throw new StepStopped(name, failure.reason, false);
+    } finally {
+      step = null;
+    }
+  }
+
+  async function goForward(context: () => StepContext): Promise<void> {
+    for (const next of (plan as UpdatePlan).steps) {
+      started.push(next);
+      const run = () => executeStep(next, context());
+      // What comes after the commit only tidies up: a cancel is too late for it.
+      const late = isPastReturn(next) || state.phase === 'Succeeded';
+      try {
+        const result = await (late ? CancellationScope.nonCancellable(() => perform(next, 'do', run)) : perform(next, 'do', run));
+        if (result.backupPath) backupPath = result.backupPath;
+        if (result.shiftedAt) shiftedAt = result.shiftedAt;
+      } catch (error) {
+        // The release serves and is committed: what is left undone now is tidying, which the next run does as well.
+        if (state.phase === 'Succeeded' && error instanceof StepStopped) continue;
+        throw error;
+      }
+      const event = eventAfter(next, kind, backupPath);
+      if (event) advance(event);
+    }
+  }
+
+  async function goBack(context: () => StepContext, stopped: StepStopped): Promise<void> {
+    advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
+    const undo = planUndo(plan as UpdatePlan, started, restoresData(artifact as Artifact), stopped.reason.class);
+    stepsPlanned += undo.length;
+    journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
+    await controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(stepTitle) });
+    try {
+      if (plan?.fromReleaseId && started.some(({ name }) => name === 'migrate') && artifact?.manifest.data.onRollback === 'stop') {
+        throw new StepStopped('restore-data', irreversible(request), false);
+      }
+      for (const next of undo) {
+        try {
+          await perform(next, 'undo', () => executeUndoStep(next, context()));
+        } catch (error) {
+          if (isTidying(next) && error instanceof StepStopped) continue;
+          throw error;
+        }
+        advance({ type: 'UndoStepDone', step: stepTitle(next) });
+      }
+      advance({ type: 'HostRestored' });
+    } catch (error) {
+      if (!(error instanceof StepStopped)) throw error;
+      advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
+      if (state.phase === 'Stranded') recovery = await strand(context(), state);
+    }
+  }
+
+  /** Has the host write its recovery files; a host that cannot be reached has the ones that were written before the activation. */
+  async function strand(context: StepContext, at: Extract<UpdateState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
+    const input = recoveryInput(context, { failedStep: at.failedStep, stuckAt: at.stuckAt, undone: at.undone, reason: at.stuckReason });
+    try {
+      const { value } = await call('strandHost', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 });
+      return value;
+    } catch {
+      return {
+        schema: 1,
+        runId,
+        host: request.host,
+        product: request.product,
+        backupPath: at.backupPath,
+        failedStep: at.failedStep,
+        attemptedReleaseId: at.target,
+        lastGoodReleaseId: at.lastGood,
+        activeReleaseId: null,
+        undone: at.undone,
+        stuckAt: at.stuckAt,
+        reason: at.stuckReason,
+        instances: [],
+        commands: [`fairlead recover --product ${request.product} --run ${runId}`],
+      };
+    }
+  }
+
+  async function end(): Promise<RunReport> {
+    const outcome = outcomeOf(state);
+    if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
+    showDetails(); // Without the last step, which is over.
+    const report: RunReport = {
+      schema: 1,
+      runId,
+      workflowId,
+      kind,
+      host: request.host,
+      product: request.product,
+      fromReleaseId: plan?.fromReleaseId ?? servedBefore,
+      toReleaseId: request.releaseId,
+      artifactRole: artifact?.role ?? request.role ?? 'node',
+      artifactProfile: artifact?.profile ?? '',
+      requestedBy: request.requestedBy,
+      startedAt,
+      endedAt: new Date().toISOString(),
+      outcome,
+      reason: 'reason' in state ? state.reason : null,
+      steps: journal.steps,
+      evidence: evidence.slice(0, 40),
+      backupPath: state.phase === 'Refused' || state.phase === 'Unchanged' ? null : backupPath,
+      recovery,
+    };
+    upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
+    journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
+    await controlCalls.closeRun({ report, events: await journal.settle() });
+    return report;
+  }
+
+  const what = kind === 'promotion' ? `promotion of ${request.product} ${request.releaseId}` : `${request.product} ${request.releaseId}`;
+  journal.tell('run_started', null, `${what} on ${request.host}, asked for by ${request.requestedBy}`);
+  try {
+    const opened = await controlCalls.openRun({ runId, kind, request, requestedAt: startedAt });
+    artifact = opened.artifact;
+    const run: RunRef = { runId, host: request.host, product: request.product, fence: opened.fence };
+    const { value: inspection } = await call('inspectHost', { product: request.product }, 'inspect the host', { startToCloseMs: 60_000 });
+    servedBefore = (inspection as HostInspection).state?.lastGoodReleaseId ?? null;
+    const decision = decide(inspection as HostInspection, artifact, request);
+    if (decision.kind === 'unchanged') {
+      advance({ type: 'NothingToDo', active: decision.activeReleaseId });
+    } else if (decision.kind === 'refuse') {
+      advance({ type: 'PreconditionFailed', reason: decision.reason });
+    } else {
+      plan = decision.plan;
+      stepsPlanned = plan.steps.length;
+      await controlCalls.recordIntent({ runId, request, plan });
+      advance({ type: 'HostInspected', from: plan.fromReleaseId });
+      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, wait: tellWait });
+      try {
+        await goForward(context);
+      } catch (error) {
+        if (!(error instanceof StepStopped)) throw error;
+        await CancellationScope.nonCancellable(() => goBack(context, error));
+      }
+    }
+  } catch (error) {
+    // Only what happens before the first step ends here: an unknown release, a host that cannot be reached, an early cancel.
+    if (state.phase !== 'Requested') throw error;
+    if (isCancel(error, CancellationScope.current().consideredCancelled)) advance({ type: 'CancelRequested', step: 'inspect', reason: cancelReason('the first step') });
+    else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
+  }
+  return CancellationScope.nonCancellable(end);
+}
+
+/** A step did not come to its end: it failed, or the run was cancelled meanwhile. */
+class StepStopped extends Error {
+  readonly step: string;
+  readonly reason: Reason;
+  readonly cancelled: boolean;
+  constructor(step: string, reason: Reason, cancelled: boolean) {
+    super(reason.message);
+    this.step = step;
+    this.reason = reason;
+    this.cancelled = cancelled;
+  }
+}
+
+function eventAfter(step: UpdateStep, kind: UpdatePlan['kind'], backupPath: string | null): UpdateEvent | null {
+  switch (step.name) {
+    case 'check-setup':
+      return { type: 'SetupConfirmed' };
+    case 'shift':
+      // In an update the release becomes active by the step of that name.
+      return kind === 'promotion' ? { type: 'TrafficShifted' } : null;
+    case 'extract':
+      return { type: 'BundleStaged' };
+    case 'backup':
+      return { type: 'BackupTaken', backupPath: backupPath ?? '' };
+    case 'migrate':
+      return { type: 'DataMigrated' };
+    case 'activate':
+      return { type: 'ReleaseActivated' };
+    case 'admit':
+      return { type: 'InstanceRolled', instance: step.instance };
+    case 'verify-health':
+      return { type: 'HealthProven' };
+    case 'commit':
+      return { type: 'ReleaseCommitted' };
+    default:
+      return null;
+  }
+}
+
+const cancelReason = (step: string): Reason => ({ class: 'request', code: 'cancelled', message: `The run was cancelled at ${step}.`, hint: 'Start the update again when it is wanted.' });
+
+const irreversible = (request: PromotionRequest): Reason => ({
+  class: 'release',
+  code: 'migration_irreversible',
+  message: `Release ${request.releaseId} has migrated the data, and declares that the old release cannot read it (data.onRollback: stop).`,
+  hint: 'Decide: mend and apply a newer release, or restore the backup by hand and run fairlead recover.',
+});
