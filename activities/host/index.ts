@@ -12,12 +12,14 @@ import { createPreparationActivities } from './preparation.ts';
 import { createPromotionActivities } from './promotion.ts';
 import { createProofActivities } from './proof.ts';
 import { createRecoveryActivities } from './recovery.ts';
+import { createServiceActivities, createServiceInspection } from './services.ts';
 import { createTrafficActivities } from './traffic.ts';
 
 /** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
 export function createHostActivities(dependencies: HostDependencies) {
   const { guarded, exclusively } = createGuard(dependencies);
   const { inspectHost } = createInspectionActivities(dependencies);
+  const { inspectServices } = createServiceInspection(dependencies);
   const commands = {
     ...createIntentActivities(dependencies),
     ...createBundleActivities(dependencies),
@@ -30,11 +32,12 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createRecoveryActivities(dependencies),
     ...createPromotionActivities(dependencies),
     ...createTrafficActivities(dependencies),
+    ...createServiceActivities(dependencies),
   };
   type Commands = typeof commands;
   type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };
   const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as Fenced;
-  return { activities: { inspectHost, ...fenced }, exclusively };
+  return { activities: { inspectHost, inspectServices, ...fenced }, exclusively };
 }
 
 type Implemented = ReturnType<typeof createHostActivities>['activities'];

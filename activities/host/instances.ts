@@ -1,9 +1,16 @@
+import type { InstanceState } from '../../src/domain/host/state.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
+import type { InstanceStatus } from '../../src/ports/service-manager.ts';
 import type { InstanceCommand, InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { declarationOf, instanceRef, specOf } from './instance-spec.ts';
 import { probeNamed } from './proof.ts';
 import { createServiceTraffic } from './service-traffic.ts';
+
+export interface RestartInput extends InstanceReleaseCommand {
+  /** Replaces the process also where it runs `releaseId` already: a restart for its own sake. Once in each direction of a run, like every other. */
+  readonly again?: boolean;
+}
 
 export function createInstanceActivities(dependencies: HostDependencies) {
   const { root, store, files, releases, services, probe, now } = dependencies;
@@ -27,9 +34,12 @@ export function createInstanceActivities(dependencies: HostDependencies) {
      * when it has died since. The state names the new release before the old process is stopped, so that an agent that starts again after a
      * crash in between brings up the right one.
      *
+     * With `again`, where the release tells nothing, the process that is to be replaced is written down before it is stopped: a command that is repeated
+     * after a crash finds another one, or none, and knows how far it was.
+     *
      * Where a person recovers the host, something was mended before: then an instance is left alone only if it is ready on `releaseId`.
      */
-    async restartInstance({ run, instance, releaseId, direction }: InstanceReleaseCommand, context: ActivityContext): Promise<{ result: 'restarted' | 'not_needed' }> {
+    async restartInstance({ run, instance, releaseId, direction, again = false }: RestartInput, context: ActivityContext): Promise<{ result: 'restarted' | 'not_needed' }> {
       const { product } = run;
       const manifest = await releases.readManifest(product, releaseId);
       const declared = declarationOf(manifest, instance);
@@ -44,17 +54,42 @@ export function createInstanceActivities(dependencies: HostDependencies) {
         const target = { name: instance, port: state.instances[instance]?.port ?? port };
         return (await probe.ask(probeNamed(manifest, declared.service.probes.ready), target, releaseId, context.cancel)).passed;
       };
-      const isRight = status.releaseId === releaseId && (direction !== 'recover' || !running || (await isReady()));
-      if (running && status.releaseId !== releaseId && direction !== 'recover') await demandTwin(state, instance, status);
-      state = await writeInstance(state, instance, { service: declared.service.name, port, releaseId, admitted: false, startedBy: state.instances[instance]?.startedBy ?? null }, run.runId);
+      const replaces = replacedBy(state.instances[instance], startedBy, status);
+      const isOld = again && replaces !== null && status.pid === replaces.pid;
+      const isRight = status.releaseId === releaseId && !isOld && (direction !== 'recover' || !running || (await isReady()));
+      if (running && !isRight && direction !== 'recover') await demandTwin(state, instance, status);
+      const before = { startedBy: state.instances[instance]?.startedBy ?? null, ...(again && replaces !== null ? { replaces } : {}) };
+      state = await writeInstance(state, instance, { service: declared.service.name, port, releaseId, admitted: false, ...before }, run.runId);
       const spec = specOf(root, manifest, instance, port);
       if (running && !isRight) {
         context.progress({ what: `stopping ${instance}` });
         await services.stop(spec, context.cancel);
       }
       const result = await services.start(spec);
-      await writeInstance(state, instance, { startedBy }, run.runId);
-      return { result: result === 'started' ? 'restarted' : 'not_needed' };
+      await writeInstance(state, instance, { startedBy, ...(state.instances[instance]?.replaces ? { replaces: null } : {}) }, run.runId);
+      return { result: result === 'started' || (again && replaces !== null) ? 'restarted' : 'not_needed' };
+    },
+
+    /**
+     * Stops an instance that could not be drained, as a step of its own before `restartInstance` with `again` starts it: the stop signal, `stopSeconds`, then
+     * SIGKILL. Writes down which process it was first. One that this run has started already is left alone.
+     */
+    async stopInstance({ run, instance, direction }: InstanceCommand, context: ActivityContext): Promise<{ result: 'stopped' | 'killed' | 'not_running' }> {
+      const { product } = run;
+      const by = `${run.runId}:${direction}`;
+      const state = await stateOf(product);
+      const entry = state.instances[instance];
+      if (!entry || entry.startedBy === by) return { result: 'not_running' };
+      const ref = { product, service: entry.service, instance };
+      const status = await demandStatus(ref);
+      const replaces = replacedBy(entry, by, status);
+      // Another process than the one that was to be stopped: it was started since.
+      if (replaces === null || (status.pid !== null && status.pid !== replaces.pid)) return { result: 'not_running' };
+      await demandTwin(state, instance, status);
+      await writeInstance(state, instance, { admitted: false, replaces }, run.runId);
+      const { service } = declarationOf(await releases.readManifest(product, entry.releaseId), instance);
+      context.progress({ what: `stopping ${instance}` });
+      return { result: await services.stop({ ...ref, stopSignal: service.stopSignal, stopSeconds: service.stopSeconds }, context.cancel) };
     },
 
     /** Lets the router send requests to the instance. */
@@ -86,4 +121,10 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       await applyRouter(await stateOf(product));
     },
   };
+}
+
+/** The process that a restart in this run and direction is to replace: the one noted before a crash, else the one that runs; null where none did. */
+function replacedBy(entry: InstanceState | undefined, by: string, { pid }: InstanceStatus): { readonly by: string; readonly pid: number } | null {
+  if (entry?.replaces?.by === by) return entry.replaces;
+  return pid === null ? null : { by, pid };
 }

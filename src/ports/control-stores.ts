@@ -73,6 +73,8 @@ export interface RunRow {
 export interface RunStore {
   /** Idempotent by run id. Gives the run's fencing token: higher than every one given before. A second call gives the same token. */
   open(run: Pick<RunRow, 'runId' | 'workflowId' | 'kind' | 'host' | 'product' | 'toReleaseId' | 'requestedBy' | 'requestedAt'>): Promise<{ readonly fence: number }>;
+  /** Gives an open run a new fencing token, higher than every one given before: for a run that has waited for its turn while others had theirs. */
+  renewFence(runId: RunId): Promise<{ readonly fence: number }>;
   /** Idempotent by (run id, sequence). */
   appendEvents(events: readonly RunEvent[]): Promise<void>;
   /** Idempotent: the first report stays. */

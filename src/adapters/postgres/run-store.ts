@@ -30,6 +30,18 @@ export function createRunStore(database: Database): RunStore {
         return { fence: Number(row.fence) };
       }),
 
+    renewFence: (runId) =>
+      database.query(`renewing the fence of run ${runId}`, async (db) => {
+        const row = await db
+          .updateTable('runs')
+          .set({ fence: sql<string>`nextval('run_fence')` })
+          .where('run_id', '=', runId)
+          .where('ended_at', 'is', null)
+          .returning('fence')
+          .executeTakeFirstOrThrow();
+        return { fence: Number(row.fence) };
+      }),
+
     appendEvents: (events) =>
       database.transaction(`keeping events of run ${events[0]?.runId ?? ''}`, async (transaction) => {
         if (events.length === 0) return;

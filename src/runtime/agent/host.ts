@@ -11,11 +11,13 @@ import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../adapters/process/index.ts';
 import { createPrometheusSource } from '../../adapters/metric-source/prometheus.ts';
 import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
+import { createExtendedReleaseStore } from '../../adapters/release-store/with-extras.ts';
 import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
 import { createNginxRouter } from '../../adapters/router/nginx/index.ts';
 import { locateNginx } from '../../adapters/router/nginx/locate.ts';
 import { createComposeServiceManager } from '../../adapters/service-manager/compose/index.ts';
 import { createEmbeddedServiceManager } from '../../adapters/service-manager/embedded/index.ts';
+import { createOpenRcServiceManager } from '../../adapters/service-manager/openrc/index.ts';
 import { createSystemdServiceManager } from '../../adapters/service-manager/systemd/index.ts';
 import { createHttpSetupSource } from '../../adapters/setup-source/http.ts';
 import type { HostId } from '../../domain/ids.ts';
@@ -45,14 +47,15 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
   const { hostId, root, ports, routerAddress, apiUrl, readKey } = options;
   const commands = createCommandRunner();
   const syncTree = createSyncTree(commands);
+  const store = createHostStore(root);
   return {
     host: hostId,
     root,
     ports,
     routerAddress,
-    store: createHostStore(root),
+    store,
     files: createHostFiles(root),
-    releases: createReleaseStore({ root, syncTree }),
+    releases: createExtendedReleaseStore(createReleaseStore({ root, syncTree }), store),
     backups: createBackupStore({ root, syncTree, copyTree: createCopyTree(commands) }),
     artifacts: createHttpArtifactSource({ apiUrl, readKey }),
     verifier: createBundleVerifier(root),
@@ -72,6 +75,8 @@ function createServiceManager({ root, services, composeImage = null }: HostOptio
       return createEmbeddedServiceManager({ root });
     case 'systemd':
       return createSystemdServiceManager({ root, commands });
+    case 'openrc':
+      return createOpenRcServiceManager({ root, commands });
     case 'compose':
       return createComposeServiceManager({ root, commands, image: composeImage, dockerHost: process.env['DOCKER_HOST'] || null });
     default:
