@@ -1,53 +1,61 @@
 import * as fs from 'node:fs/promises';
 import { routerStateOf } from '../../../activities/host/instance-spec.ts';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
-import { errnoOf } from '../../adapters/files/durable.ts';
-import { findByEnvironment, type ScannedProcess } from '../../adapters/process/proc.ts';
+import { errnoOf, readIfThere } from '../../adapters/files/durable.ts';
+import { isAlive, parseEnvironment } from '../../adapters/process/proc.ts';
+import { identityEnvironment, instanceFiles } from '../../adapters/service-manager/embedded/commands.ts';
+import { parseRecord } from '../../adapters/service-manager/embedded/parse.ts';
 import { messagesOf } from '../../domain/failure.ts';
 import type { InstanceSight, Seen } from '../../domain/host/drift.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostState } from '../../domain/host/state.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../domain/ids.ts';
+import type { ProductManifest } from '../../domain/product/manifest.ts';
 import type { RouterSight } from './router-sight.ts';
 
-export type Sight = (product: ProductName, state: HostState | null, scan?: ProcessScan) => Promise<Omit<Seen, 'memory'>>;
-/** Every process of the host, looked up once for all of its instances; null where it does not help. */
-export type ProcessScan = () => Promise<readonly ScannedProcess[] | null>;
+export type Sight = (product: ProductName, state: HostState | null) => Promise<Omit<Seen, 'memory'>>;
 
 /** Looks at a product on the host and changes nothing. */
 export function createSight(host: HostDependencies, lookAtRouter: RouterSight): Sight {
-  return async (product, state, scan = createProcessScan(host)) => ({
+  // A release does not change, and reading its manifest is most of what a look costs.
+  const manifests = new Map<ProductName, ProductManifest>();
+  const manifestOf = async (product: ProductName, releaseId: ReleaseId): Promise<ProductManifest> => {
+    const known = manifests.get(product);
+    const manifest = known?.releaseId === releaseId ? known : await host.releases.readManifest(product, releaseId);
+    manifests.set(product, manifest);
+    return manifest;
+  };
+  return async (product, state) => ({
     current: await lookAtCurrent(host, product),
-    instances: state === null ? {} : await lookAtInstances(host, product, state, scan),
+    instances: state === null ? {} : await lookAtInstances(host, product, state),
     modes: await lookAtModes(host, product, state),
-    router: state === null ? { status: 'none', detail: 'nothing is installed' } : await routerOf(host, state, lookAtRouter),
+    router: state === null ? { status: 'none', detail: 'nothing is installed' } : await routerOf(host.root, state, manifestOf, lookAtRouter),
   });
 }
 
-/** One walk through `/proc` answers for every instance that runs; what it costs does not grow with their number. */
-export function createProcessScan({ services, root }: Pick<HostDependencies, 'services' | 'root'>): ProcessScan {
-  let scanning: Promise<readonly ScannedProcess[] | null> | null = null;
-  // Only plain processes name their host in their environment. The managers of a machine are asked, which is cheap.
-  return () => (scanning ??= services.kind === 'embedded' ? findByEnvironment({ FAIRLEAD_ROOT: root }).catch(() => null) : Promise.resolve(null));
-}
-
-async function lookAtInstances({ services }: HostDependencies, product: ProductName, state: HostState, scan: ProcessScan): Promise<Seen['instances']> {
-  const processes = await scan();
+async function lookAtInstances(host: HostDependencies, product: ProductName, state: HostState): Promise<Seen['instances']> {
   const looked = Object.entries(state.instances).map(async ([name, { service }]): Promise<[string, InstanceSight]> => {
-    const running = processes === null ? null : runningIn(processes, `${product}/${name}`);
+    const instance = name as InstanceName;
+    const running = host.services.kind === 'embedded' ? await recorded(host.root, product, instance).catch(() => null) : null;
     if (running !== null) return [name, running];
-    // One that was not seen is asked for by its name: it may just start, and how it ended is worth telling.
-    const status = await services.status({ product, service, instance: name as InstanceName });
-    return [name, { status: status.status, releaseId: status.releaseId, lastExit: status.lastExit }];
+    // One that does not run where it was last seen is asked for: it may just start, and how it ended is worth telling.
+    const { status, releaseId, lastExit } = await host.services.status({ product, service, instance });
+    return [name, { status, releaseId, lastExit }];
   });
   return Object.fromEntries(await Promise.all(looked)) as Seen['instances'];
 }
 
-/** The instance leads its session, and its parent is none of its own. */
-function runningIn(processes: readonly ScannedProcess[], identity: string): InstanceSight | null {
-  const members = processes.filter(({ environment }) => environment['FAIRLEAD_INSTANCE'] === identity);
-  const main = members.find((member) => member.sessionId === member.pid && !members.some(({ pid }) => pid === member.parentPid));
-  return main === undefined ? null : { status: 'active', releaseId: (main.environment['FAIRLEAD_RELEASE_ID'] ?? null) as ReleaseId | null, lastExit: null };
+/**
+ * Plain processes are found by a walk through all of `/proc`, which is too much for every look. The record says which process was started, and what
+ * the kernel says of that one is as good: null where it is not exactly that process, or is none of this instance.
+ */
+async function recorded(root: string, product: ProductName, instance: InstanceName): Promise<InstanceSight | null> {
+  const record = parseRecord(await readIfThere(instanceFiles(root, product, instance).record));
+  if (!record?.pid || record.startTicks === null || !(await isAlive({ pid: record.pid, startTicks: record.startTicks }))) return null;
+  const environment = parseEnvironment(await fs.readFile(`/proc/${record.pid}/environ`, 'latin1'));
+  const identity = Object.entries(identityEnvironment(root, product, instance).instance);
+  if (identity.some(([name, value]) => environment[name] !== value)) return null;
+  return { status: 'active', releaseId: (environment['FAIRLEAD_RELEASE_ID'] ?? null) as ReleaseId | null, lastExit: null };
 }
 
 async function lookAtCurrent({ root, releases }: HostDependencies, product: ProductName): Promise<Seen['current']> {
@@ -71,11 +79,11 @@ async function lookAtModes({ root }: HostDependencies, product: ProductName, sta
   return modes.flat();
 }
 
-async function routerOf({ root, releases }: HostDependencies, state: HostState, look: RouterSight): Promise<Seen['router']> {
+async function routerOf(root: string, state: HostState, manifestOf: (product: ProductName, releaseId: ReleaseId) => Promise<ProductManifest>, look: RouterSight): Promise<Seen['router']> {
   try {
     // Runs apply the declaration of the release that `current` leads to. Where somebody has moved that, the active release is still what is meant.
     const declaring = state.activeReleaseId;
-    const wanted = declaring === null ? null : routerStateOf(root, state, await releases.readManifest(state.product, declaring));
+    const wanted = declaring === null ? null : routerStateOf(root, state, await manifestOf(state.product, declaring));
     return wanted === null ? { status: 'none', detail: 'the release has no router' } : await look(wanted);
   } catch (error) {
     return { status: 'unknown', detail: messagesOf(error).join(': ') };

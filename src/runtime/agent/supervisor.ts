@@ -8,7 +8,7 @@ import type { HealingPolicy } from '../../domain/host/healing.ts';
 import type { HostState, Intent } from '../../domain/host/state.ts';
 import type { ProductName, RunId } from '../../domain/ids.ts';
 import type { ActJournal } from './acts.ts';
-import { createProcessScan, type ProcessScan, type Sight } from './sight.ts';
+import type { Sight } from './sight.ts';
 import type { CommandTraffic } from './traffic.ts';
 
 interface Options {
@@ -52,10 +52,10 @@ export function createSupervisor(options: Options): Supervisor {
   let lastFailure = '';
   let confirming = false;
 
-  async function look(product: ProductName, scan: ProcessScan = createProcessScan(host)): Promise<Finding[]> {
+  async function look(product: ProductName): Promise<Finding[]> {
     const commands = traffic.count(product);
     const memory = await readMemory(host, product);
-    const seen: Seen = { ...(await sight(product, memory.state, scan)), memory: memory.failure };
+    const seen: Seen = { ...(await sight(product, memory.state)), memory: memory.failure };
     const after = await readMemory(host, product);
     // What changed while it was looked at was changed by a run: the next look tells.
     const moved = traffic.isBusy(product) || traffic.count(product) !== commands || JSON.stringify(after) !== JSON.stringify(memory);
@@ -63,9 +63,9 @@ export function createSupervisor(options: Options): Supervisor {
     return findDrift({ state: memory.state, intent: memory.intent, runUnderWay }, seen, known.get(product) ?? [], host.now().toISOString());
   }
 
-  async function lookAt(product: ProductName, scan: ProcessScan): Promise<boolean> {
+  async function lookAt(product: ProductName): Promise<boolean> {
     const before = known.get(product) ?? [];
-    const found = await look(product, scan);
+    const found = await look(product);
     const { healed, left } = await healSelf(product, found);
     known.set(product, left);
     const isIn = (list: readonly Finding[], { kind, subject }: Finding) => list.some((other) => other.kind === kind && other.subject === subject);
@@ -98,13 +98,12 @@ export function createSupervisor(options: Options): Supervisor {
 
   async function round(): Promise<void> {
     try {
-      const scan = createProcessScan(host);
       const products = await host.store.products();
       for (const product of known.keys()) if (!products.includes(product)) known.delete(product);
       let changed = false;
       for (const product of products) {
         if (stopped) return;
-        changed = (await lookAt(product, scan)) || changed;
+        changed = (await lookAt(product)) || changed;
       }
       // What is new is told a second time after the next look: control acts on what it was told twice.
       if (changed || confirming) tell();
