@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hostLayout } from '../../src/domain/host/layout.ts';
+import { completeMark, hostLayout } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../src/domain/ids.ts';
 import type { InstanceSpec, ServiceManager } from '../../src/ports/service-manager.ts';
 import { createHostRoot, eventually, freePort } from './host-root.ts';
@@ -296,6 +296,7 @@ export async function createServiceManagerBench(
   for (const releaseId of ['r1', 'r2']) {
     await mkdir(layout.releaseDir(releaseId as ReleaseId), { recursive: true });
     await writeFile(join(layout.releaseDir(releaseId as ReleaseId), 'instance.mjs'), program);
+    await writeFile(join(layout.releaseDir(releaseId as ReleaseId), completeMark), '{}\n');
   }
   await mkdir(layout.configDir, { recursive: true });
   return {

@@ -79,8 +79,6 @@ function createServiceManager({ root, services, composeImage = null }: HostOptio
       return createOpenRcServiceManager({ root, commands });
     case 'compose':
       return createComposeServiceManager({ root, commands, image: composeImage, dockerHost: process.env['DOCKER_HOST'] || null });
-    default:
-      throw new FairleadError({ class: 'host', code: 'service_manager_unknown', message: `This build has no service manager ${services}.`, hint: 'Set FAIRLEAD_SERVICES=embedded.' });
   }
 }
 
