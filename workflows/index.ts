@@ -1,2 +1,5 @@
 export { updateApply } from './update-apply.ts';
 export { promotion } from './promotion.ts';
+export { serviceChange } from './service-change.ts';
+export { serviceLook } from './service-look.ts';
+export { serviceRestart } from './service-restart.ts';

@@ -20,6 +20,7 @@ import { metricRoutes } from './routes/metrics.ts';
 import { promotionRoutes } from './routes/promotions.ts';
 import { releaseRoutes } from './routes/releases.ts';
 import { runRoutes } from './routes/runs.ts';
+import { serviceRoutes } from './routes/services.ts';
 import { updateRoutes } from './routes/updates.ts';
 
 export type { Api } from './api.ts';
@@ -64,6 +65,7 @@ export function createApi(dependencies: ApiDependencies): Api {
   describeRoutes(app, settings.version);
   app.after(() => {
     updateRoutes(app, dependencies);
+    serviceRoutes(app, dependencies);
     promotionRoutes(app, dependencies);
     runRoutes(app, dependencies, streams);
     releaseRoutes(app, dependencies);

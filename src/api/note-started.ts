@@ -10,10 +10,12 @@ export interface StartedRun {
   readonly runId: RunId;
   readonly workflowId: string;
   readonly kind: RunKind;
-  readonly asked: PromotionRequest;
+  readonly asked: Pick<PromotionRequest, 'host' | 'product' | 'releaseId' | 'requestedBy' | 'requestId'>;
   /** Name of the audit row. */
   readonly event: string;
   readonly detail: Readonly<Record<string, unknown>>;
+  /** What tells this request from others that the same run answers. Left out, a run is asked for once. */
+  readonly key?: string;
 }
 
 /**
@@ -21,12 +23,12 @@ export interface StartedRun {
  * or the database is away: so nothing fails here.
  */
 export async function noteStarted({ stores, settings }: ApiDependencies, request: FastifyRequest, started: StartedRun): Promise<RunAccepted> {
-  const { runId, workflowId, kind, event, asked, detail } = started;
+  const { runId, workflowId, kind, event, asked, detail, key } = started;
   const { host, product, releaseId, requestedBy, requestId } = asked;
   const at = new Date().toISOString();
   try {
     await stores.runs.open({ runId, workflowId, kind, host, product, toReleaseId: releaseId, requestedBy, requestedAt: at });
-    await stores.audit.append({ at, event, actor: requestedBy, subject: workflowId, runId, detail: { ...detail, requestId } }, `${event}:${runId}`);
+    await stores.audit.append({ at, event, actor: requestedBy, subject: workflowId, runId, detail: { ...detail, requestId } }, `${event}:${runId}${key === undefined ? '' : `:${key}`}`);
   } catch (error) {
     request.log.error({ err: error, runId }, 'a run was started and could not be noted; the run notes itself');
   }

@@ -13,6 +13,7 @@ import { registerRecover } from './verbs/recover.ts';
 import { registerRelease } from './verbs/release.ts';
 import { registerRuns } from './verbs/runs.ts';
 import { registerServe } from './verbs/serve.ts';
+import { registerService } from './verbs/service.ts';
 import { registerUpdate } from './verbs/update.ts';
 
 const exitCodesHelp = `
@@ -36,6 +37,7 @@ export function createProgram(context: Context, version: string): Command {
   registerRelease(program, context);
   registerUpdate(program, context);
   registerPromote(program, context);
+  registerService(program, context);
   registerNodes(program, context);
   registerRuns(program, context);
   registerRecover(program, context);

@@ -21,12 +21,12 @@ const headline: Readonly<Record<Outcome, string>> = {
 /** What a person needs who was woken up for it: how it ended, what state the host is in, why, what is known, what to type next. */
 export function renderReport(report: RunReport): string {
   const parts = [
-    `${headline[report.outcome]}  ${report.product} on ${report.host}: ${report.fromReleaseId ?? 'nothing'} -> ${report.toReleaseId}\n${stateOf(report)}\n`,
+    `${headline[report.outcome]}  ${whatOf(report)}\n${isOfService(report) ? serviceStateOf(report) : stateOf(report)}\n`,
     reasonText(report),
     evidenceText(report.evidence),
     recoveryText(report),
     stepsText(report.steps),
-    nextText(report),
+    isOfService(report) ? serviceNextText(report) : nextText(report),
     renderPairs([
       ['run', `${report.runId} (${report.workflowId})`],
       ['took', `${duration(Date.parse(report.endedAt) - Date.parse(report.startedAt))}, from ${report.startedAt} to ${report.endedAt}, asked for by ${report.requestedBy}`],
@@ -34,6 +34,49 @@ export function renderReport(report: RunReport): string {
     ]),
   ];
   return `${parts.filter((part) => part !== '').join('\n')}`;
+}
+
+/** Runs about services change no release. */
+const isOfService = ({ kind }: RunReport): boolean => kind === 'restart' || kind === 'scale';
+
+function whatOf({ kind, product, host, fromReleaseId, toReleaseId }: RunReport): string {
+  if (kind === 'restart') return `restart of a service of ${product} on ${host}, on ${toReleaseId}`;
+  if (kind === 'scale') return `instances of ${product} on ${host}, on ${toReleaseId}`;
+  return `${product} on ${host}: ${fromReleaseId ?? 'nothing'} -> ${toReleaseId}`;
+}
+
+function serviceStateOf({ outcome, host, toReleaseId, recovery }: RunReport): string {
+  switch (outcome) {
+    case 'succeeded':
+      return `${host} is healthy on ${toReleaseId}.`;
+    case 'unchanged':
+      return 'It was as asked already; nothing was done.';
+    case 'refused':
+      return `Nothing that serves was touched: ${host} is as it was.`;
+    case 'rolled_back':
+      return `It failed and was undone: ${host} is healthy on ${toReleaseId}.`;
+    case 'cancelled':
+      return `The run was cancelled: ${host} is healthy on ${toReleaseId}.`;
+    case 'stranded':
+      return `It failed, and bringing its instances back failed as well, at ${recovery?.stuckAt ?? 'an unknown step'}. ${host} may serve with fewer instances, or not at all.`;
+  }
+}
+
+function serviceNextText({ outcome, host, product, recovery, runId }: RunReport): string {
+  switch (outcome) {
+    case 'succeeded':
+    case 'unchanged':
+      return '';
+    case 'refused':
+    case 'rolled_back':
+      return 'Next: mend what is named above and ask again.\n';
+    case 'cancelled':
+      return 'Next: ask again when it is time.\n';
+    case 'stranded': {
+      const commands = recovery?.commands.length ? recovery.commands : [`fairlead recover --product ${product} --run ${runId}`];
+      return `Next, mend what is named above, then on ${host}:\n${commands.map((command) => `  ${command}\n`).join('')}Until then the host refuses other runs.\n`;
+    }
+  }
 }
 
 function stateOf({ outcome, host, fromReleaseId, toReleaseId, recovery }: RunReport): string {

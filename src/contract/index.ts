@@ -7,6 +7,7 @@ export * from './problem.ts';
 export * from './promotions.ts';
 export * from './releases.ts';
 export * from './runs.ts';
+export * from './services.ts';
 export * from './updates.ts';
 
 /** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */

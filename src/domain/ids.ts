@@ -32,5 +32,8 @@ export const hostTaskQueue = (host: HostId): string => `host:${host}`;
 /** The workflow id of every mutating run on a host. Temporal lets one run of an id be open: this is the host's lock. */
 export const hostWorkflowId = (host: HostId, product: ProductName): string => `host/${host}/${product}`;
 
+/** The workflow id under which requests to restart a service are gathered. Only the host's own id changes anything. */
+export const restartWorkflowId = (host: HostId, product: ProductName, service: ServiceName): string => `restart/${host}/${product}/${service}`;
+
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';

@@ -1,6 +1,9 @@
 import type { RunId } from '../domain/ids.ts';
 import type { RunProgress, RunReport } from '../domain/run/report.ts';
+import type { HostId, ProductName } from '../domain/ids.ts';
 import type { PromotionRequest } from '../domain/promotion/request.ts';
+import type { ServiceInspection } from '../domain/service/inspection.ts';
+import type { RestartRequest, ServiceRequest } from '../domain/service/request.ts';
 import type { UpdateRequest } from '../domain/update/request.ts';
 
 /** An activity of a run that is not done: what `why does it not move` is answered from. */
@@ -31,6 +34,15 @@ export interface RunStarter {
   startUpdate(input: UpdateRequest): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
   /** The same for a promotion, which takes the same place: one run at a time changes a product on a host. */
   startPromotion(input: PromotionRequest): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
+  /** The same for what changes a service at once: a reload, an instance added or removed. */
+  startServiceChange(input: Exclude<ServiceRequest, RestartRequest>): Promise<{ readonly runId: RunId; readonly workflowId: string }>;
+  /**
+   * Adds the request to the restart of the service that gathers or waits for its turn, or starts one. It waits for no lock: the run does. `joined`: the
+   * run was there before. Needs a control worker that answers; without one it fails as where the orchestrator is away, and asking again is safe.
+   */
+  joinRestart(input: RestartRequest): Promise<{ readonly runId: RunId; readonly workflowId: string; readonly joined: boolean }>;
+  /** What the host's services are now, asked of its agent; null where nobody answered within seconds. */
+  askServices(host: HostId, product: ProductName): Promise<ServiceInspection | null>;
   /** Null where the run is unknown or cannot answer a query any more. */
   progress(runId: RunId): Promise<RunProgress | null>;
   /** Waits for the end. `cancel` stops the waiting, not the run. */

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../../activities/control/runs.ts';
+import { createServiceRunActivities } from '../../activities/control/service-runs.ts';
 import { createApi } from '../api/index.ts';
 import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesystem.ts';
 import { inspectBundle } from '../adapters/bundle/inspect.ts';
@@ -99,7 +100,8 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
     {
       name: 'worker',
       start: async () => {
-        const activities = createControlActivities({ ...createStores(database), now: () => new Date() });
+        const dependencies = { ...createStores(database), now: () => new Date() };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();
         run.catch(failed);

@@ -8,9 +8,11 @@ import type { Api, ApiDependencies, ApiServerSettings, ApiStores } from '../../s
 import { createDatabase, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
 import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
-import type { RunId } from '../../src/domain/ids.ts';
+import type { HostId, RunId } from '../../src/domain/ids.ts';
 import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
+import type { ServiceInspection } from '../../src/domain/service/inspection.ts';
+import type { RestartRequest, ServiceRequest } from '../../src/domain/service/request.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
 import { heldBy } from '../../src/ports/run-starter.ts';
 import type { OrchestratorHealth, PendingActivity, RunStarter } from '../../src/ports/run-starter.ts';
@@ -44,6 +46,26 @@ export class MemoryRunStarter implements RunStarter {
   }
   startPromotion(input: PromotionRequest): Promise<{ runId: RunId; workflowId: string }> {
     return this.startUpdate({ ...input, strategy: 'rolling' });
+  }
+  readonly services: ServiceRequest[] = [];
+  /** What hosts say of their services; a host that is not here does not answer. */
+  readonly inspections = new Map<string, ServiceInspection>();
+  async startServiceChange(input: Exclude<ServiceRequest, RestartRequest>): Promise<{ runId: RunId; workflowId: string }> {
+    const started = await this.startUpdate({ ...input, strategy: 'rolling' });
+    this.services.push(input);
+    return started;
+  }
+  async joinRestart(input: RestartRequest): Promise<{ runId: RunId; workflowId: string; joined: boolean }> {
+    this.answer();
+    const workflowId = `restart/${input.host}/${input.product}/${input.service}`;
+    const before = this.open.get(workflowId);
+    const runId = before ?? (`restart-${this.services.length + 1}` as RunId);
+    this.services.push(input);
+    this.open.set(workflowId, runId);
+    return { runId, workflowId, joined: before !== undefined };
+  }
+  async askServices(host: HostId): Promise<ServiceInspection | null> {
+    return this.inspections.get(host) ?? null;
   }
   async progress(runId: RunId): Promise<RunProgress | null> {
     this.answer();

@@ -6,14 +6,20 @@ import type { StepReport } from '../../src/domain/run/report.ts';
 /** How long lines are gathered before they are sent on: live enough for a person, and no activity beside a run that is over as soon. */
 const gatherMs = 1_000;
 
+/** A story that another workflow of the same run has begun: how many lines it has, and those of them that were not written yet. */
+export interface StoryStart {
+  readonly sequence: number;
+  readonly unsent: readonly RunEvent[];
+}
+
 /**
  * The story of a run, told while it goes on. Lines are written to PostgreSQL beside the steps, never in their way: a database that is away
  * delays the story, not the update. `settle` waits for what is being written, and hands over the rest, which goes with the report.
  */
-export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>) {
-  const waiting: RunEvent[] = [];
+export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>, start: StoryStart = { sequence: 0, unsent: [] }) {
+  const waiting: RunEvent[] = [...start.unsent];
   const steps: StepReport[] = [];
-  let sequence = 0;
+  let sequence = start.sequence;
   let closing = false;
 
   const writer = CancellationScope.nonCancellable(async () => {
@@ -34,6 +40,8 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
     keep(step: StepReport): void {
       steps.push(step);
     },
+    /** How many lines the story has. */
+    length: () => sequence,
     async settle(): Promise<RunEvent[]> {
       closing = true;
       await writer;

@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import { TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
+import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
-import { controlTaskQueue, hostWorkflowId, type RunId } from '../../domain/ids.ts';
-import { progressQuery, promotionWorkflow, searchAttributes, updateApplyWorkflow } from '../../domain/run/names.ts';
+import { controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
+import { joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, searchAttributes, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, updateApplyWorkflow } from '../../domain/run/names.ts';
 import type { RunProgress, RunReport } from '../../domain/run/report.ts';
 import type { PromotionRequest } from '../../domain/promotion/request.ts';
+import type { ServiceInspection } from '../../domain/service/inspection.ts';
+import type { RestartRequest } from '../../domain/service/request.ts';
 import { heldBy, type RunStarter } from '../../ports/run-starter.ts';
 
 interface Options {
@@ -24,6 +27,10 @@ const askLimitMs = 5_000;
 /** How long a run that has reported may take to close. */
 const closingPatienceMs = 5_000;
 const closingPauseMs = 50;
+/** How long a request may look for the restart that it belongs to, between one that has begun and the next. */
+const joinPatienceMs = 15_000;
+/** A host that does not say how its services are within this long is away. */
+const lookLimitMs = 9_000;
 const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
@@ -32,7 +39,21 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
 
   async function handleOf(runId: RunId) {
     const workflowId = await workflowIdOf(runId);
-    return workflowId === null ? null : client.workflow.getHandle(workflowId, runId);
+    if (workflowId === null) return null;
+    return (await handedOver(workflowId, runId)) ?? client.workflow.getHandle(workflowId, runId);
+  }
+
+  /** A restart that has got its host goes on under the host's workflow id, whose memo names the run; null for every other run, and before. */
+  async function handedOver(workflowId: string, runId: RunId) {
+    const [what, host, product] = workflowId.split('/');
+    if (what !== 'restart') return null;
+    try {
+      const holder = await ask(() => client.workflow.getHandle(hostWorkflowId(host as HostId, product as ProductName)).describe());
+      return runOf(holder) === runId ? client.workflow.getHandle(holder.workflowId, holder.runId) : null;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
   }
 
   /** Every call has a limit, and an orchestrator that is away is named as what it is. */
@@ -53,7 +74,7 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     }
   }
 
-  async function start(workflow: string, request: PromotionRequest, said: { readonly summary: string; readonly details: string }, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
+  async function start(workflow: string, request: Asked, said: { readonly summary: string; readonly details: string }, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
     const workflowId = hostWorkflowId(request.host, request.product);
     try {
       const handle = await ask(() =>
@@ -78,7 +99,7 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       const holder = await ask(() => client.workflow.getHandle(workflowId).describe());
-      const holdingRun = holder.runId as RunId;
+      const holdingRun = runOf(holder);
       if ((holder.memo as { requestId?: string } | undefined)?.requestId === request.requestId) return { runId: holdingRun, workflowId };
       if (patienceMs > 0 && (await hasReported(holdingRun))) {
         await sleep(closingPauseMs);
@@ -93,11 +114,75 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     }
   }
 
+  /**
+   * One call starts the gathering or joins it. A restart that has just begun turns the request away, and closes in the next moment: asked again then, the
+   * next one is started. Each try has an update id of its own, because the same one would get the same refusal.
+   */
+  async function joinRestart(request: RestartRequest): Promise<{ runId: RunId; workflowId: string; joined: boolean }> {
+    const workflowId = restartWorkflowId(request.host, request.product, request.service);
+    const deadline = Date.now() + joinPatienceMs;
+    for (let attempt = 1; ; attempt += 1) {
+      const startWorkflowOperation = new WithStartWorkflowOperation(serviceRestartWorkflow, {
+        workflowId,
+        taskQueue: controlTaskQueue,
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        args: [request],
+        workflowTaskTimeout: workflowTaskTimeoutMs,
+        memo: { requestId: request.requestId, requestedBy: request.requestedBy },
+        staticSummary: `restart ${request.service} of ${request.product} on ${request.host}`,
+        staticDetails: `First asked for by ${request.requestedBy}. Gathers requests and waits for its turn on the host.`,
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: keyword(searchAttributes.host), value: request.host },
+          { key: keyword(searchAttributes.product), value: request.product },
+          { key: keyword(searchAttributes.release), value: request.releaseId },
+        ]),
+      });
+      try {
+        const joined = await ask(
+          () => client.workflow.executeUpdateWithStart<() => Promise<unknown>, { runId: RunId; joined: boolean }, [RestartRequest]>(joinRestartUpdate, { updateId: `${request.requestId}-${attempt}`, args: [request], startWorkflowOperation }),
+          joinPatienceMs,
+        );
+        return { ...joined, workflowId };
+      } catch (error) {
+        startWorkflowOperation.workflowHandle().catch(() => undefined); // It fails with the call, and nobody waits for it.
+        if (!isTurnedAway(error) || Date.now() >= deadline) throw error;
+        await sleep(closingPauseMs);
+      }
+    }
+  }
+
   return {
     startUpdate: (request) =>
       start(updateApplyWorkflow, request, { summary: `${request.product} ${request.releaseId} on ${request.host}`, details: `Asked for by ${request.requestedBy}. Strategy ${request.strategy}.` }),
     startPromotion: (request) =>
       start(promotionWorkflow, request, { summary: `promotion of ${request.product} on ${request.host}`, details: `Asked for by ${request.requestedBy}, on release ${request.releaseId}.` }),
+
+    startServiceChange: (request) =>
+      start(serviceChangeWorkflow, request, { summary: `${request.action} ${request.service} of ${request.product} on ${request.host}`, details: `Asked for by ${request.requestedBy}.` }),
+    joinRestart,
+
+    async askServices(host, product) {
+      try {
+        return await ask(
+          () =>
+            client.workflow.execute(serviceLookWorkflow, {
+              workflowId: `look/${host}/${product}/${randomUUID()}`,
+              taskQueue: controlTaskQueue,
+              args: [{ host, product }],
+              workflowExecutionTimeout: lookLimitMs,
+              staticSummary: `services of ${product} on ${host}`,
+              typedSearchAttributes: new TypedSearchAttributes([
+                { key: keyword(searchAttributes.host), value: host },
+                { key: keyword(searchAttributes.product), value: product },
+              ]),
+            }) as Promise<ServiceInspection>,
+          lookLimitMs + 1_000,
+        );
+      } catch {
+        return null; // Host, worker or server: whoever is away, nobody could be asked.
+      }
+    },
 
     async progress(runId) {
       const handle = await handleOf(runId);
@@ -123,7 +208,10 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
       try {
         await ask(() => handle.cancel());
       } catch (error) {
-        if (!(error instanceof WorkflowNotFoundError)) throw error; // It has ended: there is nothing left to cancel.
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+        // It has ended, and there is nothing left to cancel; or it has just been handed over.
+        const now = await handleOf(runId);
+        if (now !== null && now.workflowId !== handle.workflowId) await ask(() => now.cancel()).catch((cause: unknown) => (cause instanceof WorkflowNotFoundError ? undefined : Promise.reject(cause)));
       }
     },
 
@@ -158,10 +246,25 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
   };
 }
 
+/** What every request of a run on one host says. */
+type Asked = Pick<PromotionRequest, 'host' | 'product' | 'releaseId' | 'requestedBy' | 'requestId'>;
+
+/** The run that an execution carries out: its own, unless it was handed one. */
+const runOf = ({ runId, memo }: { readonly runId: string; readonly memo?: Record<string, unknown> | undefined }): RunId => ((memo as { runId?: string } | undefined)?.runId ?? runId) as RunId;
+
+/** The restart has begun, or its gathering closed while the request was on its way: there is, or will be, another one. */
+function isTurnedAway(error: unknown): boolean {
+  if (error instanceof WorkflowNotFoundError) return true;
+  if (error instanceof WorkflowUpdateFailedError) return error.cause instanceof ApplicationFailure && (error.cause.type === restartBegan || error.cause.type === 'AcceptedUpdateCompletedWorkflow');
+  for (let at = error; at instanceof Error; at = at.cause as Error) if ((at as { code?: unknown }).code === 10) return true; // ABORTED (grpc/status)
+  return false;
+}
+
 const unknownRun = (runId: RunId): FairleadError =>
   new FairleadError({ class: 'request', code: 'run_unknown', message: `There is no run ${runId}.`, hint: 'See the runs there are: fairlead runs list' });
 
 function isAway(error: unknown): boolean {
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true;
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code } = at as { code?: unknown };
     if (code === 14 || code === 4) return true; // UNAVAILABLE, DEADLINE_EXCEEDED (grpc/status)

@@ -13,7 +13,7 @@ import {
   UpdateStatusQuery,
 } from '../../contract/index.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
-import type { ProductName } from '../../domain/ids.ts';
+import { hostWorkflowId, type ProductName } from '../../domain/ids.ts';
 import { planUpdate } from '../../domain/update/plan.ts';
 import type { UpdateRequest } from '../../domain/update/request.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -56,8 +56,9 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
       await requireProduct(stores, query.product, host);
       const inspection = inspectionOf(host, query.product);
       const latest = await stores.runs.list({ host: query.host, product: query.product, limit: 20 });
-      // Only the newest can be under way: the host's workflow id lets one run at a time be open.
-      const open = latest[0]?.endedAt === null ? latest[0] : undefined;
+      // The host's workflow id lets one run at a time change it; restarts of services may wait for their turn behind it.
+      const unended = latest.filter((run) => run.endedAt === null);
+      const open = unended.find(({ runId, workflowId }) => runId === inspection?.intent?.runId || workflowId === hostWorkflowId(query.host, query.product)) ?? unended[0];
       const lastRun = latest.find((run) => run.endedAt !== null);
       const progress =
         open === undefined ? null : await runs.progress(open.runId).catch((error: unknown) => (log.warn({ err: error }, 'a run could not be asked for its progress'), null));

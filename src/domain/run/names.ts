@@ -1,6 +1,13 @@
 /** Names that stand in histories and that clients call by: changing one breaks runs in flight. */
 export const updateApplyWorkflow = 'updateApply';
 export const promotionWorkflow = 'promotion';
+export const serviceRestartWorkflow = 'serviceRestart';
+export const serviceChangeWorkflow = 'serviceChange';
+export const serviceLookWorkflow = 'serviceLook';
+/** Adds a request to a restart that has not begun. */
+export const joinRestartUpdate = 'joinRestart';
+/** The type of failure with which a restart that has begun turns a request away: it belongs to the next one. */
+export const restartBegan = 'RestartBegan';
 export const progressQuery = 'progress';
 
 /** Search attributes, all Keyword. Never encrypted by the server: nothing secret goes into them. */

@@ -27,7 +27,8 @@ export function withRepairs({ activities, exclusively }: Composed, host: HostDep
   /** Whether the run is a repair, and the instance is what it should be. */
   async function isRight(run: RunRef, instance: InstanceName, direction: string, context: ActivityContext): Promise<boolean> {
     const intent = await store.readIntent(run.product);
-    if (direction !== 'do' || intent?.runId !== run.runId || !isRepair(intent.fromReleaseId, intent.toReleaseId)) return false;
+    // Runs about services have one release as well, and do what they were asked to.
+    if (direction !== 'do' || intent?.runId !== run.runId || intent.kind !== 'update-apply' || !isRepair(intent.fromReleaseId, intent.toReleaseId)) return false;
     const releaseId = intent.toReleaseId;
     const state = await store.readState(run.product);
     const entry = state?.instances[instance];
@@ -59,8 +60,9 @@ export function withRepairs({ activities, exclusively }: Composed, host: HostDep
       return isRepair(input.fromReleaseId, input.toReleaseId) ? { note: 'nothing was migrated' } : activities.restoreData(input, context);
     },
     async strandHost(input, context) {
+      const intent = await store.readIntent(input.run.product);
       const record = await activities.strandHost(input, context);
-      if (!isRepair(input.fromReleaseId, input.toReleaseId)) return record;
+      if (!isRepair(input.fromReleaseId, input.toReleaseId) || (intent?.runId === input.run.runId && intent.kind !== 'update-apply')) return record;
       const { product, runId } = input.run;
       await exclusively(product, async () => {
         await store.removeRecovery(product, runId);

@@ -1,0 +1,299 @@
+import { CancellationScope, defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import type { RunRef } from '../activities/host/dependencies.ts';
+import type { Evidence, Reason } from '../src/domain/failure.ts';
+import type { RunId } from '../src/domain/ids.ts';
+import { progressQuery, searchAttributes } from '../src/domain/run/names.ts';
+import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from '../src/domain/run/report.ts';
+import type { ServiceInspection, ServiceManifest } from '../src/domain/service/inspection.ts';
+import { planService, type ServicePlan } from '../src/domain/service/plan.ts';
+import type { ServiceRequest } from '../src/domain/service/request.ts';
+import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceState } from '../src/domain/service/state.ts';
+import { isPreparing, serviceStepTitle, type ServiceStep, type ServiceUndoStep } from '../src/domain/service/step.ts';
+import { planServiceUndo } from '../src/domain/service/undo.ts';
+import { controlCalls } from './support/control-calls.ts';
+import { isCancel, readFailure } from './support/failures.ts';
+import { createHostCalls, defaultTiming, type RunTiming } from './support/host-calls.ts';
+import { createJournal, type StoryStart } from './support/journal.ts';
+import { executeServiceStep, executeServiceUndoStep, serviceRecoveryInput, type ServiceContext, type ServiceStepResult } from './support/service-steps.ts';
+
+const progress = defineQuery<RunProgress>(progressQuery);
+
+/** What a restart hands over that has gathered its requests and got the host: the run is the one that its callers know. */
+export interface GatheredRun {
+  readonly runId: RunId;
+  readonly workflowId: string;
+  readonly startedAt: string;
+  readonly requestIds: readonly string[];
+  readonly story: StoryStart;
+}
+
+/**
+ * Restarts, reloads, adds or removes instances of a service on one host, under the host's own workflow id, which is its lock. Decides by the plan and
+ * the transition function of the domain; everything that is done is an activity. Ends with a report in every case; a cancel is a way back.
+ */
+export async function serviceChange(request: ServiceRequest, gathered: GatheredRun | null = null, timing: Partial<RunTiming> = {}): Promise<RunReport> {
+  const info = workflowInfo();
+  const runId = gathered?.runId ?? (info.runId as RunId);
+  const workflowId = gathered?.workflowId ?? info.workflowId;
+  const startedAt = gathered?.startedAt ?? info.startTime.toISOString();
+  const kind = request.action === 'restart' || request.action === 'reload' ? 'restart' : 'scale';
+  const journal = createJournal(runId, (events) => controlCalls.recordEvents({ events }), gathered?.story);
+  const evidence: Evidence[] = [];
+  const started: ServiceStep[] = [];
+  const ended: ServiceStep[] = [];
+
+  let state: ServiceState = { phase: 'Requested', service: request.service };
+  let waiting: Waiting | null = null;
+  let step: string | null = null;
+  let direction: 'do' | 'undo' = 'do';
+  let stepsPlanned = 0;
+  let plan: ServicePlan | null = null;
+  let manifest: ServiceManifest | null = null;
+  let recovery: RecoveryRecord | null = null;
+
+  const call = createHostCalls(request.host, { ...defaultTiming, ...timing }, (wait) => {
+    if (wait && waiting?.for !== wait.for) journal.tell('waiting', step, `Waiting for ${wait.for}`, { ...wait });
+    waiting = wait;
+    showDetails();
+  });
+
+  setHandler(progress, () => ({
+    phase: state.phase,
+    step,
+    stepsDone: journal.steps.filter((entry) => entry.outcome === 'done').length,
+    stepsPlanned,
+    direction,
+    waiting,
+    steps: journal.steps,
+  }));
+
+  function advance(event: ServiceEvent): void {
+    state = nextServiceState(state, event);
+    showDetails();
+  }
+
+  function showDetails(): void {
+    const lines = [
+      `**${state.phase}**: ${request.action} ${request.service} of ${request.product} on ${request.host}`,
+      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length + 1} of ${stepsPlanned})` : '',
+      waiting ? `Waiting for ${waiting.for}, since ${waiting.since}, until ${waiting.until ?? 'it comes'}. Released by ${waiting.release}.` : '',
+      gathered ? `The run is ${runId}, which gathered the requests for it.` : '',
+    ];
+    setCurrentDetails(lines.filter(Boolean).join('\n\n'));
+  }
+
+  /** Runs one step, forward or back, and keeps what it took and what came of it. */
+  async function perform(of: ServiceStep | ServiceUndoStep, way: 'do' | 'undo', run: () => Promise<ServiceStepResult>): Promise<ServiceStepResult> {
+    const name = serviceStepTitle(of);
+    const began = Date.now();
+    const scope = CancellationScope.current();
+    step = name;
+    direction = way;
+    showDetails();
+    journal.tell('step_started', name, way === 'undo' ? `undo: ${name}` : name, { direction: way });
+    const report = (outcome: StepReport['outcome'], more: Partial<StepReport>): void => {
+      const entry: StepReport = {
+        name: of.name,
+        direction: way,
+        ...('instance' in of ? { instance: of.instance } : {}),
+        startedAt: new Date(began).toISOString(),
+        durationMs: Date.now() - began,
+        attempts: 1,
+        outcome,
+        ...more,
+      };
+      journal.keep(entry);
+      journal.tell('step_ended', name, `${name}: ${outcome}${entry.note ? ` (${entry.note})` : ''}${entry.reason ? `: ${entry.reason.message}` : ''}`, { ...entry });
+    };
+    try {
+      const result = await run();
+      report('done', { attempts: result.attempts, ...(result.note === undefined ? {} : { note: result.note }) });
+      return result;
+    } catch (error) {
+      if (isCancel(error, scope.consideredCancelled)) {
+        report('cancelled', {});
+        throw new ServiceStepStopped(name, cancelReason(name), true);
+      }
+      const failure = readFailure(error, name, request.host);
+      evidence.push(...failure.evidence);
+      report('failed', { reason: failure.reason, attempts: failure.attempts });
+      throw new ServiceStepStopped(name, failure.reason, false);
+    } finally {
+      step = null;
+    }
+  }
+
+  async function goForward(context: ServiceContext): Promise<void> {
+    const left = [...context.plan.steps];
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const current = next;
+      if (state.phase === 'Planned' && !isPreparing(current)) advance({ type: 'ChangeBegun' });
+      if (current.name === 'close-intent') advance({ type: 'ChangeCompleted' });
+      started.push(current);
+      try {
+        const run = () => executeServiceStep(current, context);
+        const result = await (isPastReturn(current) ? CancellationScope.nonCancellable(() => perform(current, 'do', run)) : perform(current, 'do', run));
+        ended.push(current);
+        if (result.overran && 'instance' in current && left[0]?.name === 'restart') {
+          left.unshift({ name: 'stop', instance: current.instance });
+          stepsPlanned += 1;
+        }
+      } catch (error) {
+        if (!(error instanceof ServiceStepStopped)) throw error;
+        // What was asked for is done and proven: what is left undone now is tidying, which the next run does as well.
+        if (state.phase === 'Succeeded') continue;
+        if (error.cancelled || !fallsBack(current, request)) throw error;
+        const own = left.filter((each) => 'instance' in each && each.instance === current.instance).length;
+        left.splice(0, own, { name: 'drain', instance: current.instance }, { name: 'restart', instance: current.instance }, { name: 'prove', instance: current.instance }, { name: 'admit', instance: current.instance });
+        stepsPlanned += 4 - own;
+      }
+      if (isLastOf(current, left)) advance({ type: 'InstanceDone', instance: current.instance });
+    }
+  }
+
+  /** A reload that was to fall back, and whose instance was not restarted for it yet. */
+  function fallsBack(current: ServiceStep, asked: ServiceRequest): current is Extract<ServiceStep, { name: 'reload' | 'prove' }> {
+    if (asked.action !== 'reload' || !asked.orRestart || (current.name !== 'reload' && current.name !== 'prove')) return false;
+    return !started.some((each) => each.name === 'restart' && each.instance === current.instance);
+  }
+
+  async function goBack(context: ServiceContext, stopped: ServiceStepStopped): Promise<void> {
+    advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
+    const undo = planServiceUndo(context.plan, started, ended, stopped.cancelled);
+    stepsPlanned += undo.length;
+    journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
+    await controlCalls.recordServiceUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(serviceStepTitle) });
+    try {
+      for (const next of undo) {
+        try {
+          await perform(next, 'undo', () => executeServiceUndoStep(next, context));
+        } catch (error) {
+          if (next.name === 'close-intent' && error instanceof ServiceStepStopped) continue;
+          throw error;
+        }
+        advance({ type: 'UndoStepDone', step: serviceStepTitle(next) });
+      }
+      advance({ type: 'HostRestored' });
+    } catch (error) {
+      if (!(error instanceof ServiceStepStopped)) throw error;
+      advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
+      if (state.phase === 'Stranded') recovery = await strand(context, state);
+    }
+  }
+
+  /** Has the host write its recovery files; a host that cannot be reached has the ones that were written before the first change. */
+  async function strand(context: ServiceContext, at: Extract<ServiceState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
+    const input = serviceRecoveryInput(context, { failedStep: at.failedStep, stuckAt: at.stuckAt, undone: at.undone, reason: at.stuckReason });
+    try {
+      const { value } = await call('strandHost', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 });
+      return value;
+    } catch {
+      return {
+        schema: 1,
+        runId,
+        host: request.host,
+        product: request.product,
+        backupPath: null,
+        failedStep: at.failedStep,
+        attemptedReleaseId: at.release,
+        lastGoodReleaseId: at.release,
+        activeReleaseId: null,
+        undone: at.undone,
+        stuckAt: at.stuckAt,
+        reason: at.stuckReason,
+        instances: [],
+        commands: [`fairlead recover --product ${request.product} --run ${runId}`],
+      };
+    }
+  }
+
+  async function end(): Promise<RunReport> {
+    const outcome = serviceOutcomeOf(state);
+    if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
+    showDetails(); // Without the last step, which is over.
+    const releaseId = manifest?.releaseId ?? request.releaseId;
+    const report: RunReport = {
+      schema: 1,
+      runId,
+      workflowId,
+      kind,
+      host: request.host,
+      product: request.product,
+      fromReleaseId: manifest?.releaseId ?? null,
+      toReleaseId: releaseId,
+      artifactRole: manifest?.artifact.role ?? 'node',
+      artifactProfile: manifest?.artifact.profile ?? '',
+      requestedBy: request.requestedBy,
+      startedAt,
+      endedAt: new Date().toISOString(),
+      outcome,
+      reason: 'reason' in state ? state.reason : null,
+      steps: journal.steps,
+      evidence: evidence.slice(0, 40),
+      backupPath: null,
+      recovery,
+    };
+    upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
+    journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
+    await controlCalls.closeRun({ report, events: await journal.settle() });
+    return report;
+  }
+
+  if (!gathered) journal.tell('run_started', null, `${request.action} ${request.service} of ${request.product} on ${request.host}, asked for by ${request.requestedBy}`);
+  try {
+    // The fence of a run that waited for its turn is older than those of the runs that had theirs meanwhile.
+    const { fence } = gathered ? await controlCalls.takeFence({ runId }) : await controlCalls.openServiceRun({ runId, workflowId, kind, request, requestedAt: startedAt });
+    const run: RunRef = { runId, host: request.host, product: request.product, fence };
+    const { value: inspection } = await call('inspectServices', { product: request.product }, 'look at the services', { startToCloseMs: 60_000 });
+    manifest = (inspection as ServiceInspection).manifest;
+    const decision = planService(inspection as ServiceInspection, request);
+    if (decision.kind === 'unchanged') {
+      advance({ type: 'NothingToDo', release: decision.releaseId });
+    } else if (decision.kind === 'refuse') {
+      advance({ type: 'PreconditionFailed', reason: decision.reason });
+    } else {
+      plan = decision.plan;
+      stepsPlanned = plan.steps.length;
+      await controlCalls.recordServiceIntent({ runId, request, plan, requestIds: gathered?.requestIds ?? [request.requestId] });
+      advance({ type: 'HostInspected', release: plan.releaseId });
+      const context: ServiceContext = { run, request, manifest: manifest as ServiceManifest, plan, call };
+      try {
+        await goForward(context);
+      } catch (error) {
+        if (!(error instanceof ServiceStepStopped)) throw error;
+        await CancellationScope.nonCancellable(() => goBack(context, error));
+      }
+    }
+  } catch (error) {
+    // Only what happens before the first step ends here: a host that cannot be reached, an early cancel.
+    if (state.phase !== 'Requested') throw error;
+    if (isCancel(error, CancellationScope.current().consideredCancelled)) advance({ type: 'CancelRequested', step: 'inspect', reason: cancelReason('the first step') });
+    else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
+  }
+  return CancellationScope.nonCancellable(end);
+}
+
+/** A step did not come to its end: it failed, or the run was cancelled meanwhile. */
+class ServiceStepStopped extends Error {
+  readonly step: string;
+  readonly reason: Reason;
+  readonly cancelled: boolean;
+  constructor(step: string, reason: Reason, cancelled: boolean) {
+    super(reason.message);
+    this.step = step;
+    this.reason = reason;
+    this.cancelled = cancelled;
+  }
+}
+
+/** After these there is no way back worth taking: what was asked for is proven, and is being written down. */
+const isPastReturn = ({ name }: ServiceStep): boolean => name === 'settle' || name === 'forget' || name === 'close-intent';
+
+/** Whether the run is done with the step's instance, as far as clients are concerned. */
+function isLastOf(step: ServiceStep, left: readonly ServiceStep[]): step is Extract<ServiceStep, { readonly instance: unknown }> {
+  if (step.name !== 'admit' && step.name !== 'prove' && step.name !== 'retire') return false;
+  return !left.some((each) => (each.name === 'drain' || each.name === 'restart' || each.name === 'prove' || each.name === 'admit') && each.instance === step.instance);
+}
+
+const cancelReason = (step: string): Reason => ({ class: 'request', code: 'cancelled', message: `The run was cancelled at ${step}.`, hint: 'Ask again when it is wanted.' });
