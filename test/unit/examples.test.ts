@@ -23,4 +23,14 @@ describe('examples', () => {
     expect(instancesOf(parsed.manifest, 'installed').map((instance) => instance.name)).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     expect(parsed.manifest.health).toEqual({ setup: ['api-live', 'setup-route'], installed: ['api-route', 'web-health', 'web-route'] });
   });
+
+  test('bloom-runtime: two instances take turns behind nginx, and the keys are in a file of their own', () => {
+    const parsed = parseManifest(readFileSync(join(examples, 'bloom-runtime', 'fairlead.yaml'), 'utf8'), 'fairlead.yaml');
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+    const { manifest } = parsed;
+    expect(manifest.initialPhase).toBe('installed');
+    expect(instancesOf(manifest, 'installed').map((instance) => instance.name)).toEqual(['runtime-a', 'runtime-b']);
+    expect(manifest.services[0]?.env).toEqual({ ENV_FILE: '{config}/.env.production', NODE_ENV: 'production' });
+    expect(manifest.data.onRollback).toBe('keep');
+  });
 });
