@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -43,8 +43,8 @@ export async function useRealOpenRc(): Promise<OpenRcMachine> {
   const madeConfDir = (await mkdir(confDir, { recursive: true })) !== undefined;
   await writeFile(provider, '#!/sbin/openrc-run\ndepend() { provide net; }\nstart() { return 0; }\nstop() { return 0; }\n');
   await chmod(provider, 0o755);
-  const isBooted = await exists(join(stateDir, 'softlevel'));
-  if (!isBooted) await writeFile(join(stateDir, 'softlevel'), '');
+  const softlevel = join(stateDir, 'softlevel');
+  if (!(await exists(softlevel))) await writeFile(softlevel, madeUp);
   const machine = describeMachine({ initDir, confDir, stateDir, runlevelDir: '/etc/runlevels/default' }, {}, systemPath);
   await machine.rcService(providerOf(process.pid), 'start');
   return {
@@ -58,10 +58,14 @@ export async function useRealOpenRc(): Promise<OpenRcMachine> {
       // Not where somebody else has put a file into it by now.
       if (madeConfDir) await rmdir(confDir).catch(() => undefined);
       const others = (await readdir(initDir)).some((name) => name.startsWith(providerOf('')));
-      if (!isBooted && !others) await rm(join(stateDir, 'softlevel'), { force: true });
+      // The last of those who use the machine at the same time, and only where OpenRC has not booted it.
+      if (!others && (await readFile(softlevel, 'utf8').catch(() => '')) === madeUp) await rm(softlevel, { force: true });
     },
   };
 }
+
+/** What a machine that OpenRC has not booted is told. */
+const madeUp = 'fairlead-test\n';
 
 /** What a suite that was killed left behind. */
 async function sweepProviders(initDir: string, prefix: string): Promise<void> {

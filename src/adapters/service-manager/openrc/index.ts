@@ -1,5 +1,5 @@
 import * as fs from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ReleaseId } from '../../../domain/ids.ts';
@@ -9,7 +9,7 @@ import { ensureDirectory, exists, readIfThere, removeFileDurably, writeFileDurab
 import { bootId, findByEnvironment, isAlive, signalProcess, waitForEnd, type ProcessIdentity, type ScannedProcess } from '../../process/proc.ts';
 import { parseConf } from '../conf-file.ts';
 import { readLog, rotateLog } from '../log-file.ts';
-import { findProgram, instancePath } from '../program.ts';
+import { findProgram, instancePath, minimalPath } from '../program.ts';
 import { createTurns } from '../turns.ts';
 import { addToBoot, instanceEnvironment, recoveryLines, removeFromBoot, startService, statusService, stopLines, stopService, zapService } from './commands.ts';
 import { instanceIdentity, openRcNames, ownerLine, renderInitScript, renderLaunchFile, watcherIdentity, type OpenRcNames } from './init-script.ts';
@@ -48,7 +48,9 @@ export function createOpenRcServiceManager({ root, commands, initDir = '/etc/ini
     throw new FairleadError({ class: 'host', code: 'host_root_unusable', message: `The host's root ${JSON.stringify(root)} holds a control character.`, hint: 'Move it, or set FAIRLEAD_SERVICES=embedded.' });
   }
   const inTurn = createTurns();
-  const context: Context = { root, initDir, stateDir, inTurn, run: (argv, options) => commands.run(argv, { timeoutMs: askLimitMs, env: { LC_ALL: 'C', EINFO_COLOR: 'no' }, ...options }) };
+  // OpenRC's commands are in /sbin, which an agent's PATH may leave out.
+  const env = { LC_ALL: 'C', EINFO_COLOR: 'no', PATH: [process.env['PATH'], minimalPath].filter(Boolean).join(delimiter) };
+  const context: Context = { root, initDir, stateDir, inTurn, run: (argv, options) => commands.run(argv, { timeoutMs: askLimitMs, env, ...options }) };
   const instanceTurn = <Result>(ref: InstanceRef, work: (names: OpenRcNames) => Promise<Result>) => {
     const names = openRcNames(root, initDir, ref);
     return inTurn(names.service, () => work(names));
