@@ -95,7 +95,7 @@ export function createServiceActivities(dependencies: HostDependencies) {
               class: 'release',
               code: 'reload_ended_process',
               message: `${instance} did not reload on ${service.reloadSignal}: its process ${pid} ended${status.lastExit === null ? '' : ` (${status.lastExit})`}.`,
-              hint: `Release ${releaseId} declares services.${service.name}.reload.signal: ${service.reloadSignal}, and has to handle it. Its log: ${logFile}`,
+              hint: `Release ${releaseId} declares services.${service.name}.reloadSignal: ${service.reloadSignal}, and has to handle it. Its log: ${logFile}`,
             },
             { evidence: [answer.evidence, ...(await services.evidence(ref, evidenceLines))] },
           );

@@ -119,7 +119,7 @@ function planReload(ground: Ground, request: ReloadRequest): ServiceDecision {
       class: 'request',
       code: 'reload_undeclared',
       message: `Service ${service.name} declares no reload signal in release ${ground.manifest.releaseId}: it cannot take up its configuration without a restart.`,
-      hint: `Restart it: fairlead service restart ${service.name} ${words}. Or declare services.${service.name}.reload.signal in fairlead.yaml.`,
+      hint: `Restart it: fairlead service restart ${service.name} ${words}. Or declare services.${service.name}.reloadSignal in fairlead.yaml.`,
     });
   }
   const targets = targetsOf(ground, request.instances);
