@@ -51,6 +51,8 @@ export interface Stack {
   report(runId: string, limitMs?: number): Promise<RunReport>;
   /** Starts an update and waits for its report. */
   apply(host: string, releaseId: string, more?: Record<string, unknown>): Promise<RunReport>;
+  /** Starts a promotion and waits for its report. */
+  promote(host: string, more?: Record<string, unknown>): Promise<RunReport>;
   /** Runs the real command. */
   fairlead(...args: string[]): Promise<CommandResult>;
   end(): Promise<void>;
@@ -148,6 +150,12 @@ export async function startStack(options: { readonly hosts?: number; readonly di
           await new Promise((resolve) => setTimeout(resolve, 200));
         }
       }
+    },
+    async promote(host, more = {}) {
+      const answer = await stack.ask<{ runId: string; workflowId: string }>('POST', '/api/promotions', { host, product, ...quick, ...more });
+      if (answer.status !== 202) throw new Error(`the promotion was not accepted: ${answer.status} ${JSON.stringify(answer.body)}`);
+      workflowIds.set(answer.body.runId, answer.body.workflowId);
+      return stack.report(answer.body.runId);
     },
     async apply(host, releaseId, more = {}) {
       return stack.report(await stack.start(host, releaseId, more));

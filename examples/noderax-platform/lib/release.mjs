@@ -19,16 +19,19 @@ export const isSetup = instance.endsWith('-setup');
 
 /**
  * Deliberate misbehaviour, for trying out what a deployer does with a bad release. `faults.json` in the release says what; the same keys can
- * be given as JSON in FAULTS, which wins. README.md lists them.
+ * be given in `data/faults.json` below the state root, which is read again on SIGUSR2, and as JSON in FAULTS. The later one wins. README.md lists them.
  */
 export function readFaults(service) {
-  let faults = {};
-  try {
-    faults = JSON.parse(readFileSync(join(releaseDir, 'faults.json'), 'utf8'));
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error;
-  }
-  const all = { ...faults, ...JSON.parse(process.env.FAULTS ?? '{}') };
+  const all = { ...readIfThere(join(releaseDir, 'faults.json')), ...readIfThere(join(dataDir, 'faults.json')), ...JSON.parse(process.env.FAULTS ?? '{}') };
   const only = all.only === undefined ? [] : [all.only].flat();
   return only.length === 0 || only.includes(service) || only.includes(instance) ? all : {};
+}
+
+function readIfThere(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    if (error.code === 'ENOENT') return {};
+    throw error;
+  }
 }

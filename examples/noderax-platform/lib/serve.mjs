@@ -1,15 +1,18 @@
 import { createServer } from 'node:http';
 import { isSetup, instance, readFaults, releaseId } from './release.mjs';
+import { serveSockets } from './socket.mjs';
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
  * Serves until SIGTERM: then it accepts nothing new, ends what is under way, tells every client by `Connection: close` not to come back on
  * the same connection, and exits with 0.
+ * @param sockets path of a WebSocket, and what a client is greeted with; left out where there is none.
  * @param answer (url, request) gives [status, body], where an object becomes JSON and a text HTML; or null for 404.
  */
-export function serve(service, answer) {
-  const faults = readFaults(service);
+export function serve(service, answer, sockets = null) {
+  let faults = readFaults(service);
+  let reloads = 0;
   if (faults.crashAtStart) {
     console.error(`${instance}: cannot start: the fault crashAtStart is set`);
     process.exit(1);
@@ -29,7 +32,7 @@ export function serve(service, answer) {
     const url = new URL(request.url, 'http://localhost');
     let result;
     try {
-      result = await answer(url, request, { faults, releaseId: shownReleaseId });
+      result = await answer(url, request, { faults, releaseId: shownReleaseId, reloads });
     } catch (error) {
       console.error(`${instance}: ${request.method} ${url.pathname}:`, error);
       result = [500, { error: error.message }];
@@ -48,12 +51,23 @@ export function serve(service, answer) {
   // Longer than a router keeps a connection that idles, so that it is not this side that closes it under a request.
   server.keepAliveTimeout = 80_000;
   server.requestTimeout = 0;
+  const socketServer = sockets === null ? null : serveSockets(server, sockets.path, () => ({ ...sockets.greet(), releaseId: shownReleaseId, instance }));
   server.listen(Number(process.env.PORT ?? (isSetup ? 4010 : 4011)), '127.0.0.1', () => console.log(`${instance}: release ${releaseId} listens on ${server.address().port}`));
   server.on('error', (error) => {
     console.error(`${instance}: ${error.message}`);
     process.exit(1);
   });
 
+  // Requests that are under way go on with what was read before; what cannot be read leaves it in force.
+  process.on('SIGUSR2', () => {
+    try {
+      faults = readFaults(service);
+      reloads += 1;
+      console.log(`${instance}: settings read again`);
+    } catch (error) {
+      console.error(`${instance}: settings could not be read again:`, error);
+    }
+  });
   process.on('SIGTERM', () => {
     if (faults.refuseStop) return void console.log(`${instance}: SIGTERM ignored: the fault refuseStop is set`);
     if (stopping) return;
@@ -61,5 +75,6 @@ export function serve(service, answer) {
     console.log(`${instance}: stopping`);
     server.close(() => process.exit(0));
     server.closeIdleConnections();
+    socketServer?.announceEnd();
   });
 }
