@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
+import { createServiceActivities, createServiceInspection } from '../../activities/host/services.ts';
 import { isAlive, readProcess } from '../../src/adapters/process/proc.ts';
 import { recover } from '../../src/cli/recover.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../../src/domain/host/instance-config.ts';
@@ -19,8 +20,12 @@ import { startStack, type Stack } from './stack.ts';
  * Every activity of an update, and every way to lose a process at it. The lists are the activities themselves: a new one is in the matrix as
  * soon as it is offered, and fails it where no scenario reaches it.
  */
-export const hostActivities = Object.keys(createHostActivities({} as never).activities);
+export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
+/** Runs about services have a matrix of their own: kill-restart.test.ts. */
+function isOfServices(name: string): boolean {
+  return [...Object.keys(createServiceActivities({} as never)), ...Object.keys(createServiceInspection({} as never)), 'stopInstance'].includes(name);
+}
 export const points: readonly Point[] = ['before', 'during', 'after'];
 
 export type ScenarioName = 'update' | 'rollback' | 'failed first install' | 'stranded';

@@ -1,0 +1,60 @@
+import type { ServiceRunAccepted } from '../../src/contract/index.ts';
+import type { RunReport } from '../../src/domain/run/report.ts';
+import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
+import type { Point, Verdict } from '../support/checkpoints.ts';
+import { eventually } from '../support/host-root.ts';
+import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
+import { cutDown } from '../support/matrix-product.ts';
+
+/** Every activity of a restart, in the order of its steps; a new one has to be added here, or the first test fails. */
+const activities = ['inspectServices', 'openIntent', 'armRecovery', 'drainInstance', 'restartInstance', 'proveInstance', 'admitInstance', 'verifyHealth', 'closeIntent'];
+const points: readonly Point[] = ['before', 'during', 'after'];
+
+describe('a restart loses its agent', () => {
+  let stack: CheckedStack;
+  beforeAll(async () => {
+    stack = await startCheckedStack();
+    await stack.publish('r1', { edit: cutDown });
+    expect((await stack.apply('h1', 'r1')).outcome).toBe('succeeded');
+  }, 240_000);
+  afterAll(() => stack?.end(), 60_000);
+
+  const root = () => stack.dev.summary.hosts[0]?.root as string;
+
+  async function restart(): Promise<{ report: RunReport; started: string[] }> {
+    const before = (await bootsOf(root(), stack.product)).length;
+    const answer = await stack.ask<ServiceRunAccepted>('POST', '/api/services/restart', { host: 'h1', product: stack.product, service: 'api', bakeSeconds: 0 });
+    expect(answer).toMatchObject({ status: 202 });
+    const { runId } = answer.body;
+    const report = await eventually(`run ${runId} has a report`, async () => (await stack.ask<{ report?: RunReport | null }>('GET', `/api/runs/${runId}`)).body.report ?? false, 90_000);
+    const boots = (await bootsOf(root(), stack.product)).slice(before);
+    expect(brokenRestarts(boots)).toEqual([]);
+    return { report, started: boots.map(({ instance }) => instance).sort() };
+  }
+
+  test('these are its activities', async () => {
+    const seen = new Set<string>();
+    stack.decide(({ program, activity }) => {
+      if (program === 'agent') seen.add(activity);
+      return 'go';
+    });
+    expect((await restart()).report.outcome).toBe('succeeded');
+    expect([...seen]).toEqual(activities);
+  }, 60_000);
+
+  test.each(activities.flatMap((activity) => points.map((point) => [point, activity] as const)))('SIGKILL %s %s: the run ends well, and each instance was restarted once', async (point, activity) => {
+    let killed = false;
+    let broken: string[] = [];
+    stack.decide(async (at): Promise<Verdict> => {
+      if (killed || at.program !== 'agent' || at.activity !== activity || at.point !== point) return 'go';
+      killed = true;
+      await killProcesses([stack.pidOf('agent-h1')]);
+      broken = await brokenActivation(root(), stack.product);
+      return 'go';
+    });
+    const { report, started } = await restart();
+    stack.decide(() => 'go');
+    expect({ killed, broken, outcome: report.outcome, started }).toEqual({ killed: true, broken: [], outcome: 'succeeded', started: ['api-a', 'api-b'] });
+    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+  }, 120_000);
+});
