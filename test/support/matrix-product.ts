@@ -44,6 +44,9 @@ hooks:
 data: { schemaGeneration: 1, readsFrom: 1, onRollback: restore }
 retention: { releases: 2, backups: 2 }
 bakeSeconds: 0
+canary: { tiers: [50], holdSeconds: 0, minRequests: 0 }
+blueGreen: { keepWarmSeconds: 0 }
+setup: { service: api, path: /api/setup/status }
 `,
   );
 }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
+import { createPromotionActivities } from '../../activities/host/promotion.ts';
+import { createTrafficActivities } from '../../activities/host/traffic.ts';
 import { createServiceActivities, createServiceInspection } from '../../activities/host/services.ts';
 import { isAlive, readProcess } from '../../src/adapters/process/proc.ts';
 import { recover } from '../../src/cli/recover.ts';
@@ -20,7 +22,9 @@ import { startStack, type Stack } from './stack.ts';
  * Every activity of an update, and every way to lose a process at it. The lists are the activities themselves: a new one is in the matrix as
  * soon as it is offered, and fails it where no scenario reaches it.
  */
-export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name));
+/** What an update in place does not use: promotions, and releases beside the old one, have a matrix of their own, kill-change.test.ts. */
+export const changeActivities: readonly string[] = [...Object.keys(createPromotionActivities({} as never)), ...Object.keys(createTrafficActivities({} as never))];
+export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
 /** Runs about services have a matrix of their own: kill-restart.test.ts. */
 function isOfServices(name: string): boolean {

@@ -95,7 +95,7 @@ export const manifestShape = shape({
   canary: shape({
     tiers: list(whole(1, 99), 'a list of percentages from 1 to 99').default([1, 10, 50]),
     holdSeconds: seconds(86_400).default(60),
-    minRequests: whole(1, 1_000_000_000).default(20),
+    minRequests: whole(0, 1_000_000_000).default(20),
     dataWaitSeconds: seconds(86_400).default(1_800),
     maxErrorRate: z.number(must('a share from 0 to 1')).min(0, must('a share from 0 to 1')).max(1, must('a share from 0 to 1')).default(0.01),
     maxLatencyRatio: z.number(must('a number above 1')).min(1, must('a number above 1')).nullable().default(2),
