@@ -16,22 +16,31 @@ export interface RouterState {
 
 /**
  * While a release is tried on a part of the traffic: `percent` of the requests of each service go to its members in `to`, the rest to its other
- * admitted members. A service without members on both sides is not split.
+ * admitted members; inside of a side they go evenly. A service without admitted members on both sides is not split. A side answers for itself: what
+ * its members cannot answer does not go to the other one. Of the requests of a service in a row, a side gets its share within one request in a
+ * hundred. A change of the percentage touches no connection of a client.
  */
 export interface TrafficSplit {
   readonly to: readonly InstanceName[];
-  /** 0 to 100. */
+  /** 0 to 100. Rounded to a whole number, but what lies between 0 and 100 stays between them. */
   readonly percent: number;
 }
 
-/** What the router saw of the requests of one instance. */
+/**
+ * What the router saw of the requests of one instance. A request counts when it has ended. One that was passed on to a second instance, because the
+ * first one could not be reached or gave no answer, counts at both: the first one has failed. WebSockets and other upgraded connections do not count.
+ */
 export interface TrafficFigures {
   readonly service: ServiceName;
   readonly instance: InstanceName;
   readonly requests: number;
-  /** Answers with status 500 to 599, and requests that got none. */
+  /** Answers with status 500 to 599, and requests that got none. A client that left before its answer is no error. */
   readonly errors: number;
-  /** Time until the answer was complete, in milliseconds; null without requests. WebSockets and other upgraded connections do not count. */
+  /**
+   * Time from when the instance could have the whole request (an upload's own time is its client's) until the answer was complete, or its client left,
+   * in milliseconds, within 2 %. Errors do not count. What takes longer than 10 seconds (long polls, event streams, large downloads) does not count either,
+   * unless more than half of an instance's requests do. Null where nothing counts.
+   */
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | null;
 }
 
@@ -54,8 +63,9 @@ export interface Router {
   /** Requests of clients that `instance` still works on, or null where it cannot be told. Connections that idle do not count. */
   inFlight(product: ProductName, instance: InstanceName): Promise<number | null>;
   /**
-   * What went through since `since`, for each instance that is known; null where it cannot be told (the router was away, its log is gone): that is
-   * no data, which is neither good nor bad.
+   * What went through since `since`, for each instance that is known; null where it cannot be told (the router was away or started later, its log is
+   * gone): that is no data, which is neither good nor bad. An nginx keeps its log while somebody looks: from an `apply` or a look on for a quarter of an
+   * hour, so that after a longer pause the answer is null. Where very much went through, a window of long ago begins up to 100 seconds earlier.
    */
   traffic(product: ProductName, since: Date): Promise<readonly TrafficFigures[] | null>;
   /** Idempotent. Ends the router and what it started; in-flight requests get `graceSeconds`. */

@@ -3,9 +3,9 @@ import { basename, dirname } from 'node:path';
 import { routerFiles } from '../../adapters/router/embedded/commands.ts';
 import { configOf } from '../../adapters/router/embedded/config.ts';
 import type { RouterStatus } from '../../adapters/router/embedded/server.ts';
-import { nginxFiles, unavailableSocketName } from '../../adapters/router/nginx/commands.ts';
+import { nginxFiles, wayTarget } from '../../adapters/router/nginx/commands.ts';
 import { parseStatus } from '../../adapters/router/nginx/parse.ts';
-import { chosenPools } from '../../adapters/router/nginx/pools.ts';
+import { chosenWays } from '../../adapters/router/nginx/pools.ts';
 import { askUnixSocket } from '../../adapters/router/unix-socket.ts';
 import type { Seen } from '../../domain/host/drift.ts';
 import type { Router, RouterState } from '../../ports/router.ts';
@@ -34,11 +34,11 @@ async function lookAtNginx(root: string, wanted: RouterState): Promise<Seen['rou
   const served = parseStatus(answer)?.generation ?? '';
   const named = basename(dirname((await readLink(files.active)) ?? ''));
   if (served !== named) return { status: 'differs', detail: `it serves generation ${served || '(none)'} where ${named || '(none)'} is in place` };
-  for (const { service, pool } of chosenPools(files.directory, wanted)) {
-    const target = await readLink(files.link(served, service));
-    if (target === (pool?.socket ?? unavailableSocketName)) continue;
-    const meant = pool === null ? 'nobody' : pool.members.map(({ instance }) => instance).join(', ');
-    return { status: 'differs', detail: `requests for ${service} go to ${target ?? 'nothing'} where ${meant} should get them` };
+  for (const way of chosenWays(files.directory, wanted)) {
+    const target = await readLink(files.link(served, way.service));
+    if (target === wayTarget(way)) continue;
+    const meant = [...new Set(way.slots.flatMap((pool) => pool?.members.map(({ instance }) => instance) ?? []))].sort().join(', ') || 'nobody';
+    return { status: 'differs', detail: `requests for ${way.service} go to ${target ?? 'nothing'} where ${meant} should get them` };
   }
   return serves;
 }

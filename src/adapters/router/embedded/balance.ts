@@ -1,3 +1,4 @@
+import { cycleLength, isTurnOf, sidesOf } from '../split.ts';
 import type { RouterConfig } from './config.ts';
 
 export type Member = RouterConfig['members'][number];
@@ -9,13 +10,32 @@ const suspectMs = 2_000;
 export function createBalancer(now: () => number) {
   const working = new Map<string, number>();
   const suspectUntil = new Map<string, number>();
-  let turn = 0;
+  /** Of each service, and of each side of it: a turn that all shared would let two services that are asked by turns always meet the same member. */
+  const turns = new Map<string, number>();
+  const nextTurn = (of: string): number => {
+    const turn = turns.get(of) ?? 0;
+    turns.set(of, turn + 1);
+    return turn;
+  };
+
+  /** The admitted members that a request may go to. One that is tried again stays on its side: a side answers for itself. */
+  function sideFor({ members, split }: RouterConfig, service: string, tried: ReadonlySet<string>): { readonly name: string; readonly members: readonly Member[] } {
+    const admitted = members.filter((member) => member.service === service && member.admitted);
+    const sides = split == null ? null : sidesOf(admitted, split);
+    if (split == null || sides === null) return { name: 'all', members: admitted };
+    const to = { name: 'to', members: sides.to };
+    const rest = { name: 'rest', members: sides.rest };
+    if (sides.to.some(({ instance }) => tried.has(instance))) return to;
+    if (sides.rest.some(({ instance }) => tried.has(instance))) return rest;
+    return isTurnOf(split.percent, nextTurn(`${service} ${split.percent}`) % cycleLength) ? to : rest;
+  }
 
   return {
-    /** The least busy admitted member that was not tried yet, in turn among equals; null where none is left. */
+    /** The least busy admitted member that was not tried yet, on the side whose turn it is, in turn among equals; null where none is left. */
     choose(config: RouterConfig, service: string, tried: ReadonlySet<string>): Member | null {
-      const candidates = config.members.filter((member) => member.service === service && member.admitted && !tried.has(member.instance));
-      turn += 1;
+      const side = sideFor(config, service, tried);
+      const candidates = side.members.filter(({ instance }) => !tried.has(instance));
+      const turn = nextTurn(`${service} ${side.name}`);
       const rank = (member: Member) => ((suspectUntil.get(member.instance) ?? 0) > now() ? 1e9 : 0) + (working.get(member.instance) ?? 0);
       const lowest = Math.min(...candidates.map(rank));
       const best = candidates.filter((member) => rank(member) === lowest);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import { FairleadError } from '../../../domain/failure.ts';
 import type { ProductName } from '../../../domain/ids.ts';
-import type { Router } from '../../../ports/router.ts';
+import type { Router, TrafficFigures } from '../../../ports/router.ts';
 import { ensureDirectory, readIfThere, writeFileDurably } from '../../files/durable.ts';
 import { findByEnvironment, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
@@ -57,7 +57,15 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
       await end(running);
     },
 
-    traffic: async () => null,
+    async traffic(product, since) {
+      try {
+        const { status, body } = await askUnixSocket(routerFiles(root, product).adminSocket, { path: `/traffic?since=${since.getTime()}`, timeoutMs: askLimitMs });
+        return status === 200 ? (JSON.parse(body) as TrafficFigures[] | null) : null;
+      } catch {
+        return null;
+      }
+    },
+
     recoveryCommands: (state) => recoveryLines(root, state.product, configOf(state, listenAddress), entry),
   };
 }

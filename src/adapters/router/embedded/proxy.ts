@@ -2,6 +2,7 @@ import { Agent, request as httpRequest, type ClientRequest, type IncomingMessage
 import type { Duplex } from 'node:stream';
 import { routeOf, type Balancer, type Member } from './balance.ts';
 import type { RouterConfig } from './config.ts';
+import type { Attempt } from '../figures.ts';
 import { endToEnd, forwarded, hasBody, isIdempotent } from './headers.ts';
 
 const connectTimeoutMs = 2_000;
@@ -14,7 +15,7 @@ const connectTimeoutMs = 2_000;
  * Connections to members are reused only for requests that may be sent again: a member may close an idle connection in the moment in which
  * a request is written to it, and a POST which that happens to can be neither repeated nor called a success.
  */
-export function createProxy({ config, balancer, isStopping }: { config: () => RouterConfig; balancer: Balancer; isStopping: () => boolean }) {
+export function createProxy({ config, balancer, isStopping, record }: { config: () => RouterConfig; balancer: Balancer; isStopping: () => boolean; record: (attempt: Attempt) => void }) {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 32, scheduling: 'lifo' });
 
   function open(member: Member, request: IncomingMessage, headers: string[], reuse: boolean): ClientRequest {
@@ -42,6 +43,15 @@ export function createProxy({ config, balancer, isStopping }: { config: () => Ro
     const outgoing = open(member, request, [...forwarded(request), 'Connection', kept ? 'keep-alive' : 'close'], kept);
     let connected = false;
     let answered = false;
+    // The time that a client takes to send its body is not the instance's.
+    let begunAt = performance.now();
+    if (hasBody(request)) request.once('end', () => (begunAt = performance.now()));
+    let counted = false;
+    const count = (failed: boolean) => {
+      if (counted) return;
+      counted = true;
+      record({ service, instance: member.instance, failed, ms: performance.now() - begunAt });
+    };
 
     outgoing.on('socket', (socket) => {
       const onConnected = () => {
@@ -61,20 +71,29 @@ export function createProxy({ config, balancer, isStopping }: { config: () => Ro
       end();
       request.unpipe(outgoing);
       if (response.destroyed) return;
-      if (answered) return void response.destroy(); // Half an answer must not look like a whole one.
+      if (answered) {
+        count(true);
+        return void response.destroy(); // Half an answer must not look like a whole one.
+      }
       if (!connected) balancer.suspect(member.instance);
       // A reused connection that was already closed says nothing about its member: it may be asked once more, over a new one.
       if (connected && repeatable && outgoing.reusedSocket) tried.delete(member.instance);
+      else count(true);
       if (!connected || repeatable) return pass(request, response, service, tried, false);
       refuse(response, 502, `${member.instance} closed the connection before it answered (${error.code ?? error.message})`, isStopping());
     });
     outgoing.on('response', (incoming) => {
       answered = true;
+      incoming.once('aborted', () => count(!response.destroyed));
+      incoming.once('end', () => count((incoming.statusCode ?? 502) >= 500));
       relay(incoming, response, end);
     });
     response.once('close', () => {
       end();
-      if (!response.writableFinished) outgoing.destroy();
+      if (response.writableFinished) return;
+      // A client that left is not the instance's fault; how long it had waited counts.
+      if (connected) count(false);
+      outgoing.destroy();
     });
   }
 
@@ -111,9 +130,12 @@ export function createProxy({ config, balancer, isStopping }: { config: () => Ro
         end();
         outgoing.destroy();
       });
+      const begunAt = performance.now();
       outgoing.on('error', () => {
+        if (socket.destroyed) return;
         balancer.suspect(member.instance);
-        if (!socket.destroyed) answer('502 Bad Gateway');
+        record({ service: member.service, instance: member.instance, failed: true, ms: null });
+        answer('502 Bad Gateway');
       });
       outgoing.on('upgrade', (incoming, upstream, upstreamHead) => {
         const headers = [...endToEnd(incoming), 'Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? ''];
@@ -127,6 +149,7 @@ export function createProxy({ config, balancer, isStopping }: { config: () => Ro
       });
       outgoing.on('response', (incoming) => {
         // The instance did not want to upgrade: its answer is passed on, and the connection ends with it.
+        incoming.once('end', () => record({ service: member.service, instance: member.instance, failed: (incoming.statusCode ?? 502) >= 500, ms: performance.now() - begunAt }));
         socket.write(`HTTP/1.1 ${incoming.statusCode} ${incoming.statusMessage}\r\n${headerLines([...endToEnd(incoming), 'Connection', 'close'])}\r\n`);
         incoming.pipe(socket);
       });

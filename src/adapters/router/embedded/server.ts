@@ -1,9 +1,12 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { TrafficFigures } from '../../../ports/router.ts';
 import { createBalancer } from './balance.ts';
 import { parseConfig, type RouterConfig } from './config.ts';
+import { figuresOf } from '../figures.ts';
 import { createProxy } from './proxy.ts';
+import { createTrafficRecord } from './record.ts';
 
 export const configFileName = 'config.json';
 export const adminSocketName = 'admin.sock';
@@ -45,7 +48,8 @@ function createRouterServer() {
   let stopping = false;
   const current = (): RouterConfig => config as RouterConfig;
   const balancer = createBalancer(Date.now);
-  const proxy = createProxy({ config: current, balancer, isStopping: () => stopping });
+  const traffic = createTrafficRecord(Date.now);
+  const proxy = createProxy({ config: current, balancer, isStopping: () => stopping, record: traffic.add });
   const upgraded = new Set<Duplex>();
 
   function listen(host: string, port: number): Promise<Server> {
@@ -82,6 +86,11 @@ function createRouterServer() {
       config = next;
     },
     status: (): RouterStatus => ({ generation: config?.generation ?? '', pid: process.pid, inFlight: balancer.inFlight() }),
+    /** @param since milliseconds since 1970. */
+    traffic(since: number): readonly TrafficFigures[] | null {
+      const tally = traffic.since(since);
+      return tally === null ? null : figuresOf(tally, config?.members ?? []);
+    },
     async stop(graceSeconds: number): Promise<void> {
       stopping = true;
       const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
@@ -97,13 +106,14 @@ function createRouterServer() {
   };
 }
 
-/** Answers on the admin socket: `GET /status`, `POST /apply` with a configuration, `POST /stop?graceSeconds=N`. The directory's mode guards it. */
+/** Answers on the admin socket: `GET /status`, `GET /traffic?since=MS` (null where it cannot be told), `POST /apply` with a configuration, `POST /stop?graceSeconds=N`. The directory's mode guards it. */
 function serveAdmin(router: ReturnType<typeof createRouterServer>): Promise<void> {
-  const reply = (response: ServerResponse, status: number, body: object) => response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
+  const reply = (response: ServerResponse, status: number, body: object | null) => response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
   const admin = createServer(async (request, response) => {
     const url = new URL(request.url ?? '/', 'http://localhost');
     try {
       if (request.method === 'GET' && url.pathname === '/status') return void reply(response, 200, router.status());
+      if (request.method === 'GET' && url.pathname === '/traffic') return void reply(response, 200, router.traffic(Number(url.searchParams.get('since') ?? 0)));
       if (request.method === 'POST' && url.pathname === '/apply') {
         await router.apply(parseConfig(await readBody(request)));
         return void reply(response, 200, router.status());

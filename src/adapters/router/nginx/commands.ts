@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { RouterState } from '../../../ports/router.ts';
-import { chosenPools, poolsOf, type Pool, type PoolFile } from './pools.ts';
+import { chosenWays, poolsOf, servicesOf, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
 import { quoteForShell } from '../../../domain/shell-word.ts';
 
 /**
@@ -21,20 +21,32 @@ export function nginxFiles(root: string, product: ProductName) {
     statusSocket: `${directory}/${statusSocketName}`,
     /** While it is there, answers tell clients to come back on a new connection. */
     closingFlag: `${directory}/closing`,
-    /** The symlink that a service's requests follow to the pool in use. */
+    ways: `${directory}/ways`,
+    way: (name: string) => `${directory}/ways/${name}`,
+    /** Logs of requests, see `traffic.ts`. */
+    traffic: `${directory}/traffic`,
+    /** The symlink that a service's requests follow to the way in use. */
     link: (generation: string, service: string) => `${directory}/${linkName(generation, service)}`,
   };
 }
 
 const statusSocketName = 'status.sock';
 /** Takes the place of a pool where nobody is admitted. */
-export const unavailableSocketName = 'unavailable.sock';
-const linkName = (generation: string, service: string) => `to-${generation}-${service}.sock`;
+const unavailableSocketName = 'unavailable.sock';
+const linkName = (generation: string, service: string) => `to-${generation}-${service}`;
+/** What a service's link says when `way` is in use. */
+export const wayTarget = ({ name }: Way): string => `ways/${name}`;
+/** What a slot of a way says. */
+export const slotTarget = (pool: Pool | null): string => `../../${pool?.socket ?? unavailableSocketName}`;
+/** How the log of requests names a pool. */
+export const poolMark = ({ socket }: Pool): string => socket.replace(/^pool-/, '').slice(0, 8);
+/** In every configuration that keeps a log of requests. */
+export const trafficMark = 'fairlead_traffic';
 
 export interface NginxSettings {
   readonly listenAddress: string;
   /** Unprivileged user and group of the workers; null where nginx is not started by root. */
-  readonly workerUser: { readonly user: string; readonly group: string } | null;
+  readonly workerUser: { readonly user: string; readonly group: string; readonly userId: number } | null;
   /** From `nginx -v`, to use what newer versions can do. */
   readonly version: readonly [number, number, number];
 }
@@ -48,7 +60,7 @@ export interface NginxConfig {
 }
 
 /**
- * Pure: the configuration for a state. Who is admitted is not in it: that is where the symlinks point (`chosenPools`).
+ * Pure: the configuration for a state. Who is admitted is not in it, and neither is a split: that is where the symlinks point (`chosenWays`).
  * @param include text of the declared include; null has the locations written from the routes.
  * @param retired pools of the generation before: its workers use them until they have stopped to accept.
  */
@@ -66,9 +78,9 @@ export function renderLocations(state: RouterState): string {
 }
 
 /**
- * Two layers in one nginx. The outer one faces clients and knows services only; it reaches each through a symlink to a Unix socket. Behind
- * the socket, the inner layer spreads the requests over one set of instances. Letting an instance in or out is so one rename of a symlink,
- * in force with the next request, and no reload: a reload closes the clients' idle connections, and a POST that was being written to one is lost.
+ * Two layers in one nginx. The outer one faces clients and knows services only; it reaches each through symlinks to Unix sockets, a hundred
+ * of them taken in turn (`Way`). Behind a socket, the inner layer spreads the requests over one set of instances. Letting an instance in or
+ * out, or another share of the requests to a new release, is so one rename of a symlink, in force with the next request, and no reload: a reload closes the clients' idle connections, and a POST that was being written to one is lost.
  */
 function renderMain(root: string, state: RouterState, { listenAddress, workerUser, version }: NginxSettings, pools: readonly Pool[]): string {
   const files = nginxFiles(root, state.product);
@@ -111,8 +123,21 @@ ${keepsClients ? '    keepalive_min_timeout 10s;\n' : ''}    # What a client may
         '' $host;
     }
 
+    # What went through, for as long as somebody looks: only files that Fairlead has made are written to. In two variables, because the one is
+    # asked for when a request begins and would be remembered until it ends.
+    log_format ${trafficMark} '$msec|$fairlead_pool|$upstream_addr|$upstream_status|$upstream_response_time|$status';
+    open_log_file_cache max=8 inactive=120s valid=120s;
+    map $msec $fairlead_begun {
+        '~^(?<fairlead_begun_period>[0-9]+)[0-9][0-9][.]' $fairlead_begun_period;
+        default none;
+    }
+    map $msec $fairlead_ended {
+        '~^(?<fairlead_ended_period>[0-9]+)[0-9][0-9][.]' $fairlead_ended_period;
+        default none;
+    }
+
     # The outer layer: what clients see.
-${chosenPools(files.directory, state).map(({ service }) => `    upstream ${upstreamName(state, service)} {\n        server unix:${linkName('@GENERATION@', service)} max_fails=0;\n    }\n`).join('\n')}
+${servicesOf(state).map((service) => renderService(upstreamName(state, service), linkName('@GENERATION@', service))).join('\n')}
     server {
         listen ${listenAddress}:${state.port} backlog=1024;
         server_name _;
@@ -165,14 +190,25 @@ ${pools.map(renderPool).join('\n')}
 `;
 }
 
+/** The zone has all workers take the slots in one turn: each on its own would need a hundred requests of its own for what one percent means. */
+function renderService(name: string, link: string): string {
+  return `    upstream ${name} {
+        zone out_${name} 256k;
+${slotNames.map((slot) => `        server unix:${link}/${slot} max_fails=0;`).join('\n')}
+    }
+`;
+}
+
 /**
  * Each request has a connection of its own to the instance. A kept one may be closed by the instance in the moment in which a request is written to
  * it, and nginx repeats only idempotent requests; and so every connection that is open is a request in flight. Limits of time are the outer layer's.
  */
-function renderPool({ socket, service, members }: Pool): string {
+function renderPool(pool: Pool): string {
+  const { socket, service, members } = pool;
   const name = socket.replace(/\.sock$/, '').replaceAll('-', '_');
   return `    # ${service}: ${members.map(({ instance }) => instance).join(', ')}
     upstream ${name} {
+        zone ${name} 64k;
 ${members.map(({ port }) => `        server 127.0.0.1:${port} max_fails=1 fail_timeout=2s;`).join('\n')}
     }
     server {
@@ -183,6 +219,13 @@ ${members.map(({ port }) => `        server 127.0.0.1:${port} max_fails=1 fail_t
         client_body_timeout 24h;
         send_timeout 24h;
         keepalive_timeout 0;
+        set $fairlead_pool ${poolMark(pool)};
+        set $fairlead_counting '';
+        if (-f /proc/self/cwd/traffic/$fairlead_begun.log) {
+            set $fairlead_counting 1;
+        }
+        root /proc/self/cwd/traffic;
+        access_log /proc/self/cwd/traffic/$fairlead_ended.log ${trafficMark} if=$fairlead_counting;
         location / {
             proxy_pass http://${name};
             proxy_http_version 1.1;
@@ -237,7 +280,7 @@ export function recoveryLines(root: string, state: RouterState, config: NginxCon
   const files = nginxFiles(root, state.product);
   const q = quoteForShell;
   const write = (file: string, text: string) => `printf '%s' ${q(text)} >${q(file)}`;
-  const link = (target: string, path: string) => `rm -f ${q(`${path}.recovery`)} && ln -s ${q(target)} ${q(`${path}.recovery`)} && mv -f ${q(`${path}.recovery`)} ${q(path)}`;
+  const link = (target: string, path: string) => `rm -f ${q(`${path}.recovery`)} && ln -s ${q(target)} ${q(`${path}.recovery`)} && ${replaceLine(`${path}.recovery`, path)}`;
   const generation = files.generation(config.generation);
   return [
     `# The router (nginx): port ${state.port}, to ${state.members.filter((member) => member.admitted).map((member) => member.instance).join(', ') || 'nobody'}.`,
@@ -246,17 +289,39 @@ export function recoveryLines(root: string, state: RouterState, config: NginxCon
     write(`${generation}/locations.conf`, config.locations),
     write(`${generation}/pools.json`, poolFileText(config)),
     `if ( cd ${q(files.directory)} && ${testCommand(nginxPath, files.directory, `${generation}/nginx.conf`).map(q).join(' ')} ); then`,
-    ...chosenPools(files.directory, state).map(({ service, pool }) => `  ${link(pool?.socket ?? unavailableSocketName, files.link(config.generation, service))}`),
+    ...chosenWays(files.directory, state).flatMap((way) => [...wayLines(files, way), `  ${link(wayTarget(way), files.link(config.generation, way.service))}`]),
     `  ${link(`generations/${config.generation}/nginx.conf`, files.active)}`,
     "  fairlead_nginx=''",
     '  for fairlead_dir in /proc/[0-9]*; do',
     `    if [ "$(readlink "$fairlead_dir/cwd" 2>/dev/null)" = ${q(files.directory)} ] && grep -q 'nginx: master' "$fairlead_dir/cmdline" 2>/dev/null; then fairlead_nginx=\${fairlead_dir#/proc/}; fi`,
     '  done',
     '  if [ -n "$fairlead_nginx" ]; then kill -s HUP "$fairlead_nginx"; else',
+    `    rm -rf ${q(files.traffic)}`,
     `    rm -f ${q(`${files.directory}/`)}pool-*.sock ${q(files.statusSocket)} ${q(`${files.directory}/${unavailableSocketName}`)}`,
     `    ( cd ${q(files.directory)} && ${startCommand(nginxPath, files.directory).map(q).join(' ')} )`,
     '  fi',
     `else echo 'the configuration of the router was refused by nginx; the one before is still in force' >&2; fi`,
+  ];
+}
+
+/** Puts one symlink in place of another. Without `-T`, which an old busybox does not know, a link to a directory would be moved into. */
+const replaceLine = (made: string, path: string) => {
+  const [from, to] = [quoteForShell(made), quoteForShell(path)];
+  return `{ mv -fT ${from} ${to} 2>/dev/null || { rm -f ${to} && mv -f ${from} ${to}; }; }`;
+};
+
+/** Lines that make the directory of a way, whole or not at all. */
+function wayLines(files: ReturnType<typeof nginxFiles>, way: Way): string[] {
+  const q = quoteForShell;
+  const made = `${files.way(way.name)}.recovery`;
+  const bySocket = new Map<string, string[]>();
+  way.slots.forEach((pool, number) => bySocket.set(slotTarget(pool), [...(bySocket.get(slotTarget(pool)) ?? []), slotNames[number] as string]));
+  return [
+    `  if [ ! -d ${q(files.way(way.name))} ]; then`,
+    `    rm -rf ${q(made)} && mkdir -p ${q(files.ways)} ${q(made)} && chmod 755 ${q(files.ways)} ${q(made)}`,
+    ...[...bySocket].map(([target, slots]) => `    for fairlead_slot in ${slots.join(' ')}; do ln -s ${q(target)} ${q(`${made}/`)}"$fairlead_slot"; done`),
+    `    mv ${q(made)} ${q(files.way(way.name))}`,
+    '  fi',
   ];
 }
 

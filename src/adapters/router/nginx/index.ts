@@ -5,16 +5,20 @@ import { FairleadError } from '../../../domain/failure.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { CommandRunner } from '../../../ports/command-runner.ts';
 import type { Router, RouterState } from '../../../ports/router.ts';
-import { ensureDirectory, errnoOf, isMissing, readIfThere, replaceSymlinkDurably, writeFileDurably } from '../../files/durable.ts';
+import { ensureDirectory, errnoOf, exists, isMissing, readIfThere, replaceSymlinkDurably, syncDirectory, writeFileDurably } from '../../files/durable.ts';
 import { connectionsAt, connectionsTo, findByWorkingDirectory, signalProcess, socketInodes, unixConnections, waitForEnd, type ProcessStat } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
-import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, startCommand, testCommand, unavailableSocketName, type NginxConfig, type NginxSettings } from './commands.ts';
+import { figuresOf } from '../figures.ts';
+import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, slotTarget, startCommand, testCommand, trafficMark, wayTarget, type NginxConfig, type NginxSettings } from './commands.ts';
 import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
-import { chosenPools, type Pool, type PoolFile } from './pools.ts';
+import { chosenWays, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
+import { forgetTraffic, keepTraffic, readTraffic, trimTraffic } from './traffic.ts';
 
 const commandLimitMs = 20_000;
 const reloadLimitMs = 10_000;
 const keptGenerations = 4;
+/** Each is a hundred symlinks. */
+const keptWays = 16;
 /** How long clients are told to leave their connections before a reload that would close them. */
 const turnoverMs = 1_000;
 
@@ -22,7 +26,7 @@ const turnoverMs = 1_000;
  * nginx with a prefix of its own, below the host's state, which outlives the agent; an nginx that the machine runs for other purposes is not
  * touched. It works as a plain user as well, on a port above 1023. Started by root, its workers run as `www-data`, `nginx` or `nobody`.
  *
- * Letting an instance in or out needs no reload (see `renderMain`). Any other change does: the new configuration is tested (`nginx -t`), put in place by one rename, loaded by SIGHUP to the master, and then proven, because a
+ * Letting an instance in or out and changing a split need no reload (see `renderMain`). Any other change does: the new configuration is tested (`nginx -t`), put in place by one rename, loaded by SIGHUP to the master, and then proven, because a
  * reload that failed is told to nobody: the new generation answers, and every worker of the one before has stopped to accept. Otherwise the
  * old file is back in place, and the error carries nginx's own words.
  *
@@ -55,6 +59,8 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     // A killed nginx leaves its sockets behind, and a new one would refuse to bind them.
     for (const name of await fs.readdir(files.directory)) if (/^(pool-.*|status|unavailable)\.sock$/.test(name)) await fs.rm(`${files.directory}/${name}`, { force: true });
     await fs.rm(files.closingFlag, { force: true });
+    await forgetTraffic(files);
+    await keep(files);
     const result = await commands.run(startCommand(nginxPath, files.directory), { cwd: files.directory, timeoutMs: commandLimitMs, ...environment });
     if (result.exitCode !== 0 || !(await untilServed(files, config.generation, []))) {
       const said = parseErrors(result.stderr).join('; ') || result.summary;
@@ -89,6 +95,12 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     throw new FairleadError({ class: 'host', code: 'router_reload_failed', message: `nginx of ${product} did not load its new configuration, the one before is in place again: ${said}`, hint: `its log is ${files.errorLog}` }, { retryable: true });
   }
 
+  /** That figures cannot be told is no reason to refuse a change. */
+  async function keep(files: NginxFiles): Promise<void> {
+    const { workerUser } = await settings();
+    await keepTraffic(files, workerUser?.userId ?? null, Date.now()).catch(() => {});
+  }
+
   return {
     kind: 'nginx',
     async apply(state) {
@@ -99,7 +111,10 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       const target = `generations/${wanted.generation}/nginx.conf`;
       const before = await readLink(files.active);
       const master = (await findNginx(files.directory)).find((found) => found.title === 'master') ?? null;
-      if (master !== null && before === target && (await isServed(files, wanted.generation))) return (await choose(files, wanted.generation, state)) ? 'applied' : 'unchanged';
+      if (master !== null && before === target && (await isServed(files, wanted.generation))) {
+        await keep(files);
+        return (await choose(files, wanted.generation, state)) ? 'applied' : 'unchanged';
+      }
 
       // Workers of the generation before go on with the sockets that they know until they have stopped to accept.
       const retired = master === null ? [] : await linkedPools(files, before);
@@ -114,6 +129,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
         await start(state.product, config);
       }
       await prune(files, config.generation, before);
+      await keep(files);
       return 'applied';
     },
 
@@ -136,7 +152,21 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       for (const found of running) await waitForEnd(found, 5_000);
     },
 
-    traffic: async () => null,
+    async traffic(product, since) {
+      const files = nginxFiles(root, product);
+      const active = await readLink(files.active);
+      const now = Date.now();
+      if (active === null || !(await isServed(files, active.split('/')[1] ?? ''))) return null;
+      // One that an older Fairlead wrote keeps no log, until the next `apply`.
+      if (!((await readIfThere(files.active)) ?? '').includes(trafficMark)) return null;
+      await keep(files);
+      const known = await allPools(files);
+      const tally = await readTraffic(files, since.getTime(), now, known);
+      await trimTraffic(files, now, known).catch(() => {});
+      if (tally === null) return null;
+      return figuresOf(tally, (await readPools(files, active)).flatMap(({ service, members }) => members.map(({ instance }) => ({ service, instance }))));
+    },
+
     recoveryCommands(state) {
       const include = state.declaration.nginx.include;
       const text = include === null ? null : readFileSync(join(state.releaseDir, include), 'utf8');
@@ -206,6 +236,16 @@ async function prune(files: NginxFiles, current: string, before: string | null):
     const generation = /^to-([0-9a-f]{16})-/.exec(name)?.[1];
     if (generation !== undefined && !kept.has(generation)) await fs.rm(`${files.directory}/${name}`, { force: true });
   }
+  await pruneWays(files);
+}
+
+/** The newest ways that nobody uses stay: an instance that is taken out for a moment comes back. */
+async function pruneWays(files: NginxFiles): Promise<void> {
+  const links = (await fs.readdir(files.directory)).filter((name) => name.startsWith('to-'));
+  const used = new Set(await Promise.all(links.map((name) => readLink(`${files.directory}/${name}`))));
+  const unused = (await fs.readdir(files.ways)).filter((name) => !used.has(`ways/${name}`));
+  const aged = await Promise.all(unused.map(async (name) => ({ name, at: await fs.stat(files.way(name)).then((stat) => stat.mtimeMs, () => 0) })));
+  for (const { name } of aged.sort((a, b) => b.at - a.at).slice(keptWays)) await fs.rm(files.way(name), { recursive: true, force: true });
 }
 
 /** @throws where the include lies outside of the release, or is not there. */
@@ -228,25 +268,60 @@ async function readPools(files: NginxFiles, target: string | null): Promise<read
   return text === null ? [] : (JSON.parse(text) as PoolFile).pools;
 }
 
-/** The pools that the generation's symlinks point at. */
+/** The pools of every generation that is kept, for what was written down under an older one. */
+async function allPools(files: NginxFiles): Promise<Pool[]> {
+  const names = await fs.readdir(files.generations).catch(() => []);
+  return (await Promise.all(names.map((name) => readPools(files, `generations/${name}/nginx.conf`)))).flat();
+}
+
+/** The pools that the generation's symlinks lead to. Where a service has no link that can be read, all of its own. */
 async function linkedPools(files: NginxFiles, target: string | null): Promise<Pool[]> {
   const generation = target?.split('/')[1] ?? '';
   const pools = await readPools(files, target);
-  const linked = await Promise.all([...new Set(pools.map(({ service }) => service))].map((service) => readLink(files.link(generation, service))));
-  return pools.filter(({ socket }) => linked.includes(socket));
+  const services = [...new Set(pools.map(({ service }) => service))];
+  const linked = new Map(await Promise.all(services.map(async (service) => [service, await slotsOf(files.link(generation, service))] as const)));
+  return pools.filter(({ service, socket }) => linked.get(service)?.has(socket) ?? true);
 }
 
-/** Points every service at the pool that it should use. @returns whether one was pointed elsewhere. */
+/** The sockets that a link leads to; null where it leads nowhere. */
+async function slotsOf(link: string): Promise<Set<string> | null> {
+  const targets = await Promise.all(slotNames.map((slot) => readLink(`${link}/${slot}`)));
+  const sockets = targets.flatMap((target) => (target === null ? [] : [target.split('/').at(-1) as string]));
+  return sockets.length === 0 ? null : new Set(sockets);
+}
+
+/** Sends the requests of every service the way that they should go. @returns whether one was sent elsewhere before. */
 async function choose(files: NginxFiles, generation: string, state: RouterState): Promise<boolean> {
   let changed = false;
-  for (const { service, pool } of chosenPools(files.directory, state)) {
-    const link = files.link(generation, service);
-    const target = pool?.socket ?? unavailableSocketName;
-    if ((await readLink(link)) === target) continue;
-    await replaceSymlinkDurably(target, link);
+  const ways = chosenWays(files.directory, state);
+  for (const way of ways) await makeWay(files, way);
+  // All ways are there before the first link moves: the services of a product change sides close together.
+  for (const way of ways) {
+    const link = files.link(generation, way.service);
+    if ((await readLink(link)) === wayTarget(way)) continue;
+    await replaceSymlinkDurably(wayTarget(way), link);
     changed = true;
   }
   return changed;
+}
+
+/** Renamed into place when it is whole: a way that is there can be used. */
+async function makeWay(files: NginxFiles, way: Way): Promise<void> {
+  const directory = files.way(way.name);
+  if (await exists(directory)) return;
+  await ensureDirectory(files.ways, 0o755);
+  const made = await fs.mkdtemp(`${files.ways}/.`);
+  try {
+    for (const [number, slot] of slotNames.entries()) await fs.symlink(slotTarget(way.slots[number] ?? null), `${made}/${slot}`);
+    await fs.chmod(made, 0o755);
+    await syncDirectory(made);
+    await fs.rename(made, directory);
+  } catch (error) {
+    await fs.rm(made, { recursive: true, force: true });
+    // Somebody else made the same.
+    if (!(await exists(directory))) throw error;
+  }
+  await syncDirectory(files.ways);
 }
 
 /**
@@ -298,7 +373,7 @@ function readWorkerUser(): NginxSettings['workerUser'] {
 }
 
 async function readLink(path: string): Promise<string | null> {
-  return fs.readlink(path).catch((error) => (isMissing(error) || errnoOf(error) === 'EINVAL' ? null : Promise.reject(error)));
+  return fs.readlink(path).catch((error) => (isMissing(error) || ['EINVAL', 'ENOTDIR'].includes(errnoOf(error) ?? '') ? null : Promise.reject(error)));
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -28,12 +28,43 @@ export function parseTitle(commandLine: string): 'master' | 'worker' | 'leaving'
 }
 
 /** Pure: a user and group that have no rights of their own, from the texts of `/etc/passwd` and `/etc/group`. */
-export function parseWorkerUser(passwd: string, group: string): { user: string; group: string } | null {
-  const users = new Map(passwd.split('\n').map((line) => line.split(':')).map((fields) => [fields[0] ?? '', fields[3] ?? '']));
+export function parseWorkerUser(passwd: string, group: string): { user: string; group: string; userId: number } | null {
+  const users = new Map(passwd.split('\n').map((line) => line.split(':')).map((fields) => [fields[0] ?? '', { userId: Number(fields[2]), groupId: fields[3] ?? '' }]));
   const groups = new Map(group.split('\n').map((line) => line.split(':')).map((fields) => [fields[2] ?? '', fields[0] ?? '']));
   for (const user of ['www-data', 'nginx', 'http', 'nobody']) {
-    const name = groups.get(users.get(user) ?? '');
-    if (name !== undefined && name !== '') return { user, group: name };
+    const found = users.get(user);
+    const name = groups.get(found?.groupId ?? '');
+    if (found !== undefined && name !== undefined && name !== '') return { user, group: name, userId: found.userId };
   }
   return null;
+}
+
+/** One request of the log: the mark of its pool, and what it came to at each instance that it was passed to. */
+export interface TrafficLine {
+  /** When it ended, in milliseconds since 1970. */
+  readonly at: number;
+  readonly pool: string;
+  /** `port` is null where nginx took none of the pool's members for alive, and asked nobody. */
+  readonly attempts: readonly { readonly port: number | null; readonly failed: boolean; readonly ms: number | null }[];
+}
+
+/**
+ * Pure: a line of the log that `renderMain` declares; null for what counts for no instance: an upgraded connection, and a request that ended
+ * before it was passed to anybody. Where a request was passed to several, nginx writes one entry for each, separated by `, ` (ngx_http_upstream_module).
+ */
+export function parseTrafficLine(line: string): TrafficLine | null {
+  const [seconds, pool, addresses = '', statuses = '', times = '', status = ''] = line.split('|');
+  const at = Math.round(Number(seconds) * 1000);
+  if (!(at > 0) || pool === undefined || status === '' || status === '101' || addresses === '-') return null;
+  const entries = (list: string) => list.split(/, | : /);
+  const [answered, took] = [entries(statuses), entries(times)];
+  const attempts = entries(addresses).map((address, index) => {
+    const port = Number(/:(\d+)$/.exec(address)?.[1] ?? Number.NaN);
+    const own = Number(answered[index]);
+    // 499: the client left. That is not the instance's fault; how long it had waited counts.
+    const failed = Number.isInteger(own) ? own >= 500 : status !== '499';
+    const ms = Number.parseFloat(took[index] ?? '') * 1000;
+    return { port: Number.isNaN(port) ? null : port, failed, ms: Number.isNaN(ms) ? null : ms };
+  });
+  return { at, pool, attempts };
 }

@@ -1,6 +1,6 @@
 import { renderConfig, startCommand, testCommand, type NginxSettings } from '../../../../src/adapters/router/nginx/commands.ts';
-import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from '../../../../src/adapters/router/nginx/parse.ts';
-import { chosenPools, poolsOf } from '../../../../src/adapters/router/nginx/pools.ts';
+import { parseErrors, parseStatus, parseTitle, parseTrafficLine, parseVersion, parseWorkerUser } from '../../../../src/adapters/router/nginx/parse.ts';
+import { chosenWays, poolsOf } from '../../../../src/adapters/router/nginx/pools.ts';
 import type { InstanceName, ProductName, ServiceName } from '../../../../src/domain/ids.ts';
 import type { RouterState } from '../../../../src/ports/router.ts';
 
@@ -15,22 +15,46 @@ const stateWith = (members: Record<string, boolean>, change: Partial<RouterState
   ...change,
 });
 const names = (pools: readonly { members: readonly { instance: string }[] }[]) => pools.map(({ members }) => members.map(({ instance }) => instance.slice(4)).join(''));
+const to = (...instances: string[]) => instances.map((name) => `api-${name}` as InstanceName);
 
 describe('nginx: sets of instances', () => {
   test('few instances: every set, so that any can be chosen without a reload', () => {
     expect(names(poolsOf('/d', stateWith({ a: true, b: false, c: true }))).sort()).toEqual(['a', 'ab', 'abc', 'ac', 'b', 'bc', 'c']);
   });
 
-  test('many instances: all, all but one, each alone, and who is admitted', () => {
+  test('many instances: all, all but one, each alone, who is admitted, and who is not', () => {
     const state = stateWith({ a: true, b: true, c: false, d: true, e: false });
-    expect(names(poolsOf('/d', state)).sort()).toEqual(['a', 'abcd', 'abcde', 'abce', 'abd', 'abde', 'acde', 'b', 'bcde', 'c', 'd', 'e']);
+    expect(names(poolsOf('/d', state)).sort()).toEqual(['a', 'abcd', 'abcde', 'abce', 'abd', 'abde', 'acde', 'b', 'bcde', 'c', 'ce', 'd', 'e']);
   });
 
   test('who is chosen is always among them; nobody admitted chooses none', () => {
     const state = stateWith({ a: true, b: false });
-    const [chosen] = chosenPools('/d', state);
-    expect(poolsOf('/d', state)).toContainEqual(chosen?.pool);
-    expect(chosenPools('/d', stateWith({ a: false, b: false }))).toEqual([{ service: 'api', pool: null }]);
+    const pools = poolsOf('/d', state);
+    for (const slot of chosenWays('/d', state)[0]?.slots ?? []) expect(pools).toContainEqual(slot);
+    expect(chosenWays('/d', stateWith({ a: false, b: false }))).toMatchObject([{ service: 'api', slots: Array.from({ length: 100 }, () => null) }]);
+  });
+
+  const shares = (state: RouterState) => {
+    const counts: Record<string, number> = {};
+    for (const pool of chosenWays('/d', state)[0]?.slots ?? []) counts[names(pool === null ? [] : [pool])[0] ?? 'nobody'] = (counts[names(pool === null ? [] : [pool])[0] ?? 'nobody'] ?? 0) + 1;
+    return counts;
+  };
+
+  test.each([
+    [0, { a: 100 }],
+    [0.2, { a: 99, bc: 1 }],
+    [1, { a: 99, bc: 1 }],
+    [10, { a: 90, bc: 10 }],
+    [99.9, { a: 1, bc: 99 }],
+    [100, { bc: 100 }],
+  ])('a split of %s percent: so many of a hundred slots lead to each side', (percent, expected) => {
+    expect(shares(stateWith({ a: true, b: true, c: true }, { split: { to: to('b', 'c'), percent } }))).toEqual(expected);
+  });
+
+  test('who is not admitted gets no slot; with one side only there is no split', () => {
+    expect(shares(stateWith({ a: true, b: true, c: false }, { split: { to: to('b', 'c'), percent: 10 } }))).toEqual({ a: 90, b: 10 });
+    expect(shares(stateWith({ a: true, b: false, c: false }, { split: { to: to('b', 'c'), percent: 10 } }))).toEqual({ a: 100 });
+    expect(shares(stateWith({ a: true, b: true }, { split: { to: to('x'), percent: 10 } }))).toEqual({ ab: 100 });
   });
 
   test('two hosts on one machine have sockets of different names', () => {
@@ -48,6 +72,15 @@ describe('nginx: its configuration', () => {
     expect(generationOf({ ...state, port: 81 })).not.toBe(generationOf(state));
     expect(generationOf(stateWith({ a: true, b: true, c: true }))).not.toBe(generationOf(state));
     expect(generationOf(state, 'location / { return 204; }')).not.toBe(generationOf(state));
+  });
+
+  test('neither does a split, nor the whole course of a release in another colour, also of many instances', () => {
+    const small = stateWith({ a: true, b: true });
+    expect(generationOf({ ...small, split: { to: to('b'), percent: 10 } })).toBe(generationOf(small));
+    const colours = (blue: boolean, green: boolean, percent: number | null) =>
+      stateWith({ a: blue, b: blue, c: blue, d: green, e: green, f: green }, { split: percent === null ? null : { to: to('d', 'e', 'f'), percent } });
+    const course = [colours(true, false, null), colours(true, true, 1), colours(true, true, 50), colours(true, true, 100), colours(false, true, null)];
+    expect(new Set(course.map((state) => generationOf(state))).size).toBe(1);
   });
 
   test('pools of the generation before are served on, and do not make it another generation', () => {
@@ -95,7 +128,27 @@ describe('nginx: what it says', () => {
   });
 
   test('a user without rights, with the name of its group', () => {
-    expect(parseWorkerUser('root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n', 'root:x:0:\nnogroup:x:65534:\n')).toEqual({ user: 'nobody', group: 'nogroup' });
+    expect(parseWorkerUser('root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n', 'root:x:0:\nnogroup:x:65534:\n')).toEqual({ user: 'nobody', group: 'nogroup', userId: 65534 });
     expect(parseWorkerUser('root:x:0:0::/:/bin/sh\n', 'root:x:0:\n')).toBeNull();
+  });
+
+  test.each([
+    ['one instance', '1763730884.123|3fa9c1aa|127.0.0.1:4001|200|0.012|200', [{ port: 4001, failed: false, ms: 12 }]],
+    ['a second one after the first was dead', '1763730884.123|3fa9c1aa|127.0.0.1:4001, 127.0.0.1:4002|502, 201|0.001, 0.003|201', [{ port: 4001, failed: true, ms: 1 }, { port: 4002, failed: false, ms: 3 }]],
+    ['an error of the instance', '1763730884.123|3fa9c1aa|127.0.0.1:4001|500|0.002|500', [{ port: 4001, failed: true, ms: 2 }]],
+    ['a client that left', '1763730884.123|3fa9c1aa|127.0.0.1:4001|-|1.500|499', [{ port: 4001, failed: false, ms: 1500 }]],
+    ['nobody taken for alive', '1763730884.123|3fa9c1aa|pool_3fa9|502|0.000|502', [{ port: null, failed: true, ms: 0 }]],
+  ])('a line of the log of requests: %s', (_what, line, attempts) => {
+    expect(parseTrafficLine(line)).toEqual({ at: 1_763_730_884_123, pool: '3fa9c1aa', attempts });
+  });
+
+  test.each([
+    ['a WebSocket', '1763730884.123|3fa9c1aa|127.0.0.1:4001|101|99.000|101'],
+    ['an upload that its client gave up', '1763730884.123|3fa9c1aa|-|-|-|400'],
+    ['the head of the file', '#1763730884123'],
+    ['half a line', '1763730884.123|3fa9c1aa|127.0'],
+    ['nothing', ''],
+  ])('a line that counts for no instance: %s', (_what, line) => {
+    expect(parseTrafficLine(line)).toBeNull();
   });
 });
