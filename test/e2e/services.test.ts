@@ -149,6 +149,15 @@ describe('services of a host', () => {
       process.kill((await statusOf('api-a'))?.pid as number, 'SIGUSR2');
       expect(await reportOf(runId)).toMatchObject({ outcome: 'rolled_back', reason: { code: 'probe_failed' } });
       expect((await boots()).slice(before)).toEqual([]);
+
+      await fs.writeFile(faults, '{"notReady":true,"only":"api-a"}');
+      const { runId: falling } = await ask('reload', { service: 'api', instances: ['api-a'], bakeSeconds: 0, orRestart: true });
+      // Mended while the reloaded process has its time; nobody tells that process, so that only a restart takes it up.
+      await eventually('the reload has its time', async () => (await progressOf(falling))?.step === 'reload api-a', 30_000);
+      await fs.rm(faults);
+      const report = await reportOf(falling);
+      expect([report.outcome, report.steps.map(({ name, outcome }) => `${name} ${outcome}`).slice(2, 7)]).toEqual(['succeeded', ['reload failed', 'drain done', 'restart done', 'prove done', 'admit done']]);
+      expect((await boots()).slice(before)).toEqual(['api-a r1']);
     } finally {
       await fs.rm(faults, { force: true });
     }
