@@ -1,5 +1,6 @@
 // An instance for the suites of routers and load, in its own process so that it can be killed. Argument: its name. Prints its port.
-// Paths: /slow?ms=N answers late, /chunks?ms=N sends half of its answer at once and the rest later. Both also below /api.
+// Paths: /slow?ms=N answers late, /chunks?ms=N sends half of its answer at once and the rest later, /status?code=N answers with that status, /hangup
+// closes the connection instead of answering. All also below /api.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -16,6 +17,8 @@ const server = createServer(async (request, response) => {
     await pause(ms);
     return void response.end('second');
   }
+  if (path === '/hangup') return void request.socket.destroy();
+  if (path === '/status') response.statusCode = Number(url.searchParams.get('code') ?? 200);
   let body = '';
   for await (const chunk of request) body += chunk;
   response.setHeader('set-cookie', ['a=1', 'b=2']);

@@ -1,53 +1,24 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createCommandRunner } from '../../src/adapters/process/index.ts';
-import { findByEnvironment, findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
-import { createEmbeddedRouter } from '../../src/adapters/router/embedded/index.ts';
-import { createNginxRouter } from '../../src/adapters/router/nginx/index.ts';
-import type { InstanceName, ProductName, ServiceName } from '../../src/domain/ids.ts';
+import { findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
+import type { InstanceName, ServiceName } from '../../src/domain/ids.ts';
 import type { Router, RouterMember, RouterState } from '../../src/ports/router.ts';
 import { createHostRoot, eventually, freePort } from '../support/host-root.ts';
 import { startLoad } from '../support/load.ts';
-import { describeWith, program, type Requirement } from '../support/requirement.ts';
+import { describeWith } from '../support/requirement.ts';
+import { product, repository, routerEntry, routerKinds, startUpstream, type Upstream } from '../support/router-bed.ts';
 
-const product = 'shop' as ProductName;
-const repository = join(import.meta.dirname, '../..');
-const routerEntry = [process.execPath, join(repository, 'src/adapters/router/embedded/router-process.ts')];
-
-interface RouterKind {
-  readonly name: Router['kind'];
-  readonly requires: readonly Requirement[];
-  create(root: string): Router;
-  /** The processes of the router. */
-  find(root: string): Promise<{ pid: number; startTicks: string }[]>;
-}
-
-const kinds: RouterKind[] = [
-  {
-    name: 'embedded',
-    requires: [],
-    create: (root) => createEmbeddedRouter({ root, entry: routerEntry }),
-    find: (root) => findByEnvironment({ FAIRLEAD_ROUTER: product, FAIRLEAD_ROOT: root }),
-  },
-  {
-    name: 'nginx',
-    requires: [program('nginx')],
-    create: (root) => createNginxRouter({ root, commands: createCommandRunner() }),
-    find: (root) => findByWorkingDirectory(join(root, 'var/lib', product, 'fairlead/router/nginx')),
-  },
-];
-
-for (const kind of kinds) {
+for (const kind of routerKinds) {
   describeWith(kind.requires, `router: ${kind.name}`, () => {
     let host: Awaited<ReturnType<typeof createHostRoot>>;
     let router: Router;
     let port: number;
-    let upstreams: { name: string; port: number; process: ChildProcess }[];
+    let upstreams: Upstream[];
     let ends: (() => Promise<unknown> | unknown)[];
 
     beforeEach(async () => {
@@ -382,13 +353,6 @@ for (const kind of kinds) {
         expect(workers.length).toBeGreaterThan(0);
         for (const { pid } of workers) expect(await readFile(`/proc/${pid}/status`, 'utf8')).not.toMatch(/^Uid:\s+0\s/m);
       });
-    }
-
-    async function startUpstream(name: string, port = 0): Promise<{ name: string; port: number; process: ChildProcess }> {
-      const process_ = spawn(process.execPath, [join(repository, 'test/bin/upstream.ts'), name], { env: { ...process.env, PORT: String(port) }, stdio: ['ignore', 'pipe', 'inherit'] });
-      ends.push(() => void process_.kill('SIGKILL'));
-      const [line] = (await once(process_.stdout, 'data')) as [Buffer];
-      return { name, port: Number(line.toString()), process: process_ };
     }
   });
 }

@@ -146,6 +146,9 @@ export function createProxy({ config, balancer, isStopping, record }: { config: 
         if (upstreamHead.length > 0) socket.write(upstreamHead);
         if (head.length > 0) upstream.write(head);
         upstream.pipe(socket).pipe(upstream);
+        // One side that ends ends both, as with nginx: half of a WebSocket is of no use, and an instance that leaves its half open would never be drained.
+        socket.once('end', () => upstream.end(() => upstream.destroy()));
+        upstream.once('end', () => socket.end(() => socket.destroy()));
       });
       outgoing.on('response', (incoming) => {
         // The instance did not want to upgrade: its answer is passed on, and the connection ends with it.
