@@ -30,6 +30,7 @@ export function serve(service, answer, sockets = null) {
     if (faults.hang) return; // Accepts, and never answers.
     if (faults.slowMs) await pause(faults.slowMs);
     const url = new URL(request.url, 'http://localhost');
+    if (faults.errorShare && !url.pathname.includes('health') && Math.random() < faults.errorShare) return void response.writeHead(500, { 'content-length': 0 }).end();
     let result;
     try {
       result = await answer(url, request, { faults, releaseId: shownReleaseId, reloads });

@@ -2,7 +2,8 @@ import type { Artifact } from '../bundle/artifact.ts';
 import type { Reason } from '../failure.ts';
 import type { HostInspection } from '../host/state.ts';
 import type { InstanceName } from '../ids.ts';
-import { colourOf, instancesOf } from '../product/manifest.ts';
+import { instancesOnHost } from '../host/instances.ts';
+import { colourOf } from '../product/manifest.ts';
 import { strandedReason, type PlanDecision } from '../update/plan.ts';
 import type { UpdateStep } from '../update/step.ts';
 import type { PromotionRequest } from './request.ts';
@@ -34,7 +35,7 @@ export function planPromotion(inspection: HostInspection, artifact: Artifact, re
   }
   const { manifest } = artifact;
   const before = Object.keys(state.instances) as InstanceName[];
-  const after = instancesOf(manifest, 'installed', before.length > 0 ? colourOf(before[0] as string) : 'blue').map(({ name }) => name);
+  const after = instancesOnHost(manifest, 'installed', state, before.length > 0 ? colourOf(before[0] as string) : 'blue').map(({ name }) => name);
   if (after.length === 0) {
     return refuse({ class: 'release', code: 'no_installed_phase', message: `Release ${active} of ${request.product} declares no instances for the phase installed.`, hint: 'Add services.*.instances.installed to fairlead.yaml.' });
   }

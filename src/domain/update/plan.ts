@@ -2,7 +2,8 @@ import type { Artifact } from '../bundle/artifact.ts';
 import type { Reason } from '../failure.ts';
 import type { HostInspection, Intent } from '../host/state.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../ids.ts';
-import { colourOf, instancesOf, type Colour, type Phase } from '../product/manifest.ts';
+import { instancesOnHost } from '../host/instances.ts';
+import { colourOf, type Colour, type Phase } from '../product/manifest.ts';
 import type { Strategy, UpdateRequest } from './request.ts';
 import type { UpdateStep } from './step.ts';
 
@@ -99,7 +100,7 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
   // Nothing serves that could be kept beside the new release: a first install has one way only.
   const strategy: Strategy = active === null || namesBefore.length === 0 ? 'rolling' : request.strategy;
   const colour: Colour = strategy === 'rolling' ? serving : serving === 'blue' ? 'green' : 'blue';
-  const namesAfter = instancesOf(artifact.manifest, phase, colour).map((instance) => instance.name);
+  const namesAfter = instancesOnHost(artifact.manifest, phase, state, colour).map((instance) => instance.name);
   const retired = namesBefore.filter((name) => !namesAfter.includes(name));
   const warnings: string[] = [];
   for (const service of artifact.manifest.services) {
