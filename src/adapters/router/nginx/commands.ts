@@ -126,7 +126,7 @@ ${keepsClients ? '    keepalive_min_timeout 10s;\n' : ''}    # What a client may
     # What went through, for as long as somebody looks: only files that Fairlead has made are written to. In two variables, because the one is
     # asked for when a request begins and would be remembered until it ends.
     log_format ${trafficMark} '$msec|$fairlead_pool|$upstream_addr|$upstream_status|$upstream_response_time|$status';
-    open_log_file_cache max=8 inactive=120s valid=120s;
+    open_log_file_cache max=8 inactive=120s valid=2s;
     map $msec $fairlead_begun {
         '~^(?<fairlead_begun_period>[0-9]+)[0-9][0-9][.]' $fairlead_begun_period;
         default none;

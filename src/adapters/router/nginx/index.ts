@@ -12,7 +12,7 @@ import { figuresOf } from '../figures.ts';
 import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, slotTarget, startCommand, testCommand, trafficMark, wayTarget, type NginxConfig, type NginxSettings } from './commands.ts';
 import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
 import { chosenWays, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
-import { forgetTraffic, keepTraffic, readTraffic, trimTraffic } from './traffic.ts';
+import { forgetTraffic, keepTraffic, readTraffic, trimTraffic, type TrafficMemory } from './traffic.ts';
 
 const commandLimitMs = 20_000;
 const reloadLimitMs = 10_000;
@@ -35,6 +35,7 @@ const turnoverMs = 1_000;
  */
 export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenAddress = '127.0.0.1' }: { root: string; commands: CommandRunner; nginxPath?: string; listenAddress?: string }): Router {
   let known: NginxSettings | null = null;
+  const memory: TrafficMemory = new Map();
   const settings = async (): Promise<NginxSettings> => (known ??= { listenAddress, workerUser: readWorkerUser(), version: await askVersion(commands, nginxPath) });
   const environment = { extendEnv: false, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } };
 
@@ -161,7 +162,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       if (!((await readIfThere(files.active)) ?? '').includes(trafficMark)) return null;
       await keep(files);
       const known = await allPools(files);
-      const tally = await readTraffic(files, since.getTime(), now, known);
+      const tally = await readTraffic(files, since.getTime(), now, known, memory);
       await trimTraffic(files, now, known).catch(() => {});
       if (tally === null) return null;
       return figuresOf(tally, (await readPools(files, active)).flatMap(({ service, members }) => members.map(({ instance }) => ({ service, instance }))));

@@ -56,10 +56,10 @@ export function parseTrafficLine(line: string): TrafficLine | null {
   const [seconds, pool, addresses = '', statuses = '', times = '', status = ''] = line.split('|');
   const at = Math.round(Number(seconds) * 1000);
   if (!(at > 0) || pool === undefined || status === '' || status === '101' || addresses === '-') return null;
-  const entries = (list: string) => list.split(/, | : /);
+  const entries = (list: string) => (list.includes(' ') ? list.split(/, | : /) : [list]);
   const [answered, took] = [entries(statuses), entries(times)];
   const attempts = entries(addresses).map((address, index) => {
-    const port = Number(/:(\d+)$/.exec(address)?.[1] ?? Number.NaN);
+    const port = Number(address.slice(address.lastIndexOf(':') + 1));
     const own = Number(answered[index]);
     // 499: the client left. That is not the instance's fault; how long it had waited counts.
     const failed = Number.isInteger(own) ? own >= 500 : status !== '499';

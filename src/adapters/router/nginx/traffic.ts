@@ -28,6 +28,14 @@ interface Place {
   readonly traffic: string;
 }
 
+/** What a file came to, of files that are complete: whoever looks every few seconds reads each once. By identity, so that a file that was replaced is not taken for the one before. */
+export type TrafficMemory = Map<string, Part>;
+
+interface Part {
+  readonly from: number;
+  readonly tally: Tally;
+}
+
 interface SummaryFile {
   readonly schema: 1;
   readonly from: number;
@@ -69,11 +77,12 @@ async function makeLog(place: Place, period: number, ownerId: number | null): Pr
 }
 
 /** What the log says of the time from `since` to `now`; null where it was not written for all of it. */
-export async function readTraffic(place: Place, since: number, now: number, pools: readonly Pool[]): Promise<Tally | null> {
+export async function readTraffic(place: Place, since: number, now: number, pools: readonly Pool[], memory: TrafficMemory = new Map()): Promise<Tally | null> {
   const sum: Tally = {};
+  if (periodOf(now) - periodOf(since) > keptPeriods) return null;
   const byMark = new Map(pools.map((pool) => [poolMark(pool), pool]));
   for (let period = periodOf(since); period <= periodOf(now); period += 1) {
-    const part = (await readSummary(place, period)) ?? (await readLog(place, period, since, byMark));
+    const part = (await readSummary(place, period)) ?? (await recall(place, period, since, now, byMark, memory));
     if (part === null || part.from > Math.max(since, period * periodMs)) return null;
     mergeTally(sum, part.tally);
   }
@@ -103,7 +112,7 @@ export async function trimTraffic(place: Place, now: number, pools: readonly Poo
 
 const isComplete = (period: number, now: number): boolean => now > (period + 1) * periodMs + settledMs;
 
-async function readSummary(place: Place, period: number): Promise<{ from: number; tally: Tally } | null> {
+async function readSummary(place: Place, period: number): Promise<Part | null> {
   try {
     return JSON.parse(await fs.readFile(summaryOf(place, period), 'utf8')) as SummaryFile;
   } catch (error) {
@@ -112,7 +121,21 @@ async function readSummary(place: Place, period: number): Promise<{ from: number
   }
 }
 
-async function readLog(place: Place, period: number, since: number, byMark: ReadonlyMap<string, Pool>): Promise<{ from: number; tally: Tally } | null> {
+async function recall(place: Place, period: number, since: number, now: number, byMark: ReadonlyMap<string, Pool>, memory: TrafficMemory): Promise<Part | null> {
+  if (since > period * periodMs || !isComplete(period, now)) return readLog(place, period, since, byMark);
+  const stat = await fs.stat(logOf(place, period)).catch((error) => (isMissing(error) ? null : Promise.reject(error)));
+  if (stat === null) return null;
+  const key = `${logOf(place, period)} ${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+  const known = memory.get(key);
+  if (known !== undefined) return known;
+  const part = await readLog(place, period, 0, byMark);
+  if (part !== null) memory.set(key, part);
+  // The oldest go first: a Map keeps its order.
+  for (const old of memory.keys()) if (memory.size > keptPeriods) memory.delete(old);
+  return part;
+}
+
+async function readLog(place: Place, period: number, since: number, byMark: ReadonlyMap<string, Pool>): Promise<Part | null> {
   let handle: fs.FileHandle;
   try {
     handle = await fs.open(logOf(place, period), 'r');
@@ -124,16 +147,22 @@ async function readLog(place: Place, period: number, since: number, byMark: Read
     const tally: Tally = {};
     let from = Number.POSITIVE_INFINITY;
     let asked = 0;
-    for await (const line of handle.readLines({ encoding: 'utf8' })) {
+    const add = (line: string): void => {
       if (line.startsWith('#')) from = Number(line.slice(1));
       const read = parseTrafficLine(line);
       const pool = byMark.get(read?.pool ?? '');
-      if (read === null || pool === undefined || read.at < since) continue;
+      if (read === null || pool === undefined || read.at < since) return;
       for (const { port, failed, ms } of read.attempts) {
         // Nobody was asked, because all are taken for dead: an error of all of them, of which each takes its turn.
         const member = port === null ? pool.members[(asked += 1) % pool.members.length] : pool.members.find((other) => other.port === port);
         if (member !== undefined) addAttempt(tally, { service: pool.service, instance: member.instance, failed, ms });
       }
+    };
+    let rest = '';
+    for await (const chunk of handle.createReadStream({ encoding: 'latin1', autoClose: false })) {
+      const lines = (rest + (chunk as string)).split('\n');
+      rest = lines.pop() ?? '';
+      lines.forEach(add);
     }
     return { from, tally };
   } finally {
