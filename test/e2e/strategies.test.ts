@@ -1,6 +1,6 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RunReport, StepReport } from '../../src/domain/run/report.ts';
+import type { RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { holdSocket, holdUpload } from '../support/long-clients.ts';
@@ -103,9 +103,9 @@ for (const { router, needs } of routers) {
 
     test('a canary without requests: waits, says for what and until when, and a cancel rolls it back', async () => {
       const runId = await stack.start('h1', 'r2', { ...quick, strategy: 'canary', tiers: [10], holdSeconds: 0 });
-      let waiting: { for: string; until: string | null; release: string } | null = null;
+      let waiting: Waiting | null = null;
       while (waiting === null) {
-        const { body } = await stack.ask<{ progress: { waiting: typeof waiting } | null }>('GET', `/api/updates/status?host=h1&product=${stack.product}`);
+        const { body } = await stack.ask<{ progress: { waiting: Waiting | null } | null }>('GET', `/api/updates/status?host=h1&product=${stack.product}`);
         waiting = body.progress?.waiting ?? null;
         await asking(100);
       }
