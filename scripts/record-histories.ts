@@ -8,7 +8,7 @@ import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
-import type { Outcome, RunProgress } from '../src/domain/run/report.ts';
+import type { Outcome, RunProgress, RunReport } from '../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../test/support/checked-stack.ts';
 import type { Verdict } from '../test/support/checkpoints.ts';
 import { cutDown } from '../test/support/matrix-product.ts';
@@ -19,8 +19,16 @@ const target = join(dirname(dirname(fileURLToPath(import.meta.url))), 'test/hist
 const directory = process.env['FAIRLEAD_HISTORIES_DIR'] ?? '/srv/fairlead-histories';
 const crashing = { faults: { crashAtStart: true, only: 'api-b' } };
 
-/** Each brings about one path through the workflow; in this order, because they build on each other. */
-const recordings: Readonly<Record<string, { readonly host: string; readonly outcome: Outcome; readonly run: (recorder: Recorder) => Promise<string> }>> = {
+interface Recording {
+  readonly host: string;
+  readonly outcome: Outcome;
+  readonly run: (recorder: Recorder) => Promise<string>;
+  /** Of a restart there are two histories: that of the workflow that gathers its requests, and that of the host's, which carries the run out. Default `host`. */
+  readonly of?: 'restart' | 'host';
+}
+
+/** Each brings about one path through a workflow; in this order, because they build on each other. */
+const recordings: Readonly<Record<string, Recording>> = {
   'failed-first-install': { host: 'h1', outcome: 'rolled_back', run: ({ release, apply }) => release(crashing).then((id) => apply('h1', id)) },
   'first-install': { host: 'h1', outcome: 'succeeded', run: ({ release, apply }) => release().then((id) => apply('h1', id)) },
   succeeded: { host: 'h1', outcome: 'succeeded', run: ({ release, apply }) => release().then((id) => apply('h1', id)) },
@@ -49,6 +57,51 @@ const recordings: Readonly<Record<string, { readonly host: string; readonly outc
         return 'go';
       });
       return stack.start('h1', await release());
+    },
+  },
+  'restart-gathered': { host: 'h1', outcome: 'succeeded', of: 'restart', run: ({ service }) => service('restart').then(() => service('restart')) },
+  restart: { host: 'h1', outcome: 'succeeded', run: ({ service }) => service('restart') },
+  'restart-after-another': {
+    host: 'h1',
+    outcome: 'succeeded',
+    of: 'restart',
+    async run({ stack, service }) {
+      const first = await service('restart', { bakeSeconds: 4 });
+      await untilProgress(stack, first, ({ step }) => step === 'prove api-a');
+      return service('restart');
+    },
+  },
+  'restart-cancelled-early': {
+    host: 'h1',
+    outcome: 'cancelled',
+    of: 'restart',
+    async run({ stack, service }) {
+      const runId = await service('restart');
+      await stack.ask('POST', `/api/runs/${runId}/cancel`, { reason: 'recorded' });
+      return runId;
+    },
+  },
+  'restart-cancelled': {
+    host: 'h1',
+    outcome: 'cancelled',
+    async run({ stack, service }) {
+      const runId = await service('restart', { bakeSeconds: 60 });
+      await untilProgress(stack, runId, ({ step }) => step === 'prove api-b');
+      await stack.ask('POST', `/api/runs/${runId}/cancel`, { reason: 'recorded' });
+      return runId;
+    },
+  },
+  reload: { host: 'h1', outcome: 'succeeded', run: ({ service }) => service('reload') },
+  'instance-added': { host: 'h1', outcome: 'succeeded', run: ({ service }) => service('add-instance', { name: 'c', bakeSeconds: undefined }) },
+  'instance-there': { host: 'h1', outcome: 'unchanged', run: ({ service }) => service('add-instance', { name: 'c', bakeSeconds: undefined }) },
+  'instance-removed': { host: 'h1', outcome: 'succeeded', run: ({ service }) => service('remove-instance', { name: 'c', bakeSeconds: undefined }) },
+  'instance-unknown': { host: 'h1', outcome: 'refused', run: ({ service }) => service('remove-instance', { name: 'c', bakeSeconds: undefined }) },
+  'instance-not-added': {
+    host: 'h1',
+    outcome: 'rolled_back',
+    async run({ stack, service }) {
+      await fs.writeFile(stack.layout('h1').configFile('api-d' as InstanceName), renderInstanceConfig({ FAULTS: '{"crashAtStart":true}' }), { mode: 0o600 });
+      return service('add-instance', { name: 'd', bakeSeconds: undefined });
     },
   },
   'host-away': {
@@ -85,6 +138,8 @@ interface Recorder {
   /** The release that was published last. */
   last(): string;
   apply(host: string, releaseId: string): Promise<string>;
+  /** Asks for a run about the service `api`. */
+  service(action: string, more?: Record<string, unknown>): Promise<string>;
 }
 
 async function untilProgress(stack: CheckedStack, runId: string, reached: (progress: RunProgress) => boolean): Promise<void> {
@@ -94,6 +149,15 @@ async function untilProgress(stack: CheckedStack, runId: string, reached: (progr
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`run ${runId} did not get to where it was to be recorded`);
+}
+
+async function reportOf(stack: CheckedStack, runId: string): Promise<RunReport> {
+  for (const deadline = Date.now() + 240_000; Date.now() < deadline; ) {
+    const { body } = await stack.ask<{ report?: RunReport | null }>('GET', `/api/runs/${runId}`);
+    if (body.report) return body.report;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`run ${runId} did not end`);
 }
 
 /** What no replay looks at, and what would make every recording differ. */
@@ -122,15 +186,23 @@ async function record(names: readonly string[]): Promise<void> {
       return `r${count}`;
     },
     apply: (host, releaseId) => stack.start(host, releaseId),
+    async service(action, more = {}) {
+      const { status, body } = await stack.ask<{ runId?: string }>('POST', `/api/services/${action}`, { host: 'h1', product: stack.product, service: 'api', bakeSeconds: 0, ...more });
+      if (status !== 202 || !body.runId) throw new Error(`${action} was answered with ${status}: ${JSON.stringify(body)}`);
+      return body.runId;
+    },
   };
   try {
     const { workflow } = new Client({ connection });
-    for (const [name, { host, outcome, run }] of Object.entries(recordings)) {
+    for (const [name, { host, outcome, run, of }] of Object.entries(recordings)) {
       const runId = await run(recorder);
-      const report = await stack.report(runId);
+      const report = await reportOf(stack, runId);
       stack.decide(() => 'go');
       if (report.outcome !== outcome) throw new Error(`${name}: ${report.outcome} instead of ${outcome}: ${JSON.stringify(report.reason)}`);
-      const handle = workflow.getHandle(hostWorkflowId(host as HostId, stack.product), runId);
+      const hostId = hostWorkflowId(host as HostId, stack.product);
+      const { memo, runId: newest } = await workflow.getHandle(hostId).describe();
+      // A restart is carried out by an execution with a run id of its own, whose memo names the run.
+      const handle = of === 'restart' ? workflow.getHandle(report.workflowId, runId) : workflow.getHandle(hostId, memo?.['runId'] === runId ? newest : runId);
       await handle.result(); // The report is there a moment before the last event.
       const text = render(await handle.fetchHistory());
       if (names.length === 0 || names.includes(name)) await fs.writeFile(join(target, `${name}.json`), text);

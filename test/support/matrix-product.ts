@@ -24,6 +24,7 @@ services:
     stop: { signal: SIGTERM, seconds: 5 }
     drainSeconds: 5
     startSeconds: 5
+    reloadSignal: SIGUSR2
     probes: { live: live, ready: ready }
 probes:
   live: { service: api, path: /health/live, timeoutSeconds: 2 }

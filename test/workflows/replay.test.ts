@@ -22,7 +22,22 @@ const recordings: Readonly<Record<string, Outcome>> = {
   'agent-killed': 'succeeded',
   'host-away': 'succeeded',
 };
-const names = Object.keys(recordings);
+/** The same for runs about services. */
+const serviceRecordings: Readonly<Record<string, Outcome>> = {
+  restart: 'succeeded',
+  'restart-cancelled': 'cancelled',
+  'restart-cancelled-early': 'cancelled',
+  reload: 'succeeded',
+  'instance-added': 'succeeded',
+  'instance-there': 'unchanged',
+  'instance-removed': 'succeeded',
+  'instance-unknown': 'refused',
+  'instance-not-added': 'rolled_back',
+};
+/** Workflows that gather requests and hand them over: they end without an outcome. */
+const handedOver = ['restart-gathered', 'restart-after-another'];
+const ofServices = [...Object.keys(serviceRecordings), ...handedOver];
+const names = [...Object.keys(recordings), ...ofServices];
 
 type History = ReturnType<typeof historyFromJSON>;
 async function read(name: string): Promise<History> {
@@ -50,10 +65,17 @@ test('every recording is listed, and every outcome of a run is recorded', async 
   expect(new Set(Object.values(recordings)).size).toBe(6);
 });
 
-test.each(names)('%s ends as its name says', async (name) => {
+async function resultOf<Result>(name: string): Promise<Result> {
   const ended = (await read(name)).events?.at(-1)?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0];
-  const report = defaultPayloadConverter.fromPayload<RunReport>(ended as never);
-  expect(report.outcome).toBe(recordings[name]);
+  return defaultPayloadConverter.fromPayload<Result>(ended as never);
+}
+
+test.each(Object.entries({ ...recordings, ...serviceRecordings }))('%s ends as its name says: %s', async (name, outcome) => {
+  expect((await resultOf<RunReport>(name)).outcome).toBe(outcome);
+});
+
+test.each(handedOver)('%s was handed over to the host', async (name) => {
+  expect(await resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
 });
 
 test('today’s workflows replay every recorded run', async () => {
@@ -78,7 +100,7 @@ async function alteredBundle(file: string, from: string, to: string, use: (codeP
   }
 }
 
-const notReached = ['unchanged', 'refused'];
+const notReached = ['unchanged', 'refused', ...ofServices];
 test('an incompatible change is found: another activity in the place of one that recorded runs have called', async () => {
   await alteredBundle('workflows/support/update-steps.ts', "c.call('openIntent'", "c.call('runPreflight'", async (codePath) => {
     const failed = await failing(codePath);
@@ -95,8 +117,20 @@ test('an incompatible change is found: one step more in the plan', async () => {
   });
 });
 
+test('an incompatible change is found: another order of the steps of a restart', async () => {
+  await alteredBundle('src/domain/service/plan.ts', "[{ name: 'open-intent' }, { name: 'arm-recovery' }, ...steps], namesOf(ground), warnings", "[{ name: 'arm-recovery' }, { name: 'open-intent' }, ...steps], namesOf(ground), warnings", async (codePath) => {
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['restart', 'restart-cancelled']);
+  });
+});
+
+test('an incompatible change is found: a restart that waits for its turn without saying for whom', async () => {
+  await alteredBundle('workflows/service-restart.ts', 'const holder = await controlCalls.holderOf({ host: first.host, product: first.product, but: runId });', 'const holder = null as { runId: RunId; kind: string } | null;', async (codePath) => {
+    expect([...(await failing(codePath)).keys()]).toEqual(['restart-after-another']);
+  });
+});
+
 test('a change that no history can tell is let through: another wording', async () => {
-  await alteredBundle('workflows/update-apply.ts', "hint: 'Start the update again when it is wanted.'", "hint: 'Start it again.'", async (codePath) => {
+  await alteredBundle('workflows/support/host-run.ts', "hint: 'Start the update again when it is wanted.'", "hint: 'Start it again.'", async (codePath) => {
     expect([...(await failing(codePath))]).toEqual([]);
   });
 });
