@@ -104,6 +104,26 @@ const recordings: Readonly<Record<string, Recording>> = {
       return service('add-instance', { name: 'd', bakeSeconds: undefined });
     },
   },
+  'promotion-refused': {
+    host: 'h2',
+    outcome: 'refused',
+    async run({ stack, release, promote }) {
+      await reportOf(stack, await stack.start('h2', await release(), { phase: 'setup' }));
+      return promote('h2');
+    },
+  },
+  'promotion-undone': {
+    host: 'h2',
+    outcome: 'rolled_back',
+    async run({ stack, promote }) {
+      await fetch(`${await stack.address('h2')}/api/setup/complete`, { method: 'POST', body: JSON.stringify({ publicOrigin: 'https://noderax.example.org', administrator: 'ops' }) });
+      stack.decide(({ activity, direction, point }): Verdict => (activity === 'commitRelease' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
+      return promote('h2');
+    },
+  },
+  promoted: { host: 'h2', outcome: 'succeeded', run: ({ promote }) => promote('h2') },
+  'blue-green': { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'blue-green' })) },
+  canary: { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'canary' })) },
   'host-away': {
     host: 'h1',
     outcome: 'succeeded',
@@ -138,6 +158,7 @@ interface Recorder {
   /** The release that was published last. */
   last(): string;
   apply(host: string, releaseId: string): Promise<string>;
+  promote(host: string): Promise<string>;
   /** Asks for a run about the service `api`. */
   service(action: string, more?: Record<string, unknown>): Promise<string>;
 }
@@ -174,7 +195,7 @@ function render(history: Parameters<typeof historyToJSON>[0]): string {
 
 async function record(names: readonly string[]): Promise<void> {
   await fs.mkdir(directory); // Not one that is there: it is removed afterwards.
-  const stack = await startCheckedStack({ dir: directory });
+  const stack = await startCheckedStack({ dir: directory, hosts: 2, env: { FAIRLEAD_HEAL: 'report' } });
   const connection = await Connection.connect({ address: stack.dev.summary.temporal });
   let count = 0;
   const recorder: Recorder = {
@@ -186,6 +207,11 @@ async function record(names: readonly string[]): Promise<void> {
       return `r${count}`;
     },
     apply: (host, releaseId) => stack.start(host, releaseId),
+    async promote(host) {
+      const { status, body } = await stack.ask<{ runId?: string }>('POST', '/api/promotions', { host, product: stack.product, bakeSeconds: 0 });
+      if (status !== 202 || !body.runId) throw new Error(`the promotion was answered with ${status}: ${JSON.stringify(body)}`);
+      return body.runId;
+    },
     async service(action, more = {}) {
       const { status, body } = await stack.ask<{ runId?: string }>('POST', `/api/services/${action}`, { host: 'h1', product: stack.product, service: 'api', bakeSeconds: 0, ...more });
       if (status !== 202 || !body.runId) throw new Error(`${action} was answered with ${status}: ${JSON.stringify(body)}`);

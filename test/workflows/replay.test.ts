@@ -21,6 +21,11 @@ const recordings: Readonly<Record<string, Outcome>> = {
   stranded: 'stranded',
   'agent-killed': 'succeeded',
   'host-away': 'succeeded',
+  'promotion-refused': 'refused',
+  'promotion-undone': 'rolled_back',
+  promoted: 'succeeded',
+  'blue-green': 'succeeded',
+  canary: 'succeeded',
 };
 /** The same for runs about services. */
 const serviceRecordings: Readonly<Record<string, Outcome>> = {
