@@ -8,7 +8,7 @@ import type { ReleaseId } from '../../src/domain/ids.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
 import { composeMachine, makeNodeImage, standInMachine } from '../support/compose-machine.ts';
 import { createHostRoot, eventually } from '../support/host-root.ts';
-import { describeWith, program, root } from '../support/requirement.ts';
+import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
 import { createServiceManagerBench, describeServiceManager, instance, product, ref, type ServiceManagerBench } from '../support/service-manager-suite.ts';
 
 const image = 'fairlead-test/node:compose';
@@ -25,7 +25,7 @@ describe.each(['docker compose', 'docker-compose'] as const)('with a stand-in fo
 });
 
 // With whichever Compose the machine has. Where DOCKER_CONFIG names a directory with the plugin `cli-plugins/docker-compose`, that is `docker compose`.
-describeWith([root, program('dockerd'), program('docker-compose'), program('setpriv')], 'with a real Docker daemon', () => {
+describeWith([givenMachine, root, program('dockerd'), program('docker-compose'), program('setpriv')], 'with a real Docker daemon', () => {
   let daemon: DockerDaemon;
 
   beforeAll(async () => {

@@ -13,7 +13,7 @@ import { eventually } from '../support/host-root.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
-import { describeWith, program, root } from '../support/requirement.ts';
+import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
 import { exampleProduct as product, shortStart, startStack, type Stack } from '../support/stack.ts';
 
 const image = 'fairlead-test/node:e2e';
@@ -27,7 +27,7 @@ async function longStart(directory: string): Promise<void> {
   await writeFile(file, (await readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 600'));
 }
 
-describeWith([root, program('dockerd'), program('docker-compose'), program('setpriv')], 'a host that runs its instances in containers', () => {
+describeWith([givenMachine, root, program('dockerd'), program('docker-compose'), program('setpriv')], 'a host that runs its instances in containers', () => {
   let daemon: DockerDaemon;
   let dir: string;
   let stack: Stack;

@@ -10,13 +10,13 @@ import { openRcNames } from '../../src/adapters/service-manager/openrc/init-scri
 import { createOpenRcServiceManager } from '../../src/adapters/service-manager/openrc/index.ts';
 import type { InstanceName, ProductName } from '../../src/domain/ids.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
-import { program, root as rootUser } from './requirement.ts';
+import { givenMachine, program, root as rootUser } from './requirement.ts';
 import { product, type ManagedMachine } from './service-manager-suite.ts';
 
 const repository = join(import.meta.dirname, '../..');
 const systemPath = '/usr/sbin:/usr/bin:/sbin:/bin';
 
-export const openRcRequirements = [rootUser, program('rc-service'), program('supervise-daemon')];
+export const openRcRequirements = [givenMachine, rootUser, program('rc-service'), program('supervise-daemon')];
 
 /** This machine with its own OpenRC, or with the stand-ins of test/bin and directories of their own. */
 export interface OpenRcMachine extends ManagedMachine {

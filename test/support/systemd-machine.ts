@@ -7,14 +7,14 @@ import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import { toolsDirectory } from '../../src/runtime/toolchain.ts';
 import { importImage, startDockerDaemon, type DockerDaemon } from './docker-daemon.ts';
 import { eventually } from './host-root.ts';
-import { program, root } from './requirement.ts';
+import { givenMachine, program, root } from './requirement.ts';
 
 const repository = join(import.meta.dirname, '../..');
 const image = 'fairlead-systemd:1';
 /** Where a program that a host's people installed may lie; the container has no PATH of its own to inherit. */
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-export const systemdRequirements = [root, program('dockerd'), program('docker'), program('setpriv'), program('debootstrap')];
+export const systemdRequirements = [givenMachine, root, program('dockerd'), program('docker'), program('setpriv'), program('debootstrap')];
 
 /** A container whose first process is systemd. Node, this repository and `directory` have the same paths in it as outside, and it shares the network. */
 export interface SystemdMachine {
