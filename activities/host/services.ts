@@ -22,6 +22,8 @@ export interface AddInput extends ExtraCommand {
 }
 
 const probeIntervalMs = 50;
+/** A signal is not answered: an instance that is ready sooner after it may not have taken it up yet. */
+const takeUpMs = 500;
 const evidenceLines = 40;
 const highestTcpPort = 65_535;
 
@@ -62,8 +64,8 @@ export function createServiceActivities(dependencies: HostDependencies) {
 
   return {
     /**
-     * Sends the declared signal to the instance's process and waits until it is ready. The process has to stay the same: one that ends instead is a
-     * failure. Sent twice it does no harm, so a repeated command sends it again.
+     * Sends the declared signal to the instance's process and waits until it is ready, half a second after the signal at the earliest. The process has to
+     * stay the same: one that ends instead is a failure. Sent twice it does no harm, so a repeated command sends it again.
      */
     async reloadInstance({ run, instance, releaseId }: InstanceReleaseCommand, context: ActivityContext): Promise<{ pid: number; readyAfterMs: number }> {
       const { product } = run;
@@ -100,8 +102,8 @@ export function createServiceActivities(dependencies: HostDependencies) {
             { evidence: [answer.evidence, ...(await services.evidence(ref, evidenceLines))] },
           );
         }
-        if (answer.passed) return { pid, readyAfterMs: Date.now() - began };
-        if (Date.now() - began > service.startSeconds * 1000) {
+        if (answer.passed && Date.now() - began >= takeUpMs) return { pid, readyAfterMs: Date.now() - began };
+        if (!answer.passed && Date.now() - began > service.startSeconds * 1000) {
           throw new FairleadError(
             {
               class: 'release',

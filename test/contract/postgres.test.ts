@@ -218,6 +218,14 @@ describe('run store', () => {
     expect(second.fence).toBeGreaterThan(first.fence);
   });
 
+  test('that waited for its turn takes a fence above all that were given meanwhile; the one that it was opened with is not given back', async () => {
+    const waiting = await stores.runs.open(opened('waiting'));
+    const between = await stores.runs.open(opened('between'));
+    const renewed = await stores.runs.renewFence('waiting' as RunId);
+    expect(renewed.fence).toBeGreaterThan(between.fence);
+    expect(await stores.runs.open(opened('waiting'))).toEqual(renewed);
+    expect(waiting.fence).toBeLessThan(between.fence);
+  });
   test('opened by eight at once: every fence is another one', async () => {
     const fences = await Promise.all(Array.from({ length: 8 }, (_, number) => stores.runs.open(opened(`run-${number}`))));
     expect(new Set(fences.map(({ fence }) => fence)).size).toBe(8);

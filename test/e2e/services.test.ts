@@ -6,14 +6,14 @@ import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
 import { eventually } from '../support/host-root.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
-import { shortStart, startStack, type Stack } from '../support/stack.ts';
+import { startStack, type Stack } from '../support/stack.ts';
 
 /** The services of a host as people meet them: through the API and the real command, with processes that are counted by the starts that they wrote down. */
 describe('services of a host', () => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startStack();
-    for (const releaseId of ['r1', 'r2']) await stack.publish(releaseId, { edit: (directory) => shortStart(directory).then(() => shortDrain(directory)) });
+    for (const releaseId of ['r1', 'r2']) await stack.publish(releaseId, { edit: shortLimits });
     expect((await stack.apply('h1', 'r1', { phase: 'installed' })).outcome).toBe('succeeded');
   }, 120_000);
   afterAll(() => stack?.end(), 60_000);
@@ -153,7 +153,8 @@ describe('services of a host', () => {
       await fs.writeFile(faults, '{"notReady":true,"only":"api-a"}');
       const { runId: falling } = await ask('reload', { service: 'api', instances: ['api-a'], bakeSeconds: 0, orRestart: true });
       // Mended while the reloaded process has its time; nobody tells that process, so that only a restart takes it up.
-      await eventually('the reload has its time', async () => (await progressOf(falling))?.step === 'reload api-a', 30_000);
+      const port = (await statusOf('api-a'))?.port;
+      await eventually('the process has taken the settings up', async () => (await fetch(`http://127.0.0.1:${port}/health/ready`)).status === 503, 30_000);
       await fs.rm(faults);
       const report = await reportOf(falling);
       expect([report.outcome, report.steps.map(({ name, outcome }) => `${name} ${outcome}`).slice(2, 7)]).toEqual(['succeeded', ['reload failed', 'drain done', 'restart done', 'prove done', 'admit done']]);
@@ -213,9 +214,34 @@ describe('services of a host', () => {
     expect(await statusOf('api-d')).toBeUndefined();
   }, 60_000);
 
+  test('a restart that cannot be brought back either strands the host, and `fairlead recover` brings it back', async () => {
+    const conf = stack.layout('h1').configFile('api-a' as InstanceName);
+    const text = await fs.readFile(conf, 'utf8');
+    await fs.writeFile(conf, `${text}FAULTS='{"notReady":true}'\n`, { mode: 0o600 });
+    const before = (await boots()).length;
+    const report = await reportOf((await restart()).runId);
+    expect(report).toMatchObject({ outcome: 'stranded', recovery: { stuckAt: 'prove api-a', failedStep: 'prove api-a' } });
+    expect(await brokenOutcome(root(), report)).toEqual([]);
+    // Once in each direction, and the twin was left to serve.
+    expect((await boots()).slice(before).map((line) => line.split(' ')[0])).toEqual(['api-a', 'api-a']);
+    expect((await fetch(`${await stack.address('h1')}/api/health`)).status).toBe(200);
+    const refused = await stack.fairlead('service', 'restart', 'api', '--json');
+    expect([refused.exitCode, (JSON.parse(refused.stdout) as RunReport).reason?.code]).toEqual([3, 'host_stranded']);
+    await fs.writeFile(conf, text, { mode: 0o600 });
+    const recovered = await stack.fairlead('recover', '--root', root(), '--product', stack.product, '--run', report.runId, '--json');
+    expect({ exitCode: recovered.exitCode, stderr: recovered.stderr }).toMatchObject({ exitCode: 0 });
+    expect((await stack.state('h1')).failedReleaseIds).toEqual([]);
+    expect(await brokenOutcome(root(), { ...report, outcome: 'rolled_back' })).toEqual([]);
+  }, 90_000);
+
   test('`service status` shows each instance, and says unknown where the host does not answer', async () => {
     const asked = await stack.fairlead('service', 'status', 'api');
     expect(asked).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/INSTANCE +STATUS +RELEASE +PID +PORT +TRAFFIC +LAST EXIT\b.*\napi-a +active +r2 +\d+ +\d+ +yes/) });
+    // What is shown then is what the host told last: it was brought back by hand a moment ago, which its next word tells.
+    await eventually('the host has told', async () => {
+      const { body } = await stack.ask<{ products: { state: { instances: Record<string, { admitted: boolean }> } | null }[] }>('GET', '/api/hosts/h1');
+      return Object.values(body.products[0]?.state?.instances ?? {}).every(({ admitted }) => admitted);
+    }, 30_000);
     const agent = stack.dev.pids()['agent-h1'] as number;
     process.kill(agent, 'SIGSTOP');
     try {
@@ -231,8 +257,9 @@ describe('services of a host', () => {
 
 const exists = (path: string): Promise<boolean> => fs.access(path).then(() => true, () => false);
 
-/** An edit of the example: nobody wants to wait 30 seconds for the bound of a drain, nor 10 for that of a stop. */
-async function shortDrain(directory: string): Promise<void> {
+/** An edit of the example: limits that a test can wait for, and in which it can still step in while they last. */
+async function shortLimits(directory: string): Promise<void> {
   const file = join(directory, 'fairlead.yaml');
-  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, 'drainSeconds: 8').replaceAll(/^(\s+signal: SIGTERM\n(?:.*#.*\n)?\s+seconds: )\d+/gm, '$12'));
+  const text = (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, 'drainSeconds: 8').replaceAll(/startSeconds: \d+/g, 'startSeconds: 6');
+  await fs.writeFile(file, text.replaceAll(/^(\s+signal: SIGTERM\n(?:.*#.*\n)?\s+seconds: )\d+/gm, '$12'));
 }

@@ -51,6 +51,10 @@ describe('a reload', () => {
     expect(await activities.reloadInstance(reload, activityContext())).toMatchObject({ pid: 100 });
     expect(host.changes).toEqual(['SIGUSR2 api-a']);
   });
+  test('is not proven by an answer that came before the signal was taken up', async () => {
+    const { activities } = setUp([true, true, false]);
+    expect(await codeOf(activities.reloadInstance(reload, activityContext()))).toBe('probe_failed');
+  });
   test('that ends the process is a failure, with the log', async () => {
     const { host, activities } = setUp();
     const died: InstanceStatus = { status: 'failed', releaseId: null, pid: null, lastExit: 'SIGUSR2' };
