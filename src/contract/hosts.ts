@@ -76,6 +76,7 @@ export const HostInspection = z
     intent: intent.nullable().meta({ description: 'The change that is under way, or that was left behind' }),
     freeBytes: z.number(),
     router: z.enum(['nginx', 'embedded']),
+    schemaGeneration: z.number().int().optional().meta({ description: 'Generation of the data that the active release keeps' }),
     trustedKeyIds: z.array(z.string()).meta({ description: 'Publishers that this host trusts; empty means that signatures are not demanded' }),
     drift: z.array(Finding).max(200).optional().meta({ description: 'How the host differs from what it is meant to be; left out by agents that do not look' }),
     healing: z.enum(['report', 'heal']).optional().meta({ description: 'What may be put right without a person; left out means report' }),

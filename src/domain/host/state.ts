@@ -102,6 +102,8 @@ export interface Intent {
 export interface HostInspection {
   readonly product: ProductName;
   readonly state: HostState | null;
+  /** The generation of the data that the active release keeps; left out where none is active, or where it cannot be read. */
+  readonly schemaGeneration?: number;
   /** What `current` resolves to, or null. */
   readonly currentReleaseId: ReleaseId | null;
   readonly completeReleaseIds: readonly ReleaseId[];

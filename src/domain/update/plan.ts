@@ -33,7 +33,7 @@ export type PlanDecision =
  * Decides what an update will do. Pure: the same inspection, artifact and request give the same plan.
  *
  * Refuses (class `request` or `host`, nothing was touched): a stranded host, a condemned release, an older release than the new one can
- * be applied over, data that the new release cannot read back after a rollback, too little room.
+ * be applied over, data that is older than what the new release reads, too little room.
  */
 export function planUpdate(inspection: HostInspection, artifact: Artifact, request: UpdateRequest): PlanDecision {
   const { state, intent } = inspection;
@@ -77,6 +77,16 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
       hint: `Apply ${hop.releases.at(-1)} first, then ${target}.`,
     });
   }
+  const { data } = artifact.manifest;
+  const kept = inspection.schemaGeneration ?? null;
+  if (kept !== null && kept < data.readsFrom) {
+    return refuse({
+      class: 'request',
+      code: 'data_too_old',
+      message: `Release ${target} reads data from generation ${data.readsFrom} on; ${place} keeps generation ${kept}, by release ${active}.`,
+      hint: `Apply a release in between first, one that reads generation ${kept} and takes it to ${data.readsFrom} or later: fairlead release list.`,
+    });
+  }
   const needed = artifact.sizeBytes * 6;
   if (inspection.freeBytes < needed) {
     return refuse({
@@ -110,6 +120,9 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
     }
   }
   const hooks = artifact.manifest.hooks;
+  if (kept !== null && data.schemaGeneration < kept) {
+    warnings.push(`Release ${target} knows data up to generation ${data.schemaGeneration}; this host keeps generation ${kept}. It works only if ${active} declares that older releases read its rows (data.onRollback: keep).`);
+  }
   if (hooks.migrate && artifact.manifest.data.onRollback === 'stop') {
     warnings.push('The migration cannot be undone: a failure after it strands the host until a person decides.');
   }
