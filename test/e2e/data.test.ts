@@ -74,7 +74,7 @@ describe('a release that migrates the data', () => {
     expect(await rowHash()).toBe(before);
   }, 60_000);
 
-  test('a migration that cannot be undone: stranded with the reason and the backup, and recover brings the old release back on what lies there', async () => {
+  test('a migration that cannot be undone: stranded, with the reason, the backup and what to type', async () => {
     const report = await stack.apply('h1', 'r4');
     expect([report.outcome, report.recovery?.reason.code]).toEqual(['stranded', 'migration_irreversible']);
     expect(await fs.stat(report.backupPath as string)).toBeDefined();

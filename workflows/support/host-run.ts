@@ -3,6 +3,7 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { Artifact } from '../../src/domain/bundle/artifact.ts';
 import type { Evidence, Reason } from '../../src/domain/failure.ts';
+import { withExtras } from '../../src/domain/host/instances.ts';
 import type { HostInspection } from '../../src/domain/host/state.ts';
 import type { ReleaseId, RunId } from '../../src/domain/ids.ts';
 import { progressQuery, searchAttributes } from '../../src/domain/run/names.ts';
@@ -245,6 +246,8 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       advance({ type: 'PreconditionFailed', reason: decision.reason });
     } else {
       plan = decision.plan;
+      // The time that a step may take follows the service, also where the instance was added on this host.
+      artifact = { ...artifact, manifest: withExtras(artifact.manifest, (inspection as HostInspection).state?.extras) };
       stepsPlanned = plan.steps.length;
       await controlCalls.recordIntent({ runId, request, plan });
       advance({ type: 'HostInspected', from: plan.fromReleaseId });
