@@ -4,9 +4,9 @@ import * as fs from 'node:fs/promises';
 import { isAlive, readProcess } from '../../src/adapters/process/proc.ts';
 import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
-import { startCheckpoints, type Checkpoint, type Point, type Verdict } from '../support/checkpoints.ts';
+import { points, startCheckpoints, type Checkpoint, type Point, type Verdict } from '../support/checkpoints.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
-import { changeActivities, points } from '../support/matrix.ts';
+import { changeActivities } from '../support/matrix.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 

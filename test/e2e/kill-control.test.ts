@@ -1,4 +1,5 @@
-import { controlActivities, hostActivities, points, scenarios, startMatrix, type Matrix, type ScenarioName } from '../support/matrix.ts';
+import { points } from '../support/checkpoints.ts';
+import { controlActivities, hostActivities, scenarios, startMatrix, type Matrix, type ScenarioName } from '../support/matrix.ts';
 import type { Outcome } from '../../src/domain/run/report.ts';
 
 /** Where a failure of these comes, nothing that serves has been touched. */

@@ -1,14 +1,13 @@
 import type { ServiceRunAccepted } from '../../src/contract/index.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
-import type { Point, Verdict } from '../support/checkpoints.ts';
+import { tried, type Verdict } from '../support/checkpoints.ts';
 import { eventually } from '../support/host-root.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { cutDown } from '../support/matrix-product.ts';
 
 /** Every activity of a restart, in the order of its steps; a new one has to be added here, or the first test fails. */
 const activities = ['inspectServices', 'openIntent', 'armRecovery', 'drainInstance', 'restartInstance', 'proveInstance', 'admitInstance', 'verifyHealth', 'closeIntent'];
-const points: readonly Point[] = ['before', 'during', 'after'];
 
 describe('a restart loses its agent', () => {
   let stack: CheckedStack;
@@ -42,7 +41,7 @@ describe('a restart loses its agent', () => {
     expect([...seen]).toEqual(activities);
   }, 60_000);
 
-  test.each(activities.flatMap((activity) => points.map((point) => [point, activity] as const)))('SIGKILL %s %s: the run ends well, and each instance was restarted once', async (point, activity) => {
+  test.each(tried(activities))('SIGKILL %s %s: the run ends well, and each instance was restarted once', async (point, activity) => {
     let killed = false;
     let broken: string[] = [];
     stack.decide(async (at): Promise<Verdict> => {

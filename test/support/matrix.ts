@@ -30,7 +30,6 @@ export const controlActivities = Object.keys(createControlActivities({} as never
 function isOfServices(name: string): boolean {
   return [...Object.keys(createServiceActivities({} as never)), ...Object.keys(createServiceInspection({} as never)), 'stopInstance'].includes(name);
 }
-export const points: readonly Point[] = ['before', 'during', 'after'];
 
 export type ScenarioName = 'update' | 'rollback' | 'failed first install' | 'stranded';
 /** Each on a host of its own, in the order in which one is looked for that reaches an activity. */
