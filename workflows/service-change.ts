@@ -1,10 +1,10 @@
-import { CancellationScope, defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { RunRef } from '../activities/host/dependencies.ts';
-import type { Evidence, Reason } from '../src/domain/failure.ts';
+import type { Reason } from '../src/domain/failure.ts';
 import type { RunId } from '../src/domain/ids.ts';
-import { progressQuery, searchAttributes } from '../src/domain/run/names.ts';
-import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from '../src/domain/run/report.ts';
+import { searchAttributes } from '../src/domain/run/names.ts';
+import type { RecoveryRecord, RunReport } from '../src/domain/run/report.ts';
 import type { ServiceInspection, ServiceManifest } from '../src/domain/service/inspection.ts';
 import { planService, type ServicePlan } from '../src/domain/service/plan.ts';
 import type { ServiceRequest } from '../src/domain/service/request.ts';
@@ -13,11 +13,10 @@ import { isPreparing, serviceStepTitle, type ServiceStep, type ServiceUndoStep }
 import { planServiceUndo } from '../src/domain/service/undo.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
-import { createHostCalls, defaultTiming, type RunTiming } from './support/host-calls.ts';
+import type { RunTiming } from './support/host-calls.ts';
 import { createJournal, type StoryStart } from './support/journal.ts';
+import { createCourse, StepStopped } from './support/run-course.ts';
 import { executeServiceStep, executeServiceUndoStep, serviceRecoveryInput, type ServiceContext, type ServiceStepResult } from './support/service-steps.ts';
-
-const progress = defineQuery<RunProgress>(progressQuery);
 
 /** What a restart hands over that has gathered its requests and got the host: the run is the one that its callers know. */
 export interface GatheredRun {
@@ -39,90 +38,31 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
   const startedAt = gathered?.startedAt ?? info.startTime.toISOString();
   const kind = request.action === 'restart' || request.action === 'reload' ? 'restart' : 'scale';
   const journal = createJournal(runId, (events) => controlCalls.recordEvents({ events }), gathered?.story);
-  const evidence: Evidence[] = [];
   const started: ServiceStep[] = [];
   const ended: ServiceStep[] = [];
 
   let state: ServiceState = { phase: 'Requested', service: request.service };
-  let waiting: Waiting | null = null;
-  let step: string | null = null;
-  let direction: 'do' | 'undo' = 'do';
-  let stepsPlanned = 0;
   let plan: ServicePlan | null = null;
   let manifest: ServiceManifest | null = null;
   let recovery: RecoveryRecord | null = null;
 
-  const call = createHostCalls(request.host, { ...defaultTiming, ...timing }, (wait) => {
-    if (wait && waiting?.for !== wait.for) journal.tell('waiting', step, `Waiting for ${wait.for}`, { ...wait });
-    waiting = wait;
-    showDetails();
+  const course = createCourse({
+    host: request.host,
+    journal,
+    timing,
+    phase: () => state.phase,
+    headline: () => `**${state.phase}**: ${request.action} ${request.service} of ${request.product} on ${request.host}`,
+    footnote: gathered ? `The run is ${runId}, which gathered the requests for it.` : '',
+    cancelReason,
   });
-
-  setHandler(progress, () => ({
-    phase: state.phase,
-    step,
-    stepsDone: journal.steps.filter((entry) => entry.outcome === 'done').length,
-    stepsPlanned,
-    direction,
-    waiting,
-    steps: journal.steps,
-  }));
+  const { call } = course;
 
   function advance(event: ServiceEvent): void {
     state = nextServiceState(state, event);
-    showDetails();
+    course.show();
   }
 
-  function showDetails(): void {
-    const lines = [
-      `**${state.phase}**: ${request.action} ${request.service} of ${request.product} on ${request.host}`,
-      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length + 1} of ${stepsPlanned})` : '',
-      waiting ? `Waiting for ${waiting.for}, since ${waiting.since}, until ${waiting.until ?? 'it comes'}. Released by ${waiting.release}.` : '',
-      gathered ? `The run is ${runId}, which gathered the requests for it.` : '',
-    ];
-    setCurrentDetails(lines.filter(Boolean).join('\n\n'));
-  }
-
-  /** Runs one step, forward or back, and keeps what it took and what came of it. */
-  async function perform(of: ServiceStep | ServiceUndoStep, way: 'do' | 'undo', run: () => Promise<ServiceStepResult>): Promise<ServiceStepResult> {
-    const name = serviceStepTitle(of);
-    const began = Date.now();
-    const scope = CancellationScope.current();
-    step = name;
-    direction = way;
-    showDetails();
-    journal.tell('step_started', name, way === 'undo' ? `undo: ${name}` : name, { direction: way });
-    const report = (outcome: StepReport['outcome'], more: Partial<StepReport>): void => {
-      const entry: StepReport = {
-        name: of.name,
-        direction: way,
-        ...('instance' in of ? { instance: of.instance } : {}),
-        startedAt: new Date(began).toISOString(),
-        durationMs: Date.now() - began,
-        attempts: 1,
-        outcome,
-        ...more,
-      };
-      journal.keep(entry);
-      journal.tell('step_ended', name, `${name}: ${outcome}${entry.note ? ` (${entry.note})` : ''}${entry.reason ? `: ${entry.reason.message}` : ''}`, { ...entry });
-    };
-    try {
-      const result = await run();
-      report('done', { attempts: result.attempts, ...(result.note === undefined ? {} : { note: result.note }) });
-      return result;
-    } catch (error) {
-      if (isCancel(error, scope.consideredCancelled)) {
-        report('cancelled', {});
-        throw new ServiceStepStopped(name, cancelReason(name), true);
-      }
-      const failure = readFailure(error, name, request.host);
-      evidence.push(...failure.evidence);
-      report('failed', { reason: failure.reason, attempts: failure.attempts });
-      throw new ServiceStepStopped(name, failure.reason, false);
-    } finally {
-      step = null;
-    }
-  }
+  const perform = (of: ServiceStep | ServiceUndoStep, way: 'do' | 'undo', run: () => Promise<ServiceStepResult>): Promise<ServiceStepResult> => course.perform(of, serviceStepTitle(of), way, run);
 
   async function goForward(context: ServiceContext): Promise<void> {
     const left = [...context.plan.steps];
@@ -137,16 +77,16 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
         ended.push(current);
         if (result.overran && 'instance' in current && left[0]?.name === 'restart') {
           left.unshift({ name: 'stop', instance: current.instance });
-          stepsPlanned += 1;
+          course.plan(1);
         }
       } catch (error) {
-        if (!(error instanceof ServiceStepStopped)) throw error;
+        if (!(error instanceof StepStopped)) throw error;
         // What was asked for is done and proven: what is left undone now is tidying, which the next run does as well.
         if (state.phase === 'Succeeded') continue;
         if (error.cancelled || !fallsBack(current, request)) throw error;
         const own = left.filter((each) => 'instance' in each && each.instance === current.instance).length;
         left.splice(0, own, { name: 'drain', instance: current.instance }, { name: 'restart', instance: current.instance }, { name: 'prove', instance: current.instance }, { name: 'admit', instance: current.instance });
-        stepsPlanned += 4 - own;
+        course.plan(4 - own);
       }
       if (isLastOf(current, left)) advance({ type: 'InstanceDone', instance: current.instance });
     }
@@ -158,10 +98,10 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
     return !started.some((each) => each.name === 'restart' && each.instance === current.instance);
   }
 
-  async function goBack(context: ServiceContext, stopped: ServiceStepStopped): Promise<void> {
+  async function goBack(context: ServiceContext, stopped: StepStopped): Promise<void> {
     advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
     const undo = planServiceUndo(context.plan, started, ended, stopped.cancelled);
-    stepsPlanned += undo.length;
+    course.plan(undo.length);
     journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
     await controlCalls.recordServiceUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(serviceStepTitle) });
     try {
@@ -169,14 +109,14 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
         try {
           await perform(next, 'undo', () => executeServiceUndoStep(next, context));
         } catch (error) {
-          if (next.name === 'close-intent' && error instanceof ServiceStepStopped) continue;
+          if (next.name === 'close-intent' && error instanceof StepStopped) continue;
           throw error;
         }
         advance({ type: 'UndoStepDone', step: serviceStepTitle(next) });
       }
       advance({ type: 'HostRestored' });
     } catch (error) {
-      if (!(error instanceof ServiceStepStopped)) throw error;
+      if (!(error instanceof StepStopped)) throw error;
       advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
       if (state.phase === 'Stranded') recovery = await strand(context, state);
     }
@@ -211,7 +151,7 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
   async function end(): Promise<RunReport> {
     const outcome = serviceOutcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
-    showDetails(); // Without the last step, which is over.
+    course.show(); // Without the last step, which is over.
     const releaseId = manifest?.releaseId ?? request.releaseId;
     const report: RunReport = {
       schema: 1,
@@ -230,7 +170,7 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
       outcome,
       reason: 'reason' in state ? state.reason : null,
       steps: journal.steps,
-      evidence: evidence.slice(0, 40),
+      evidence: course.evidence.slice(0, 40),
       backupPath: null,
       recovery,
     };
@@ -254,14 +194,14 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
       advance({ type: 'PreconditionFailed', reason: decision.reason });
     } else {
       plan = decision.plan;
-      stepsPlanned = plan.steps.length;
+      course.plan(plan.steps.length);
       await controlCalls.recordServiceIntent({ runId, request, plan, requestIds: gathered?.requestIds ?? [request.requestId] });
       advance({ type: 'HostInspected', release: plan.releaseId });
       const context: ServiceContext = { run, request, manifest: manifest as ServiceManifest, plan, call };
       try {
         await goForward(context);
       } catch (error) {
-        if (!(error instanceof ServiceStepStopped)) throw error;
+        if (!(error instanceof StepStopped)) throw error;
         await CancellationScope.nonCancellable(() => goBack(context, error));
       }
     }
@@ -272,19 +212,6 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
     else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
   }
   return CancellationScope.nonCancellable(end);
-}
-
-/** A step did not come to its end: it failed, or the run was cancelled meanwhile. */
-class ServiceStepStopped extends Error {
-  readonly step: string;
-  readonly reason: Reason;
-  readonly cancelled: boolean;
-  constructor(step: string, reason: Reason, cancelled: boolean) {
-    super(reason.message);
-    this.step = step;
-    this.reason = reason;
-    this.cancelled = cancelled;
-  }
 }
 
 /** After these there is no way back worth taking: what was asked for is proven, and is being written down. */

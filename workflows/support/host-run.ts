@@ -1,25 +1,24 @@
-import { CancellationScope, setHandler, defineQuery, setCurrentDetails, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { Artifact } from '../../src/domain/bundle/artifact.ts';
-import type { Evidence, Reason } from '../../src/domain/failure.ts';
+import type { Reason } from '../../src/domain/failure.ts';
 import { withExtras } from '../../src/domain/host/instances.ts';
 import type { HostInspection } from '../../src/domain/host/state.ts';
 import type { ReleaseId, RunId } from '../../src/domain/ids.ts';
-import { progressQuery, searchAttributes } from '../../src/domain/run/names.ts';
-import type { RecoveryRecord, RunProgress, RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
+import { searchAttributes } from '../../src/domain/run/names.ts';
+import type { RecoveryRecord, RunReport } from '../../src/domain/run/report.ts';
 import type { PlanDecision, UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../../src/domain/update/state.ts';
 import { isPastReturn, isTidying, stepTitle, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
 import { planUndo } from '../../src/domain/update/undo.ts';
 import { controlCalls } from './control-calls.ts';
-import { isCancel, readFailure, type StepFailure } from './failures.ts';
-import { createHostCalls, defaultTiming, type RunTiming } from './host-calls.ts';
+import { isCancel, readFailure } from './failures.ts';
+import type { RunTiming } from './host-calls.ts';
 import { createJournal } from './journal.ts';
+import { createCourse, StepStopped } from './run-course.ts';
 import { executeStep, executeUndoStep, recoveryInput, restoresData, type StepContext, type StepResult } from './update-steps.ts';
-
-const progress = defineQuery<RunProgress>(progressQuery);
 
 /** What tells one kind of run on a host from another: only what it decides to do. */
 export interface HostRun<Request extends PromotionRequest> {
@@ -38,14 +37,9 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   const runId = temporalRunId as RunId;
   const startedAt = startTime.toISOString();
   const journal = createJournal(runId, (events) => controlCalls.recordEvents({ events }));
-  const evidence: Evidence[] = [];
   const started: UpdateStep[] = [];
 
   let state: UpdateState = { phase: 'Requested', target: request.releaseId };
-  let waiting: Waiting | null = null;
-  let step: string | null = null;
-  let direction: 'do' | 'undo' = 'do';
-  let stepsPlanned = 0;
   let plan: UpdatePlan | null = null;
   let artifact: Artifact | null = null;
   let servedBefore: ReleaseId | null = null;
@@ -53,79 +47,25 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   let shiftedAt: string | null = null;
   let recovery: RecoveryRecord | null = null;
 
-  const tellWait = (wait: Waiting | null): void => {
-    if (wait && waiting?.for !== wait.for) journal.tell('waiting', step, `Waiting for ${wait.for}`, { ...wait });
-    waiting = wait;
-    showDetails();
-  };
-  const call = createHostCalls(request.host, { ...defaultTiming, ...timing }, tellWait);
-
-  setHandler(progress, () => ({
-    phase: state.phase,
-    step,
-    stepsDone: journal.steps.filter((entry) => entry.outcome === 'done').length,
-    stepsPlanned,
-    direction,
-    waiting,
-    steps: journal.steps,
-  }));
-
-  function advance(event: UpdateEvent): void {
-    state = nextUpdateState(state, event);
-    showDetails();
-  }
-
-  function showDetails(): void {
-    const lines = [
+  const course = createCourse({
+    host: request.host,
+    journal,
+    timing,
+    phase: () => state.phase,
+    headline: () =>
       kind === 'promotion'
         ? `**${state.phase}**: promotion of ${request.product} ${request.releaseId} on ${request.host}`
         : `**${state.phase}**: ${request.product} ${plan?.fromReleaseId ?? '(nothing)'} → ${request.releaseId} on ${request.host}`,
-      step ? `${direction === 'undo' ? 'Undoing' : 'Step'}: \`${step}\` (${journal.steps.length + 1} of ${stepsPlanned})` : '',
-      waiting ? `Waiting for ${waiting.for}, since ${waiting.since}, until ${waiting.until ?? 'it comes'}. Released by ${waiting.release}.` : '',
-    ];
-    setCurrentDetails(lines.filter(Boolean).join('\n\n'));
+    cancelReason,
+  });
+  const { call } = course;
+
+  function advance(event: UpdateEvent): void {
+    state = nextUpdateState(state, event);
+    course.show();
   }
 
-  /** Runs one step, forward or back, and keeps what it took and what came of it. */
-  async function perform(of: UpdateStep | UndoStep, way: 'do' | 'undo', run: () => Promise<StepResult>): Promise<StepResult> {
-    const name = stepTitle(of);
-    const began = Date.now();
-    const scope = CancellationScope.current();
-    step = name;
-    direction = way;
-    showDetails();
-    journal.tell('step_started', name, way === 'undo' ? `undo: ${name}` : name, { direction: way });
-    const report = (outcome: StepReport['outcome'], more: Partial<StepReport>): void => {
-      const entry: StepReport = {
-        name: of.name,
-        direction: way,
-        ...('instance' in of ? { instance: of.instance } : {}),
-        startedAt: new Date(began).toISOString(),
-        durationMs: Date.now() - began,
-        attempts: 1,
-        outcome,
-        ...more,
-      };
-      journal.keep(entry);
-      journal.tell('step_ended', name, `${name}: ${outcome}${entry.note ? ` (${entry.note})` : ''}${entry.reason ? `: ${entry.reason.message}` : ''}`, { ...entry });
-    };
-    try {
-      const result = await run();
-      report('done', { attempts: result.attempts, ...(result.note === undefined ? {} : { note: result.note }) });
-      return result;
-    } catch (error) {
-      if (isCancel(error, scope.consideredCancelled)) {
-        report('cancelled', {});
-        throw new StepStopped(name, cancelReason(name), true);
-      }
-      const failure: StepFailure = readFailure(error, name, request.host);
-      evidence.push(...failure.evidence);
-      report('failed', { reason: failure.reason, attempts: failure.attempts });
-      throw new StepStopped(name, failure.reason, false);
-    } finally {
-      step = null;
-    }
-  }
+  const perform = (of: UpdateStep | UndoStep, way: 'do' | 'undo', run: () => Promise<StepResult>): Promise<StepResult> => course.perform(of, stepTitle(of), way, run);
 
   async function goForward(context: () => StepContext): Promise<void> {
     for (const next of (plan as UpdatePlan).steps) {
@@ -150,7 +90,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   async function goBack(context: () => StepContext, stopped: StepStopped): Promise<void> {
     advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
     const undo = planUndo(plan as UpdatePlan, started, restoresData(artifact as Artifact), stopped.reason.class);
-    stepsPlanned += undo.length;
+    course.plan(undo.length);
     journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
     await controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(stepTitle) });
     try {
@@ -203,7 +143,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   async function end(): Promise<RunReport> {
     const outcome = outcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
-    showDetails(); // Without the last step, which is over.
+    course.show(); // Without the last step, which is over.
     const report: RunReport = {
       schema: 1,
       runId,
@@ -221,7 +161,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       outcome,
       reason: 'reason' in state ? state.reason : null,
       steps: journal.steps,
-      evidence: evidence.slice(0, 40),
+      evidence: course.evidence.slice(0, 40),
       backupPath: state.phase === 'Refused' || state.phase === 'Unchanged' ? null : backupPath,
       recovery,
     };
@@ -248,10 +188,10 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       plan = decision.plan;
       // The time that a step may take follows the service, also where the instance was added on this host.
       artifact = { ...artifact, manifest: withExtras(artifact.manifest, (inspection as HostInspection).state?.extras) };
-      stepsPlanned = plan.steps.length;
+      course.plan(plan.steps.length);
       await controlCalls.recordIntent({ runId, request, plan });
       advance({ type: 'HostInspected', from: plan.fromReleaseId });
-      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, wait: tellWait });
+      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, wait: course.wait });
       try {
         await goForward(context);
       } catch (error) {
@@ -266,19 +206,6 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
     else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
   }
   return CancellationScope.nonCancellable(end);
-}
-
-/** A step did not come to its end: it failed, or the run was cancelled meanwhile. */
-class StepStopped extends Error {
-  readonly step: string;
-  readonly reason: Reason;
-  readonly cancelled: boolean;
-  constructor(step: string, reason: Reason, cancelled: boolean) {
-    super(reason.message);
-    this.step = step;
-    this.reason = reason;
-    this.cancelled = cancelled;
-  }
 }
 
 function eventAfter(step: UpdateStep, kind: UpdatePlan['kind'], backupPath: string | null): UpdateEvent | null {
