@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
-import { holdSocket, holdUpload } from '../support/long-clients.ts';
+import { holdLongClients, unfelt, type LongStory } from '../support/long-clients.ts';
 import { describeWith, program, type Requirement } from '../support/requirement.ts';
-import { quick, shortStart, startStack, type Stack } from '../support/stack.ts';
+import { quick, shortDrain, startStack, type Stack } from '../support/stack.ts';
 
 const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs: readonly Requirement[] }[] = [
   { router: 'nginx', needs: [program('nginx')] },
@@ -13,10 +13,11 @@ const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs:
 ];
 const asking = (ms = 700) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function shortDrain(directory: string): Promise<void> {
-  await shortStart(directory);
+/** Latencies on a busy machine say nothing. */
+async function noLatency(directory: string): Promise<void> {
+  await shortDrain(directory);
   const file = join(directory, 'fairlead.yaml');
-  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, 'drainSeconds: 3').replace('maxLatencyRatio: 2', 'maxLatencyRatio: null'));
+  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replace('maxLatencyRatio: 2', 'maxLatencyRatio: null'));
 }
 
 /** A release beside the old one: all requests at once, or in tiers that are judged. Clients do not feel it. */
@@ -25,9 +26,9 @@ for (const { router, needs } of routers) {
     let stack: Stack;
     beforeAll(async () => {
       stack = await startStack({ replace: { env: { FAIRLEAD_ROUTER: router } } });
-      for (const releaseId of ['r1', 'r2', 'r3']) await stack.publish(releaseId, { edit: shortDrain });
-      await stack.publish('crashing', { edit: shortDrain, faults: { crashAtStart: true, only: 'web-b-green' } });
-      await stack.publish('failing', { edit: shortDrain, faults: { errorShare: 0.5, only: 'api' } });
+      for (const releaseId of ['r1', 'r2', 'r3']) await stack.publish(releaseId, { edit: noLatency });
+      await stack.publish('crashing', { edit: noLatency, faults: { crashAtStart: true, only: 'web-b-green' } });
+      await stack.publish('failing', { edit: noLatency, faults: { errorShare: 0.5, only: 'api' } });
       expect((await stack.apply('h1', 'r1', { phase: 'installed' })).outcome).toBe('succeeded');
     }, 120_000);
     afterAll(() => stack?.end(), 60_000);
@@ -37,52 +38,50 @@ for (const { router, needs } of routers) {
     const stepsNamed = (report: RunReport, name: string): StepReport[] => report.steps.filter((step) => step.name === name && step.direction === 'do');
 
     /** Applies a release while clients ask 200 times a second, and reads the disk afterwards. */
-    async function applyUnderLoad(releaseId: string, more: Record<string, unknown>): Promise<{ report: RunReport; load: LoadResult }> {
+    async function applyUnderLoad(releaseId: string, more: Record<string, unknown>): Promise<{ report: RunReport; load: LoadResult; long: LongStory }> {
       const address = await stack.address('h1');
       const bootsBefore = (await bootsOf(root(), stack.product)).length;
       const clients = startLoad({ urls: ['/api/rows', '/', '/web/health'].map((path) => address + path), postUrl: `${address}/api/rows`, postShare: 0.2, requestsPerSecond: 200, connections: 12 });
+      const stay = await holdLongClients(address);
       let report: RunReport;
       let load: LoadResult;
+      let long: LongStory;
       try {
         await asking();
         report = await stack.apply('h1', releaseId, { ...quick, ...more });
         await asking();
       } finally {
-        load = await clients.stop();
+        [load, long] = await Promise.all([clients.stop(), stay.end()]);
       }
       const broken = [...brokenRestarts((await bootsOf(root(), stack.product)).slice(bootsBefore)), ...(await brokenActivation(root(), stack.product)), ...(await brokenOutcome(root(), report))];
       expect(broken).toEqual([]);
-      return { report, load };
+      return { report, load, long };
     }
 
     test('blue-green, an instance of the idle colour crashes: rolled back, and no request ever went to it', async () => {
-      const { report, load } = await applyUnderLoad('crashing', { strategy: 'blue-green', holdSeconds: 1 });
+      const { report, load, long } = await applyUnderLoad('crashing', { strategy: 'blue-green', holdSeconds: 1 });
       expect([report.outcome, report.reason?.code]).toEqual(['rolled_back', 'instance_exited']);
-      expect([load.failed, Object.keys(load.byReleaseId)]).toEqual([[], ['r1']]);
+      expect([load.failed, Object.keys(load.byReleaseId), long]).toEqual([[], ['r1'], { ...unfelt, socket: { breaks: [], announced: [], reconnects: 0 } }]);
       expect(stepsNamed(report, 'shift')).toEqual([]);
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     }, 90_000);
 
     test('blue-green with a WebSocket, a long poll and an upload: one flip, none fails, the old colour is stopped at the end', async () => {
-      const address = await stack.address('h1');
-      const socket = await holdSocket(`${address.replace('http', 'ws')}/api/socket`);
-      const upload = holdUpload(`${address}/api/upload`, { seconds: 5 });
-      const poll = fetch(`${address}/api/slow?ms=4000`, { headers: { connection: 'close' } });
-      const { report, load } = await applyUnderLoad('r2', { strategy: 'blue-green', holdSeconds: 1 });
+      const { report, load, long } = await applyUnderLoad('r2', { strategy: 'blue-green', holdSeconds: 1 });
       expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
       expect([load.failed, load.succeeded]).toEqual([[], load.sent]);
       expect(Object.keys(load.byReleaseId).sort()).toEqual(['r1', 'r2']);
-      expect([(await poll).status, (await upload).status]).toEqual([200, 201]);
-      expect(await socket.end()).toMatchObject({ breaks: [], announced: [1012] });
+      expect(long).toEqual(unfelt);
+      expect(long.socket.announced).toEqual([1012]);
       expect(stepsNamed(report, 'shift').map(({ note }) => note)).toEqual(['100 % to api-a-green, api-b-green, web-a-green, web-b-green']);
       expect(stepsNamed(report, 'hold')[0]?.note).toMatch(/healthy for \d+\.\d s with the old instances kept warm/);
       expect(await instances()).toEqual(['api-a-green', 'api-b-green', 'web-a-green', 'web-b-green']);
     }, 120_000);
 
     test('a canary: each tier gets its share, which the report measures; then all', async () => {
-      const { report, load } = await applyUnderLoad('r3', { strategy: 'canary', tiers: [10, 50], holdSeconds: 4 });
+      const { report, load, long } = await applyUnderLoad('r3', { strategy: 'canary', tiers: [10, 50], holdSeconds: 4 });
       expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
-      expect([load.failed, load.succeeded]).toEqual([[], load.sent]);
+      expect([load.failed, load.succeeded, long]).toEqual([[], load.sent, unfelt]);
       const shares = stepsNamed(report, 'hold').map(({ note }) => Number(/\((\d+(?:\.\d+)?) %\) went to the new release, 0 failed/.exec(note ?? '')?.[1]));
       expect(shares).toHaveLength(3);
       expect(Math.abs((shares[0] as number) - 10)).toBeLessThan(3);

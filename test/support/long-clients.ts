@@ -73,3 +73,22 @@ export function holdUpload(url: string, { seconds }: { readonly seconds: number 
     upload.once('close', () => clearInterval(timer));
   });
 }
+
+export interface LongStory {
+  readonly socket: SocketStory;
+  /** Status of the upload and of the long poll, or why there is none. */
+  readonly upload: number | string;
+  readonly poll: number | string;
+}
+
+/** A WebSocket, an upload of four seconds and a long poll of three, all begun now. @param address of the product's router */
+export async function holdLongClients(address: string): Promise<{ end(): Promise<LongStory> }> {
+  const status = (answer: Promise<{ status: number }>): Promise<number | string> => answer.then((told) => told.status, (error: unknown) => String(error));
+  const upload = status(holdUpload(`${address}/api/upload`, { seconds: 4 }));
+  const poll = status(fetch(`${address}/api/slow?ms=3000`, { headers: { connection: 'close' } }));
+  const socket = await holdSocket(`${address.replace('http', 'ws')}/api/socket`);
+  return { end: async () => ({ socket: await socket.end(), upload: await upload, poll: await poll }) };
+}
+
+/** What clients that stay for long may feel of a change: nothing but announced ends of WebSockets. */
+export const unfelt = { socket: { breaks: [], announced: expect.any(Array), reconnects: expect.any(Number) }, upload: 201, poll: 200 };

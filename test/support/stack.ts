@@ -67,6 +67,13 @@ export async function shortStart(directory: string): Promise<void> {
   await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 2'));
 }
 
+/** The same, with drains that are short: a WebSocket that stays open holds one up to its bound, which is long in the example. */
+export async function shortDrain(directory: string): Promise<void> {
+  await shortStart(directory);
+  const file = join(directory, 'fairlead.yaml');
+  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, 'drainSeconds: 6'));
+}
+
 /**
  * A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process.
  * @param options.start in place of `startDev`: `startDevProgram` has the supervisor be a process too, which can be killed with the others
