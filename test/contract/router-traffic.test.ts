@@ -94,7 +94,8 @@ for (const kind of routerKinds) {
         }
         const others = await count(60, '/rows');
         expect(of(others, web)).toBe(60);
-        for (const name of web) expect(others[name] ?? 0).toBeGreaterThan(20);
+        // The least busy of them is asked, so that they share alike only roughly.
+        for (const name of web) expect(others[name] ?? 0).toBeGreaterThan(5);
       }
       expect(await bed.router.apply(bed.stateWith([...blue, ...green, ...web], split(0)))).toBe('unchanged');
     });
