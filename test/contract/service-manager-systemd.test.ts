@@ -34,6 +34,7 @@ done`;
 function managed(machine: SystemdMachine): ManagedMachine {
   return {
     directory: machine.directory,
+    node: machine.node,
     create: (root) => createSystemdServiceManager({ root, unitDir: machine.unitDir, commands: machine.commands }),
     isAlive: async (pid) => (await machine.run('sh', '-c', `grep -q '^State:.[^ZX]' /proc/${pid}/status 2>/dev/null && echo yes || true`)) === 'yes\n',
     kill: async (pid, signal) => void (await machine.run('sh', '-c', `kill -s ${signal.slice(3)} ${pid}`)),
@@ -138,7 +139,7 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
 
     beforeEach(async () => {
       host = await createHostRoot(machine.directory);
-      bench = await createServiceManagerBench(host.root, managed(machine).create(host.root));
+      bench = await createServiceManagerBench(host.root, managed(machine).create(host.root), undefined, machine.node);
     });
     afterEach(() => host.end());
 
@@ -168,7 +169,7 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
       const words = ["it's", '$HOME', '${HOME}', 'a  b', '', '*', '100%', '%i', ';', '"', '\\', 'a\nb', 'Grüße'];
       const env = { AWKWARD: `it's "quoted" 100% %i $HOME \\ a\nb` };
       const script = 'require("fs").writeFileSync(process.env.OUT, JSON.stringify([process.argv.slice(1), process.env.AWKWARD])); setInterval(() => {}, 1000)';
-      await bench.services.start({ ...bench.spec('r1', { ...env, OUT: join(host.root, 'out') }), command: [process.execPath, '-e', script, ...words] });
+      await bench.services.start({ ...bench.spec('r1', { ...env, OUT: join(host.root, 'out') }), command: [machine.node, '-e', script, ...words] });
       const [argv, value] = await eventually('it has written', async () => JSON.parse(await readFile(join(host.root, 'out'), 'utf8')));
       expect(argv).toEqual(words);
       expect(value).toBe(env.AWKWARD);
@@ -216,7 +217,7 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
     test('agent killed after it wrote the units of another release: status tells the release of the process, and the next start obeys', async () => {
       await bench.services.start(bench.spec('r1'));
       await answering('the instance answers');
-      await writeFile(files().dropIn, renderDropIn(host.root, bench.spec('r2'), [process.execPath, 'instance.mjs'], bench.spec('r2').env));
+      await writeFile(files().dropIn, renderDropIn(host.root, bench.spec('r2'), [machine.node, 'instance.mjs'], bench.spec('r2').env));
       for (const reload of [false, true]) {
         if (reload) await machine.run('systemctl', 'daemon-reload');
         expect(await bench.services.status(ref)).toMatchObject({ status: 'active', releaseId: 'r1' });

@@ -16,6 +16,8 @@ const repository = join(import.meta.dirname, '../..');
 export interface ManagedMachine {
   /** Where hosts' roots are made; left out where the machine sees the temporary directory. */
   readonly directory?: string;
+  /** The Node that instances run on there; left out where it is this one. */
+  readonly node?: string;
   create(root: string): ServiceManager;
   /** Whether a process of that id, as the manager counts, is there. */
   isAlive(pid: number): Promise<boolean>;
@@ -55,7 +57,7 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
 
     beforeEach(async () => {
       host = await createHostRoot(machine.directory);
-      bench = await createServiceManagerBench(host.root, create(host.root), machine.outsidePid?.bind(machine));
+      bench = await createServiceManagerBench(host.root, create(host.root), machine.outsidePid?.bind(machine), machine.node);
     });
     afterEach(() => host.end());
 
@@ -287,6 +289,7 @@ export async function createServiceManagerBench(
   root: string,
   services: ServiceManager,
   outsidePid: (root: string, pid: number) => Promise<number | null> = async (_root, pid) => pid,
+  node = process.execPath,
 ): Promise<ServiceManagerBench> {
   const layout = hostLayout(root, product);
   const port = await freePort();
@@ -308,7 +311,7 @@ export async function createServiceManagerBench(
       instance,
       releaseId: releaseId as ReleaseId,
       releaseDir: layout.releaseDir(releaseId as ReleaseId),
-      command: [process.execPath, 'instance.mjs'],
+      command: [node, 'instance.mjs'],
       configFile: layout.configFile(instance),
       env: { PORT: String(port), STARTS_FILE: startsFile, ...env },
       logFile: layout.logFile(instance),

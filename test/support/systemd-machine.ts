@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
+import { access, copyFile, link, mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
@@ -10,6 +10,7 @@ import { eventually } from './host-root.ts';
 import { givenMachine, program, root } from './requirement.ts';
 
 const repository = join(import.meta.dirname, '../..');
+const projectThere = '/opt/fairlead';
 const image = 'fairlead-systemd:1';
 /** Where a program that a host's people installed may lie; the container has no PATH of its own to inherit. */
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -22,6 +23,9 @@ export interface SystemdMachine {
   readonly docker: DockerDaemon;
   /** Roots of hosts go here: the machine sees nothing else of this one that can be written. Not below /tmp, of which units may have one of their own. */
   readonly directory: string;
+  /** Node and this checkout at places that every unit sees, wherever the checkout lies: below /tmp or /var/tmp, units with a /tmp of their own see neither. */
+  readonly node: string;
+  readonly project: string;
   /** The machine's /etc/systemd/system. */
   readonly unitDir: string;
   /** Runs commands on the machine. They get no environment but PATH and what the options name. */
@@ -50,9 +54,12 @@ export async function startSystemdMachine(): Promise<SystemdMachine> {
   try {
     const unitDir = join(directory, 'units');
     await mkdir(unitDir);
+    const node = join(directory, 'bin/node');
+    await mkdir(dirname(node));
+    await link(process.execPath, node).catch(() => copyFile(process.execPath, node));
     await importImage(docker, image, tar);
     const container = (await docker.docker(...runArguments(directory, unitDir))).trim();
-    const machine = describe(docker, container, directory, unitDir, end);
+    const machine = describe(docker, container, directory, unitDir, node, end);
     await untilBooted(machine);
     return machine;
   } catch (error) {
@@ -67,6 +74,7 @@ function runArguments(directory: string, unitDir: string): string[] {
     ...['run', '-d', '--network', 'host', '--cap-add', 'SYS_ADMIN', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined'],
     ...['--tmpfs', '/run', '--tmpfs', '/run/lock', '--cgroupns=host', '-v', '/sys/fs/cgroup:/sys/fs/cgroup:rw'],
     ...same(repository, 'ro'),
+    ...['-v', `${repository}:${projectThere}:ro`],
     // Node may be the checkout's own or the machine's.
     ...(process.execPath.startsWith(`${repository}/`) ? [] : same(dirname(dirname(process.execPath)), 'ro')),
     ...same(directory, 'rw'),
@@ -75,7 +83,7 @@ function runArguments(directory: string, unitDir: string): string[] {
   ];
 }
 
-function describe(docker: DockerDaemon, container: string, directory: string, unitDir: string, end: () => Promise<void>): SystemdMachine {
+function describe(docker: DockerDaemon, container: string, directory: string, unitDir: string, node: string, end: () => Promise<void>): SystemdMachine {
   const wrap = (argv: readonly string[], env: Readonly<Record<string, string>> = {}) => [
     ...['docker', 'exec', '-i', ...Object.entries({ PATH: path, ...env }).flatMap(([name, value]) => ['-e', `${name}=${value}`]), container],
     ...argv,
@@ -92,6 +100,8 @@ function describe(docker: DockerDaemon, container: string, directory: string, un
     container,
     docker,
     directory,
+    node,
+    project: projectThere,
     unitDir,
     commands,
     wrap,
