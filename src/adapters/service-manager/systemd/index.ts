@@ -10,7 +10,7 @@ import { readLog, rotateLog } from '../log-file.ts';
 import { findProgram, instancePath } from '../program.ts';
 import { createTurns } from '../turns.ts';
 import { daemonReload, identityOf, instanceEnvironment, killAll, killMain, recoveryLines, resetFailed, show, startTarget, startUnit, stopLines, stopUnit } from './commands.ts';
-import { lastExitOf, parseInvocation, parseShow, statusOf, type UnitFacts } from './parse.ts';
+import { hasRunSince, lastExitOf, parseInvocation, parseShow, statusOf, type UnitFacts } from './parse.ts';
 import { dropInName, invocationFile, ownerLine, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames, withStopSettings } from './units.ts';
 
 /** For a question and for what systemd does at once. */
@@ -93,7 +93,10 @@ async function start(context: Context, spec: InstanceSpec): Promise<'started' | 
 
   const result = await run(startUnit(names.unit), { timeoutMs: startLimitMs });
   if (result.exitCode === 0) return 'started';
+  const before = facts;
   [facts] = await ask(context, spec, names.unit);
+  // It ran, and was over before systemd had said that it runs: what that means is the probe's question, as with one that lives a little longer.
+  if (hasRunSince(before, facts)) return 'started';
   await run(stopUnit(names.unit));
   throw new FairleadError(
     { class: 'host', code: 'instance_start_failed', message: `systemd could not start ${names.unit} (${facts.result || facts.activeState}, ${lastExitOf(facts) ?? 'no process'}): ${result.summary}`, hint: `systemctl status ${names.unit}; journalctl -u ${names.unit}` },

@@ -11,6 +11,7 @@ export const shownProperties = [
   'Result',
   'ExecMainCode',
   'ExecMainStatus',
+  'ExecMainStartTimestampMonotonic',
   'MainPID',
   'NRestarts',
   'InvocationID',
@@ -26,6 +27,8 @@ export interface UnitFacts {
   readonly mainCode: number;
   /** The exit status or the signal's number, as `mainCode` says. */
   readonly mainStatus: number;
+  /** When the unit's own program was started last, in microseconds of the machine's clock since its boot; 0 where it never was. */
+  readonly mainStartedAt: number;
   readonly mainPid: number | null;
   /** How often systemd itself started it anew since it was last asked to. */
   readonly restarts: number;
@@ -52,7 +55,7 @@ function parseBlock(block: string): UnitFacts | null {
   if (activeState === undefined || loadState === undefined) return null;
   // Targets have no processes, and therefore none of these.
   const number = (name: string): number => Number(values.get(name) ?? '0');
-  const numbers = { mainCode: number('ExecMainCode'), mainStatus: number('ExecMainStatus'), mainPid: number('MainPID'), restarts: number('NRestarts') };
+  const numbers = { mainCode: number('ExecMainCode'), mainStatus: number('ExecMainStatus'), mainStartedAt: number('ExecMainStartTimestampMonotonic'), mainPid: number('MainPID'), restarts: number('NRestarts') };
   if (!Object.values(numbers).every((value) => Number.isInteger(value) && value >= 0)) return null;
   return {
     ...numbers,
@@ -94,6 +97,18 @@ export function lastExitOf({ mainCode, mainStatus, mainPid }: Pick<UnitFacts, 'm
   if (mainCode === 1) return `exit ${mainStatus}`;
   if (mainCode === 2 || mainCode === 3) return Object.entries(constants.signals).find(([, number]) => number === mainStatus)?.[0] ?? `signal ${mainStatus}`;
   return null;
+}
+
+type MainProcess = Pick<UnitFacts, 'mainCode' | 'mainStatus' | 'mainPid' | 'mainStartedAt'>;
+
+/**
+ * Whether the unit's own program was started since `before`, and ran. systemd ends a process that it could not turn into the program with a status
+ * from 200 on (systemd.exec(5), "Process Exit Codes").
+ */
+export function hasRunSince(before: Pick<UnitFacts, 'mainStartedAt'>, { mainCode, mainStatus, mainPid, mainStartedAt }: MainProcess): boolean {
+  if (mainStartedAt === before.mainStartedAt) return false;
+  if (mainPid !== null) return true;
+  return mainCode === 2 || mainCode === 3 || (mainCode === 1 && mainStatus < 200);
 }
 
 /** What the unit noted at its start. @returns the release; null where the note is of another invocation, or none */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as commands from '../../../../src/adapters/service-manager/systemd/commands.ts';
 import { createSystemdServiceManager } from '../../../../src/adapters/service-manager/systemd/index.ts';
-import { lastExitOf, parseInvocation, parseShow, statusOf } from '../../../../src/adapters/service-manager/systemd/parse.ts';
+import { hasRunSince, lastExitOf, parseInvocation, parseShow, statusOf } from '../../../../src/adapters/service-manager/systemd/parse.ts';
 import { quoteWord, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames, withStopSettings } from '../../../../src/adapters/service-manager/systemd/units.ts';
 import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../../../src/domain/ids.ts';
 import type { CommandResult, CommandRunner } from '../../../../src/ports/command-runner.ts';
@@ -150,7 +150,7 @@ describe('systemd: command lines', () => {
     ['reset', commands.resetFailed('u.service'), 'systemctl reset-failed -- u.service'],
     ['reload', commands.killMain('u.service', 'SIGUSR2'), 'systemctl kill --kill-who=main --signal=SIGUSR2 -- u.service'],
     ['kill', commands.killAll('u.service'), 'systemctl kill --kill-who=all --signal=SIGKILL -- u.service'],
-    ['question', commands.show('a.service', 'b.target'), 'systemctl show --property=Id,LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,NRestarts,InvocationID,NeedDaemonReload -- a.service b.target'],
+    ['question', commands.show('a.service', 'b.target'), 'systemctl show --property=Id,LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,ExecMainStartTimestampMonotonic,MainPID,NRestarts,InvocationID,NeedDaemonReload -- a.service b.target'],
   ])('%s', (_what, argv, line) => expect(argv.join(' ')).toBe(line));
 
   test('recovery lines are sh, and write what a start would write', () => {
@@ -186,7 +186,7 @@ const shown = (facts: Record<string, string | number> = {}): string =>
 describe('systemd: answers', () => {
   test('a running unit', () => {
     expect(parseShow(shown())).toEqual([
-      { loadState: 'loaded', activeState: 'active', subState: 'running', result: 'success', mainCode: 0, mainStatus: 0, mainPid: 42, restarts: 0, invocationId: 'ab'.repeat(16), needsReload: false },
+      { loadState: 'loaded', activeState: 'active', subState: 'running', result: 'success', mainCode: 0, mainStatus: 0, mainStartedAt: 0, mainPid: 42, restarts: 0, invocationId: 'ab'.repeat(16), needsReload: false },
     ]);
   });
 
@@ -226,6 +226,14 @@ describe('systemd: answers', () => {
     [0, 0, null, null],
     [1, 7, 42, null],
   ])('code %d with status %d and process %j: %j', (mainCode, mainStatus, mainPid, exit) => expect(lastExitOf({ mainCode, mainStatus, mainPid })).toBe(exit));
+
+  test.each([
+    ['it ended by itself before systemd said that it runs', { mainStartedAt: 2, mainCode: 1, mainStatus: 1, mainPid: null }, true],
+    ['it was killed at once', { mainStartedAt: 2, mainCode: 2, mainStatus: 9, mainPid: null }, true],
+    ['it runs after all', { mainStartedAt: 2, mainCode: 0, mainStatus: 0, mainPid: 7 }, true],
+    ['systemd could not execute it', { mainStartedAt: 2, mainCode: 1, mainStatus: 203, mainPid: null }, false],
+    ['what ended is the process before this start', { mainStartedAt: 1, mainCode: 1, mainStatus: 1, mainPid: null }, false],
+  ])('whether a start that systemd calls failed ran the program: %s', (_what, facts, ran) => expect(hasRunSince({ mainStartedAt: 1 }, facts)).toBe(ran));
 
   test.each([
     [`${'ab'.repeat(16)} r2\n`, 'r2'],
