@@ -242,7 +242,7 @@ describe('the poller of a host', () => {
     // With a pause that grows: not one attempt after the other.
     expect((calls.get('pollActivityTaskQueue')?.total ?? 0) - polls).toBeLessThan(8);
     await temporal.start();
-    expect(await handle.result()).toEqual({ value: 'while it was away', attempt: 1 });
+    expect(await eventually('the answer has arrived', () => handle.result())).toEqual({ value: 'while it was away', attempt: 1 });
     expect(begun).toEqual([1]);
     expect(await (await start({ activity: 'next' })).result()).toEqual({ value: 'next', attempt: 1 });
     await eventually('it says so', () => log.includes('polling again'));

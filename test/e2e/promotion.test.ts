@@ -4,7 +4,7 @@ import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { describeWith, program, type Requirement } from '../support/requirement.ts';
 import { holdLongClients, unfelt, type LongStory } from '../support/long-clients.ts';
-import { shortDrain, startStack, type Stack } from '../support/stack.ts';
+import { shortDrain, shortStart, startStack, type Stack } from '../support/stack.ts';
 
 const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs: readonly Requirement[] }[] = [
   { router: 'nginx', needs: [program('nginx')] },
@@ -19,7 +19,7 @@ for (const { router, needs } of routers) {
     beforeAll(async () => {
       stack = await startStack({ hosts: 2, replace: { env: { FAIRLEAD_ROUTER: router } } });
       await stack.publish('r1', { edit: shortDrain });
-      await stack.publish('bad', { edit: shortDrain, faults: { notReady: true, only: ['api-b'] } });
+      await stack.publish('bad', { edit: shortStart, faults: { notReady: true, only: ['api-b'] } });
       for (const [host, releaseId] of [['h1', 'r1'], ['h2', 'bad']] as const) {
         const report = await stack.apply(host, releaseId);
         expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
