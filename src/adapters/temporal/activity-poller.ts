@@ -202,7 +202,10 @@ export function createActivityPoller(options: PollerOptions) {
         await send();
         return;
       } catch (error) {
-        if (codeOf(error) === grpcNotFound) return;
+        if (codeOf(error) === grpcNotFound) {
+          logger.warn({ what }, 'the server has given this attempt up; its result is not wanted');
+          return;
+        }
         if (Date.now() - began > answerPatienceMs) throw error;
         logger.warn({ what, error: String(error) }, 'the server did not take an answer; offering it again');
         await sleep(backoffMs);
