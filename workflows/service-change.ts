@@ -1,9 +1,7 @@
-import { CancellationScope, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { defineSearchAttributeKey } from '@temporalio/common';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RunRef } from '../activities/host/dependencies.ts';
 import type { Reason } from '../src/domain/failure.ts';
 import type { RunId } from '../src/domain/ids.ts';
-import { searchAttributes } from '../src/domain/run/names.ts';
 import type { RecoveryRecord, RunReport } from '../src/domain/run/report.ts';
 import type { ServiceInspection, ServiceManifest } from '../src/domain/service/inspection.ts';
 import { planService, type ServicePlan } from '../src/domain/service/plan.ts';
@@ -151,7 +149,6 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
   async function end(): Promise<RunReport> {
     const outcome = serviceOutcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
-    course.show(); // Without the last step, which is over.
     const releaseId = manifest?.releaseId ?? request.releaseId;
     const report: RunReport = {
       schema: 1,
@@ -174,10 +171,7 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
       backupPath: null,
       recovery,
     };
-    upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
-    journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
-    await controlCalls.closeRun({ report, events: await journal.settle() });
-    return report;
+    return course.close(report);
   }
 
   if (!gathered) journal.tell('run_started', null, `${request.action} ${request.service} of ${request.product} on ${request.host}, asked for by ${request.requestedBy}`);

@@ -14,6 +14,14 @@ export interface StepFailure {
   readonly attempts: number;
 }
 
+/** Why a recovery record stands on a host whose run has not ended. */
+export const runUnderWay: Reason = {
+  class: 'orchestrator',
+  code: 'run_under_way',
+  message: 'The run was still under way when this record was written.',
+  hint: 'Use it only where the control plane is gone and the run does not go on by itself.',
+};
+
 /** A step failed by what was decided from its results, not by an activity. */
 export class StepFault extends Error {
   readonly reason: Reason;

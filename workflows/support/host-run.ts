@@ -1,12 +1,10 @@
-import { CancellationScope, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { defineSearchAttributeKey } from '@temporalio/common';
+import { CancellationScope, workflowInfo } from '@temporalio/workflow';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { Artifact } from '../../src/domain/bundle/artifact.ts';
 import type { Reason } from '../../src/domain/failure.ts';
 import { withExtras } from '../../src/domain/host/instances.ts';
 import type { HostInspection } from '../../src/domain/host/state.ts';
 import type { ReleaseId, RunId } from '../../src/domain/ids.ts';
-import { searchAttributes } from '../../src/domain/run/names.ts';
 import type { RecoveryRecord, RunReport } from '../../src/domain/run/report.ts';
 import type { PlanDecision, UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
@@ -143,7 +141,6 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   async function end(): Promise<RunReport> {
     const outcome = outcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
-    course.show(); // Without the last step, which is over.
     const report: RunReport = {
       schema: 1,
       runId,
@@ -165,10 +162,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       backupPath: state.phase === 'Refused' || state.phase === 'Unchanged' ? null : backupPath,
       recovery,
     };
-    upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
-    journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
-    await controlCalls.closeRun({ report, events: await journal.settle() });
-    return report;
+    return course.close(report);
   }
 
   const what = kind === 'promotion' ? `promotion of ${request.product} ${request.releaseId}` : `${request.product} ${request.releaseId}`;

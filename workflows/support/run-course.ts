@@ -1,8 +1,10 @@
-import { CancellationScope, defineQuery, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { CancellationScope, defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes } from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
 import type { Evidence, Reason } from '../../src/domain/failure.ts';
 import type { HostId, InstanceName } from '../../src/domain/ids.ts';
-import { progressQuery } from '../../src/domain/run/names.ts';
-import type { RunProgress, StepReport, Waiting } from '../../src/domain/run/report.ts';
+import { progressQuery, searchAttributes } from '../../src/domain/run/names.ts';
+import type { RunProgress, RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
+import { controlCalls } from './control-calls.ts';
 import { isCancel, readFailure } from './failures.ts';
 import { createHostCalls, defaultTiming, type RunTiming } from './host-calls.ts';
 import type { Journal } from './journal.ts';
@@ -88,6 +90,15 @@ export function createCourse({ host, journal, timing, phase, headline, footnote 
     /** More steps are to come than were known. */
     plan(count: number): void {
       stepsPlanned += count;
+    },
+    /** Shows how the run ended, and keeps its report with the rest of its story. */
+    async close(report: RunReport): Promise<RunReport> {
+      show(); // Without the last step, which is over.
+      const { outcome, reason } = report;
+      upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
+      journal.tell('run_ended', null, outcome, { outcome, reason });
+      await controlCalls.closeRun({ report, events: await journal.settle() });
+      return report;
     },
     /**
      * Runs one step, forward or back, and keeps what it took and what came of it.

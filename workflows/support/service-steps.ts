@@ -7,6 +7,7 @@ import type { ServiceManifest } from '../../src/domain/service/inspection.ts';
 import type { ServicePlan } from '../../src/domain/service/plan.ts';
 import type { ServiceRequest } from '../../src/domain/service/request.ts';
 import { serviceStepTitle, type ServiceStep, type ServiceUndoStep } from '../../src/domain/service/step.ts';
+import { runUnderWay } from './failures.ts';
 import type { CallLimits, HostCalls } from './host-calls.ts';
 
 /** What every step of a run about a service knows. */
@@ -49,13 +50,6 @@ export const serviceRecoveryInput = (c: ServiceContext, at: Pick<RecoveryInput, 
   ...at,
 });
 
-const underWay: Reason = {
-  class: 'orchestrator',
-  code: 'run_under_way',
-  message: 'The run was still under way when this record was written.',
-  hint: 'Use it only where the control plane is gone and the run does not go on by itself.',
-};
-
 const onward: Executors<ServiceStep> = {
   'open-intent': async (step, c) => {
     const { action, phase, releaseId, instancesBefore, instancesAfter } = c.plan;
@@ -70,7 +64,7 @@ const onward: Executors<ServiceStep> = {
     return { attempts: attempt, note: `on port ${value.port}` };
   },
   'arm-recovery': async (step, c) => {
-    const input = serviceRecoveryInput(c, { failedStep: '', stuckAt: '', undone: [], reason: underWay });
+    const input = serviceRecoveryInput(c, { failedStep: '', stuckAt: '', undone: [], reason: runUnderWay });
     const { value, attempt } = await c.call('armRecovery', { ...input, direction: 'do' }, serviceStepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: value.script };
   },

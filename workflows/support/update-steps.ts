@@ -9,7 +9,7 @@ import type { Waiting } from '../../src/domain/run/report.ts';
 import { judgeTier } from '../../src/domain/update/gate.ts';
 import { stepTitle, type Shift, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
 import { sleep } from '@temporalio/workflow';
-import { StepFault } from './failures.ts';
+import { runUnderWay, StepFault } from './failures.ts';
 import type { CallLimits, HostCalls } from './host-calls.ts';
 
 /** What every step of a run knows. */
@@ -64,13 +64,6 @@ export function recoveryInput(c: StepContext, at: Pick<RecoveryInput, 'failedSte
   };
 }
 
-const underWay: Reason = {
-  class: 'orchestrator',
-  code: 'run_under_way',
-  message: 'The run was still under way when this record was written.',
-  hint: 'Use it only where the control plane is gone and the run does not go on by itself.',
-};
-
 const onward: Executors<UpdateStep> = {
   'open-intent': async (step, c) => {
     const { kind, phaseBefore, phase, fromReleaseId, toReleaseId, instancesBefore, instancesAfter } = c.plan;
@@ -105,7 +98,7 @@ const onward: Executors<UpdateStep> = {
     return { attempts: attempt, note: `${value.bytes} bytes at ${value.backupPath}`, backupPath: value.backupPath };
   },
   'arm-recovery': async (step, c) => {
-    const input = recoveryInput(c, { failedStep: '', stuckAt: '', undone: [], reason: underWay });
+    const input = recoveryInput(c, { failedStep: '', stuckAt: '', undone: [], reason: runUnderWay });
     const { value, attempt } = await c.call('armRecovery', { ...input, direction: 'do' }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: value.script };
   },
