@@ -45,7 +45,9 @@ export interface SuperviseOptions {
 }
 
 const firstPauseMs = 100;
-const longestPauseMs = 10_000;
+const longestPauseMs = 2_000;
+/** Who was ended by SIGKILL did not fail by itself: a person, a test or the kernel ended it, and it is wanted back soon. */
+const longestPauseAfterKillMs = 400;
 /** Who lived this long is not failing at its start: the pauses begin anew. */
 const settledMs = 1_500;
 
@@ -77,6 +79,7 @@ export async function supervise(plan: ProcessPlan, { started, say }: SuperviseOp
       lastExit = { code, why: code === null ? `was ended by ${signal}` : `ended with exit code ${code}` };
       if (stopping !== null) return;
       if (performance.now() - startedAt > settledMs) pauseMs = firstPauseMs;
+      if (signal === 'SIGKILL') pauseMs = Math.min(pauseMs, longestPauseAfterKillMs);
       say(`${plan.name} ${lastExit.why}; starting it again in ${pauseMs / 1000} s${plan.logFile === null ? '' : ` (log: ${plan.logFile})`}`);
       void startAgain();
     });

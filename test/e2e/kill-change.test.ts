@@ -102,7 +102,7 @@ describe('a promotion, or a release beside the old one, loses its agent at every
     expect(state.phase).toBe(outcome === 'succeeded' ? 'installed' : phaseBefore);
     expect(state.split ?? null).toBeNull();
     expect((await fs.readdir(stack.layout(host).configDir)).filter((name) => name.includes('before-'))).toEqual([]);
-  }, 240_000);
+  }, 420_000);
 
   test('every activity that only these runs have was killed before, during and after its effect', () => {
     const missed = changeActivities.flatMap((activity) => points.filter((point) => ![...killed].some((key) => key.startsWith(`${activity} `) && key.endsWith(` ${point}`))).map((point) => `${activity} ${point}`));

@@ -143,7 +143,7 @@ export async function startStack(options: { readonly hosts?: number; readonly di
       workflowIds.set(answer.body.runId, `host/${host}/${product}`);
       return answer.body.runId;
     },
-    async report(runId, limitMs = 120_000) {
+    async report(runId, limitMs = 300_000) {
       // Asked of the orchestrator, which is the last to know: the API could be asked as well, and each look costs a query of the workflow.
       const deadline = performance.now() + limitMs;
       for (let lastError: unknown = null; ; ) {
