@@ -33,10 +33,12 @@ export function createTrafficActivities(dependencies: HostDependencies) {
     /** What went through since `since`, and what the manifest's query says. Changes nothing. */
     async measureTraffic({ run, releaseId, since }: MeasureInput, context: ActivityContext): Promise<TierFigures> {
       const { canary } = await releases.readManifest(run.product, releaseId);
+      const measuredAt = now().toISOString();
       const figures = await router.traffic(run.product, new Date(since));
       return {
         traffic: figures?.map(({ instance, requests, errors, latencyMs }) => ({ instance, requests, errors, p95Ms: latencyMs?.p95 ?? null })) ?? null,
         metric: canary.metric === null ? null : await metrics.query(canary.metric.url, canary.metric.query, context.cancel),
+        measuredAt,
       };
     },
   };

@@ -1,7 +1,7 @@
 import type { ServiceRunAccepted } from '../../src/contract/index.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
-import { tried, type Verdict } from '../support/checkpoints.ts';
+import { points, tried, type Verdict } from '../support/checkpoints.ts';
 import { eventually } from '../support/host-root.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { cutDown } from '../support/matrix-product.ts';
@@ -9,10 +9,11 @@ import { cutDown } from '../support/matrix-product.ts';
 /** Every activity of a restart, in the order of its steps; a new one has to be added here, or the first test fails. */
 const activities = ['inspectServices', 'openIntent', 'armRecovery', 'drainInstance', 'restartInstance', 'proveInstance', 'admitInstance', 'verifyHealth', 'closeIntent'];
 
-describe('a restart loses its agent', () => {
+describe('a restart loses its agent, or its control worker', () => {
   let stack: CheckedStack;
   beforeAll(async () => {
-    stack = await startCheckedStack();
+    // A killed worker holds its run up for as long as these say; the outcome is the same.
+    stack = await startCheckedStack({ env: { FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' } });
     await stack.publish('r1', { edit: cutDown });
     expect((await stack.apply('h1', 'r1')).outcome).toBe('succeeded');
   }, 240_000);
@@ -54,6 +55,25 @@ describe('a restart loses its agent', () => {
     const { report, started } = await restart();
     stack.decide(() => 'go');
     expect({ killed, broken, outcome: report.outcome, started }).toEqual({ killed: true, broken: [], outcome: 'succeeded', started: ['api-a', 'api-b'] });
+    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+  }, 120_000);
+
+  test.each(activities)('SIGKILL of control before, during and after %s: the run ends well, and each instance was restarted once', async (activity) => {
+    const left = [...points];
+    const broken: string[] = [];
+    stack.decide(async (at): Promise<Verdict> => {
+      if (at.program !== 'agent' || at.activity !== activity || at.point !== left[0]) return 'go';
+      left.shift();
+      await killProcesses([stack.pidOf('control')]);
+      broken.push(...(await brokenActivation(root(), stack.product)));
+      // There has to be somebody to kill at the next point.
+      await eventually('control is started again', async () => stack.dev.pids()['control'] !== null, 30_000);
+      return 'go';
+    });
+    const { report, started } = await restart();
+    stack.decide(() => 'go');
+    // What only asks has no effect to be killed during.
+    expect({ left: left.filter((point) => point !== 'during'), broken, outcome: report.outcome, started }).toEqual({ left: [], broken: [], outcome: 'succeeded', started: ['api-a', 'api-b'] });
     expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
   }, 120_000);
 });

@@ -75,7 +75,7 @@ for (const { router, needs } of routers) {
       expect(boots).toEqual(['api-a r2', 'api-b r2']);
       expect(report.steps.filter(({ name }) => name === 'restart').map(({ instance, attempts }) => [instance, attempts])).toEqual(['api-a', 'api-b', 'web-a', 'web-b'].map((instance) => [instance, 1]));
       expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
-    }, 90_000);
+    }, 240_000);
 
     test('a rollback: an instance of the new release crashes, and no client has noticed', async () => {
       const { report, load, long, boots } = await applyUnderLoad('r3');
@@ -86,6 +86,6 @@ for (const { router, needs } of routers) {
       expect(Object.keys(load.byReleaseId).sort()).toEqual(['r2', 'r3']);
       expect(boots).toEqual(['api-a r2', 'api-a r3', 'api-b r2', 'api-b r3']);
       expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
-    }, 90_000);
+    }, 240_000);
   });
 }

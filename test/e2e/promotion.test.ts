@@ -88,7 +88,7 @@ for (const { router, needs } of routers) {
       const state = await stack.state('h1');
       expect([state.phase, Object.keys(state.instances).sort()]).toEqual(['installed', ['api-a', 'api-b', 'web-a', 'web-b']]);
       expect([await brokenActivation(rootOf('h1'), stack.product), await brokenOutcome(rootOf('h1'), report)]).toEqual([[], []]);
-    }, 120_000);
+    }, 240_000);
 
     test('what the set-up has settled is in .env.production, 0600, is read by the product, and stands in no history', async () => {
       const text = await fs.readFile(envFile('h1'), 'utf8');

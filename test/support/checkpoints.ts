@@ -26,8 +26,9 @@ export const points: readonly Point[] = ['before', 'during', 'after'];
  * Every activity at every point takes a quarter of an hour: that is for a machine which is there for testing (FAIRLEAD_REQUIRE_ALL=1). Elsewhere each
  * activity is tried at one of the points, the next one at another.
  */
+export const triesEverything = process.env['FAIRLEAD_REQUIRE_ALL'] === '1';
 export const tried = <Activity extends string>(activities: readonly Activity[]): (readonly [Point, Activity])[] =>
-  activities.flatMap((activity, at) => (process.env['FAIRLEAD_REQUIRE_ALL'] === '1' ? points : [points[at % points.length] as Point]).map((point) => [point, activity] as const));
+  activities.flatMap((activity, at) => (triesEverything ? points : [points[at % points.length] as Point]).map((point) => [point, activity] as const));
 
 /** `go`: on. `fail`: the activity throws here. `twice`: (only `before`) the activity is run a second time after it has succeeded. */
 export type Verdict = 'go' | 'fail' | 'twice';

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { triesEverything } from './checkpoints.ts';
 
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
@@ -74,6 +75,9 @@ export function holdUpload(url: string, { seconds }: { readonly seconds: number 
   });
 }
 
+/** How long the upload of a client takes that stays for long. Seconds. A change waits for it, so that the whole of it is for a machine which is there for testing. */
+export const uploadSeconds = triesEverything ? 20 : 4;
+
 export interface LongStory {
   readonly socket: SocketStory;
   /** Status of the upload and of the long poll, or why there is none. */
@@ -81,10 +85,10 @@ export interface LongStory {
   readonly poll: number | string;
 }
 
-/** A WebSocket, an upload of four seconds and a long poll of three, all begun now. @param address of the product's router */
+/** A WebSocket, an upload of `uploadSeconds` and a long poll of three seconds, all begun now. @param address of the product's router */
 export async function holdLongClients(address: string): Promise<{ end(): Promise<LongStory> }> {
   const status = (answer: Promise<{ status: number }>): Promise<number | string> => answer.then((told) => told.status, (error: unknown) => String(error));
-  const upload = status(holdUpload(`${address}/api/upload`, { seconds: 4 }));
+  const upload = status(holdUpload(`${address}/api/upload`, { seconds: uploadSeconds }));
   const poll = status(fetch(`${address}/api/slow?ms=3000`, { headers: { connection: 'close' } }));
   const socket = await holdSocket(`${address.replace('http', 'ws')}/api/socket`);
   return { end: async () => ({ socket: await socket.end(), upload: await upload, poll: await poll }) };

@@ -12,6 +12,7 @@ import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import type { ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
+import { uploadSeconds } from './long-clients.ts';
 import { startDev, type DevOptions, type RunningDev } from '../../src/runtime/dev/index.ts';
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -67,10 +68,10 @@ export async function shortStart(directory: string): Promise<void> {
   await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 3'));
 }
 
-/** An edit of the example with drains that are short: a WebSocket that stays open holds one up to its bound, which is long in the example. */
+/** An edit of the example with drains that are no longer than the longest upload needs: a WebSocket that stays open holds one up to its bound, which is long in the example. */
 export async function shortDrain(directory: string): Promise<void> {
   const file = join(directory, 'fairlead.yaml');
-  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, 'drainSeconds: 6'));
+  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/drainSeconds: \d+/g, `drainSeconds: ${uploadSeconds + 4}`));
 }
 
 /**

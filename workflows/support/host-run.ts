@@ -1,4 +1,4 @@
-import { CancellationScope, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, sleep, workflowInfo } from '@temporalio/workflow';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { Artifact } from '../../src/domain/bundle/artifact.ts';
 import type { Reason } from '../../src/domain/failure.ts';
@@ -185,7 +185,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       course.plan(plan.steps.length);
       await controlCalls.recordIntent({ runId, request, plan });
       advance({ type: 'HostInspected', from: plan.fromReleaseId });
-      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, wait: course.wait });
+      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, pause: sleep, wait: course.wait });
       try {
         await goForward(context);
       } catch (error) {

@@ -8,7 +8,6 @@ import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import type { Waiting } from '../../src/domain/run/report.ts';
 import { judgeTier } from '../../src/domain/update/gate.ts';
 import { stepTitle, type Shift, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
-import { sleep } from '@temporalio/workflow';
 import { runUnderWay, StepFault } from './failures.ts';
 import type { CallLimits, HostCalls } from './host-calls.ts';
 
@@ -23,6 +22,8 @@ export interface StepContext {
   readonly backupPath: string | null;
   /** When the last share of the traffic came into force, by the host's clock; null before the first. */
   readonly shiftedAt: string | null;
+  /** Lets time pass. Milliseconds. */
+  readonly pause: (ms: number) => Promise<void>;
   /** Shows what the run waits for, and null when it no longer does. */
   readonly wait: (waiting: Waiting | null) => void;
 }
@@ -229,10 +230,10 @@ async function hold(step: Extract<UpdateStep, { readonly name: 'hold' }>, c: Ste
   const began = Date.now();
   const heldUntil = began + step.seconds * 1000;
   const waitUntil = heldUntil + canary.dataWaitSeconds * 1000;
-  const since = c.shiftedAt ?? new Date(began).toISOString();
+  let since = c.shiftedAt ?? new Date(began).toISOString();
   for (let looks = 1; ; looks += 1) {
     const left = heldUntil - Date.now();
-    if (left > 0 || looks > 1) await sleep(left > 0 ? Math.min(lookMs, left) : lookMs);
+    if (left > 0 || looks > 1) await c.pause(left > 0 ? Math.min(lookMs, left) : lookMs);
     const isHeld = Date.now() >= heldUntil;
     if (!step.judged) {
       const { value } = await c.call('verifyHealth', { ...run, phase: c.plan.phase }, `watch ${step.to.join(', ')}`, limitsOf(step, c));
@@ -240,6 +241,8 @@ async function hold(step: Extract<UpdateStep, { readonly name: 'hold' }>, c: Ste
       continue;
     }
     const { value: figures } = await c.call('measureTraffic', { ...run, since }, `look at ${step.percent} % of the traffic`, limitsOf(step, c));
+    // A router that was started anew knows nothing of the time before: what counts is what it sees from now on, or the tier would never be judged.
+    if (figures.traffic === null) since = figures.measuredAt ?? since;
     const judgement = judgeTier(figures, step.to, canary);
     if (judgement.verdict === 'fail') {
       throw new StepFault({ class: 'release', code: judgement.code, message: `At ${step.percent} % of the traffic: ${judgement.note}.`, hint: 'The limits are canary: in fairlead.yaml. The old release has all requests again.' });

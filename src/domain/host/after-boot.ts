@@ -53,7 +53,7 @@ export function decideAfterBoot({ state, intent, current, complete, instances }:
   const stuck: BootDecision['stuck'][number][] = [];
   const good = state.lastGoodReleaseId;
   for (const [instance, entry] of wanted) {
-    const goesBack = situation === 'back' && entry.releaseId === intent?.toReleaseId && intent.fromReleaseId !== null;
+    const goesBack = situation === 'back' && intent !== null && wasThere(intent, instance) && entry.releaseId === intent.toReleaseId && intent.fromReleaseId !== null;
     const first = goesBack ? intent.fromReleaseId : entry.releaseId;
     const releaseId = [first, entry.releaseId, good].find((id): id is ReleaseId => id !== null && complete.includes(id));
     if (releaseId === undefined) stuck.push({ instance, why: `neither ${entry.releaseId} nor the last good release ${good ?? '(none)'} is complete here` });
@@ -71,8 +71,15 @@ function situationOf(state: HostState | null, intent: Intent | null): BootSituat
   const { fromReleaseId: from, toReleaseId: to } = intent;
   if (from === to) return 'untouched';
   if (state.activeReleaseId === to) return 'forward';
-  return Object.values(state.instances).some(({ releaseId }) => releaseId === to) ? 'back' : 'untouched';
+  const entries = Object.entries(state.instances) as [InstanceName, HostState['instances'][InstanceName]][];
+  return entries.some(([name, { releaseId }]) => releaseId === to && wasThere(intent, name)) ? 'back' : 'untouched';
 }
+
+/**
+ * Whether the host had the instance before the run. One that the run has brought up beside the others never ran the old release: there is no way back for it,
+ * and that it runs the new one says nothing of the direction.
+ */
+const wasThere = ({ instancesBefore }: Intent, name: InstanceName): boolean => instancesBefore === undefined || instancesBefore.includes(name);
 
 const isDead = (sight: InstanceSight | undefined): boolean => sight?.status === 'inactive' || sight?.status === 'failed';
 
@@ -130,7 +137,7 @@ export function decideWhileAway(facts: AwayFacts): { readonly actions: readonly 
       // On the way back the new release is not what clients should get, ready or not; while a twin serves it can wait for the run.
       const unwanted = goesBack && entry.releaseId === intent.toReleaseId && !isServed;
       if (isReady(instance) && !unwanted) continue;
-      const canGoBack = good !== null && facts.complete.includes(good) && facts.lastGoodInstances.includes(instance) && !facts.putBack.has(instance) && good !== intent.toReleaseId;
+      const canGoBack = good !== null && facts.complete.includes(good) && facts.lastGoodInstances.includes(instance) && wasThere(intent, instance) && !facts.putBack.has(instance) && good !== intent.toReleaseId;
       if (!canGoBack) {
         waiting ||= !isOverdue(instance);
       } else if (unwanted ? elapsedMs >= patienceMs : isOverdue(instance)) {

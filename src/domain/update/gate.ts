@@ -14,6 +14,8 @@ export interface TierFigures {
   readonly traffic: readonly InstanceTraffic[] | null;
   /** Null: the query gave no value. Not read where the manifest asks none. */
   readonly metric: number | null;
+  /** By the host's clock, ISO 8601. Left out by agents before it was told. */
+  readonly measuredAt?: string;
 }
 
 export type Judgement =

@@ -71,7 +71,9 @@ export function createAwayWatch({ host, traffic, acts, logger, exclusively, hear
       (Object.keys(state.instances) as InstanceName[]).map(async (name) => [name, { ...(await ask(product, state, name)), startedMsAgo: performance.now() - (startedAt.get(name) ?? began) }] as const),
     );
     const good = state.lastGoodReleaseId;
-    const lastGoodInstances = good !== null && complete.includes(good) ? instancesOf(await releases.readManifest(product, good), state.phase).map(({ name }) => name) : [];
+    const colours = ['blue', 'green'] as const;
+    const manifest = good !== null && complete.includes(good) ? await releases.readManifest(product, good) : null;
+    const lastGoodInstances = manifest === null ? [] : colours.flatMap((colour) => instancesOf(manifest, state.phase, colour).map(({ name }) => name));
     return { state, intent, complete, instances: Object.fromEntries(looked) as Parameters<typeof decideWhileAway>[0]['instances'], lastGoodInstances };
   }
 

@@ -34,6 +34,8 @@ describe('after a boot', () => {
     ['all restarted, not committed', { intent: intent(), state: state(['r2', 'r2', 'r2'], toldR2), current: r2 }, 'forward', ['api-a r2', 'api-b r2', 'web-a r2']],
     ['committed', { intent: intent(), state: state(['r2', 'r2', 'r2'], { ...toldR2, lastGoodReleaseId: r2 }), current: r2 }, 'forward', ['api-a r2', 'api-b r2', 'web-a r2']],
     ['on the way back: what was still on the new release goes back at once', { intent: intent(), state: state(['r2', 'r1', 'r1']) }, 'back', ['api-a r1 retold', 'api-b r1', 'web-a r1']],
+    ['one brought up beside the others, before activate: on the new release, the only one it ever had', { intent: intent({ instancesBefore: names.slice(1) }), state: state(['r2-', 'r1', 'r1']) }, 'untouched', ['api-a r2', 'api-b r1', 'web-a r1']],
+    ['on the way back, with one beside the others that is not taken away yet', { intent: intent({ instancesBefore: names.slice(1) }), state: state(['r2-', 'r2', 'r1']) }, 'back', ['api-a r2', 'api-b r1 retold', 'web-a r1']],
     ['a first install', { intent: intent({ fromReleaseId: null }), state: state(['r2', 'r2', 'r2'], { ...toldR2, lastGoodReleaseId: null }), current: r2 }, 'forward', ['api-a r2', 'api-b r2', 'web-a r2']],
     ['a first install on the way back: it is being taken away', { intent: intent({ fromReleaseId: null }), state: state(['r2', 'r2', 'r2'], { activeReleaseId: null, lastGoodReleaseId: null }), current: null }, 'nothing', []],
     ['a repair', { intent: intent({ toReleaseId: r1 }) }, 'untouched', ['api-a r1', 'api-b r1', 'web-a r1']],
