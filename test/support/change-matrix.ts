@@ -79,16 +79,19 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
         const wanted = points[(first + turn) % points.length] as Point;
         const ofThese = changeActivities.includes(at.activity);
         const isTried = triesEverything || victim === 'agent' || ofThese || first % 3 === 0;
-        if (isTried && turn < (ofThese ? points.length : 1) && at.point === wanted) {
+        // An activity whose control dies goes on and comes by each of its points once, in their order; one whose agent dies is begun anew.
+        const isHere = victim === 'control' && ofThese ? !killed.has(`${host} ${key} ${at.point}`) : turn < (ofThese ? points.length : 1) && at.point === wanted;
+        const verdict: Verdict = at.activity === failsAt && at.direction === 'do' && at.point === 'after' ? 'fail' : 'go';
+        if (isTried && isHere) {
           turns.set(key, place + 1);
           await kill(host);
-          killed.add(`${at.activity} ${at.direction} ${at.point}`);
+          killed.add(`${host} ${key} ${at.point}`);
           broken.push(...(await brokenActivation(rootOf(host), stack.product)));
           // There has to be somebody to kill at the activity's next point.
           if (victim === 'control') await untilBack();
-          return 'go';
+          return verdict;
         }
-        return at.activity === failsAt && at.direction === 'do' && at.point === 'after' ? 'fail' : 'go';
+        return verdict;
       };
       const report = await run(stack, host, releaseId);
       decision = () => 'go';
@@ -101,7 +104,7 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
       expect(state.split ?? null).toBeNull();
       expect((await fs.readdir(stack.layout(host).configDir)).filter((name) => name.includes('before-'))).toEqual([]);
     },
-    missed: () => changeActivities.flatMap((activity) => points.filter((point) => ![...killed].some((key) => key.startsWith(`${activity} `) && key.endsWith(` ${point}`))).map((point) => `${activity} ${point}`)),
+    missed: () => changeActivities.flatMap((activity) => points.filter((point) => ![...killed].some((key) => key.includes(` ${activity} `) && key.endsWith(` ${point}`))).map((point) => `${activity} ${point}`)),
     async end() {
       await stack.end();
       await checkpoints.stop();
