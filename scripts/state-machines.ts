@@ -1,5 +1,8 @@
+import type { RolloutEvent } from '../src/domain/rollout/event.ts';
+import { nextRolloutState, type RolloutState } from '../src/domain/rollout/state.ts';
 import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceState } from '../src/domain/service/state.ts';
 import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../src/domain/update/state.ts';
+import { sampleEvents as rolloutEvents, sampleStates as rolloutStates } from '../test/support/rollout-samples.ts';
 import { sampleServiceEvents, sampleServiceStates } from '../test/support/service-samples.ts';
 import { sampleEvents, sampleStates } from '../test/support/update-samples.ts';
 
@@ -27,7 +30,7 @@ export function stateMachinesPage(): string {
       }
     }
   }
-  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}`;
+  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}${rolloutPart()}`;
 }
 
 /** Runs about services: restart, reload, an instance added or removed. */
@@ -43,6 +46,38 @@ function servicePart(): string {
   );
   const head = ['', '## service runs', '', 'A restart gathers its requests and waits for its turn before it is `Requested`; the others begin there.', '', '| state | event | next state |', '|---|---|---|'];
   return [...head, ...new Set(rows), ''].join('\n');
+}
+
+/** A rollout. What its shards tell leads on only when nothing is in flight any more, so the sample wave has one shard. */
+function rolloutPart(): string {
+  const rows = (Object.values(rolloutStates) as RolloutState[]).flatMap((state) =>
+    (Object.values(rolloutEvents) as RolloutEvent[]).flatMap((event) =>
+      rolloutVariantsOf(state).flatMap(([note, from]) => {
+        const next = orNull(() => nextRolloutState(from, event));
+        return next === null ? [] : [`| ${state.phase}${note} | ${event.type} | ${next.phase}${next.phase === 'Ended' ? ` (outcome \`${next.outcome}\`)` : ''} |`];
+      }),
+    ),
+  );
+  const text = 'Pause, freeze and a closed window hold the state that they meet. The sample wave has one shard, in flight where nothing else is said; the sample failure is rolled back.';
+  return ['', '## fleet-rollout', '', text, '', '| state | event | next state |', '|---|---|---|', ...new Set(rows), ''].join('\n');
+}
+
+function rolloutVariantsOf(state: RolloutState): [string, RolloutState][] {
+  if (state.phase === 'Rolling') {
+    return [
+      ['', state],
+      [', its last wave', { ...state, wave: 2 }],
+      [', stopping', { ...state, stopping: rolloutStates.Halted.stop, counts: state.counts.map((counts) => ({ ...counts, updated: 1 })) }],
+      [', nothing in flight', { ...state, shards: state.shards.map((shard) => ({ ...shard, standing: 'unstarted' })) }],
+    ];
+  }
+  if (state.phase === 'RollingBack') {
+    return [
+      ['', state],
+      [', the oldest wave', { ...state, remaining: [] }],
+    ];
+  }
+  return [['', state]];
 }
 
 function serviceVariantsOf(state: ServiceState): [string, ServiceState][] {

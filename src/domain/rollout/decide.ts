@@ -1,12 +1,11 @@
 import type { Reason } from '../failure.ts';
 import type { Waiting } from '../run/report.ts';
-import { failuresBorne } from './budget.ts';
 import type { RolloutEvent } from './event.ts';
 import { askAt, askDue, timeoutAt, type GateStanding, type JudgedGate, type WindowGate } from './gate.ts';
 import { earliest, reached } from './instant.ts';
 import { sumOfCounts, type RolloutOutcome } from './outcome.ts';
 import { sharesOf } from './outline.ts';
-import { windowGateOf } from './settle.ts';
+import { failuresAllowed, windowGateOf } from './settle.ts';
 import type { ShardOrder } from './shard.ts';
 import type { ShardProgress } from './shards.ts';
 import type { RolloutState, StateOf } from './state.ts';
@@ -43,25 +42,25 @@ export function nextActions(state: RolloutState, now: string): readonly RolloutA
     case 'Queued':
       return [wait()];
     case 'Planned':
-      return heldUntil(state, now) ? [wait(freezeEnd(state, now))] : tell({ type: 'RolloutBegun', at: now });
+      return isHeld(state, now) ? [wait(freezeEnd(state, now))] : tell({ type: 'RolloutBegun', at: now });
     case 'Gated': {
       const late = state.gates.find((standing) => reached(now, timeoutAt(standing)));
       if (late) return tell({ type: 'GateTimedOut', gate: late.gate.name, at: now });
       const asks = state.gates.flatMap((standing) => askOf(standing, now));
       const window = windowGateOf(state.outline, state.wave);
-      if (window?.kind === 'window' && windowDue(state.window, now)) asks.push({ do: 'ask-window', gate: window });
+      if (window && windowDue(state.window, now)) asks.push({ do: 'ask-window', gate: window });
       if (asks.length > 0) return asks;
       const open = state.gates.every((standing) => standing.open) && (window === null || windowOpen(state.window, now));
-      if (open && !heldUntil(state, now)) return tell({ type: 'GatesOpened', at: now });
+      if (open && !isHeld(state, now)) return tell({ type: 'GatesOpened', at: now });
       return [wait(...state.gates.flatMap((standing) => [timeoutAt(standing), askAt(standing)]), window && state.window ? state.window.until : null, freezeEnd(state, now))];
     }
     case 'Rolling': {
       const window = windowGateOf(state.outline, state.wave);
-      const ask: RolloutAction[] = window?.kind === 'window' && windowDue(state.window, now) && state.stopping === null ? [{ do: 'ask-window', gate: window }] : [];
+      const ask: RolloutAction[] = window && windowDue(state.window, now) && state.stopping === null ? [{ do: 'ask-window', gate: window }] : [];
       return [...ask, ...shardActions(state, now), wait(window && state.window && ask.length === 0 ? state.window.until : null, freezeEnd(state, now))];
     }
     case 'Baking':
-      if (reached(now, state.until) && !heldUntil(state, now)) return tell({ type: 'BakeEnded', at: now });
+      if (reached(now, state.until) && !isHeld(state, now)) return tell({ type: 'BakeEnded', at: now });
       return [wait(reached(now, state.until) ? null : state.until, freezeEnd(state, now))];
     case 'Halted':
       return reached(now, state.until) ? tell({ type: 'DecisionDue', at: now }) : [wait(state.until)];
@@ -76,7 +75,7 @@ const askOf = (standing: GateStanding, now: string): RolloutAction[] => (standin
 
 const frozen = ({ freeze }: Pick<StateOf<'Planned'>, 'freeze'>, now: string): boolean => freeze !== null && !reached(now, freeze.until);
 const freezeEnd = (state: Pick<StateOf<'Planned'>, 'freeze'>, now: string): string | null => (frozen(state, now) ? (state.freeze?.until ?? null) : null);
-const heldUntil = (state: Pick<StateOf<'Planned'>, 'freeze' | 'pause'>, now: string): boolean => state.pause !== null || frozen(state, now);
+const isHeld = (state: Pick<StateOf<'Planned'>, 'freeze' | 'pause'>, now: string): boolean => state.pause !== null || frozen(state, now);
 
 /** Whether hosts may be begun, may be later, or no more. A rollback is held by people only: what is broken does not wait for a window. */
 export function modeOf(state: StateOf<'Rolling' | 'RollingBack'>, now: string): ShardOrder['mode'] {
@@ -95,14 +94,12 @@ function shardActions(state: StateOf<'Rolling' | 'RollingBack'>, now: string): R
   const mode = modeOf(state, now);
   const { outline, shards } = state;
   const running = shards.filter(({ standing }) => standing === 'running');
-  const orders = running.map(({ number, attempt, parallel, failuresAllowed, retries }): RolloutAction => ({ do: 'order-shard', shard: number, attempt, order: { mode, parallel, failuresAllowed, retries } }));
+  const orders = running.map(({ number, attempt, parallel, failuresAllowed: brake, retries }): RolloutAction => ({ do: 'order-shard', shard: number, attempt, order: { mode, parallel, failuresAllowed: brake, retries } }));
   if (mode !== 'go') return orders;
   const shares = sharesOf(shards.length, parallelOf(state));
   for (const { parallel } of running) shares.splice(shares.indexOf(parallel), 1);
   const { failed } = sumOfCounts(state.counts);
-  const isController = outline.waves[state.wave]?.role === 'controller' && outline.strategy.controllerFirst;
-  const borne = isController ? 0 : Math.max(0, failuresBorne(outline.strategy.budget, outline.changing) - failed);
-  const failuresAllowed = state.phase === 'RollingBack' || borne === Infinity ? null : borne;
+  const allowed = state.phase === 'RollingBack' ? null : failuresAllowed(outline, state.wave, failed);
   const starts = shards
     .filter(({ standing }) => standing === 'unstarted')
     .slice(0, shares.length)
@@ -113,8 +110,8 @@ function shardActions(state: StateOf<'Rolling' | 'RollingBack'>, now: string): R
         wave: outline.waves[state.wave]?.number ?? 0,
         shard,
         direction: state.phase === 'RollingBack' ? 'back' : 'forward',
-        order: { mode, parallel, failuresAllowed, retries: 0 },
-        event: { type: 'ShardStarted', at: now, shard: shard.number, attempt: shard.attempt, parallel, failuresAllowed },
+        order: { mode, parallel, failuresAllowed: allowed, retries: 0 },
+        event: { type: 'ShardStarted', at: now, shard: shard.number, attempt: shard.attempt, parallel, failuresAllowed: allowed },
       };
     });
   return [...orders, ...starts];

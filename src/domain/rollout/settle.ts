@@ -1,10 +1,10 @@
-import { budgetExceeded, budgetReason } from './budget.ts';
+import { budgetExceeded, budgetReason, failuresBorne } from './budget.ts';
 import type { RolloutEventOf } from './event.ts';
-import { gatesBefore, standingOf, type JudgedGate } from './gate.ts';
+import { gatesBefore, standingOf, type Gate, type JudgedGate, type WindowGate } from './gate.ts';
 import { instantAfter } from './instant.ts';
 import { noHosts, onRelease, sumOfCounts, type HostCounts, type RolloutOutcome } from './outcome.ts';
 import type { RolloutOutline } from './outline.ts';
-import { settledOf, shardsOfWave, type ShardProgress } from './shards.ts';
+import { retried, settledOf, shardsOfWave, type ShardProgress } from './shards.ts';
 import type { PlannedState, RolloutBase, RolloutState, StateOf, Stop } from './state.ts';
 
 /** A rollout with its plan. One that has nothing to change is over. */
@@ -14,9 +14,9 @@ export function startState(outline: RolloutOutline, at: string): RolloutState {
 }
 
 /** Whether a window stands before the wave: it holds the wave for all of its time. */
-export const windowGateOf = (outline: RolloutOutline, wave: number) => gatesOf(outline, wave).find((gate) => gate.kind === 'window') ?? null;
+export const windowGateOf = (outline: RolloutOutline, wave: number): WindowGate | null => gatesOf(outline, wave).find((gate) => gate.kind === 'window') ?? null;
 
-export const gatesOf = (outline: RolloutOutline, wave: number) => gatesBefore(outline.strategy.gates, outline.waves[wave]?.number ?? -1, outline.waves[0]?.number ?? -1);
+const gatesOf = (outline: RolloutOutline, wave: number): readonly Gate[] => gatesBefore(outline.strategy.gates, outline.waves[wave]?.number ?? -1, outline.waves[0]?.number ?? -1);
 
 /** Before a wave: at its gates where it has any. With `gates are open`, into it. */
 export function enterWave(state: PlannedState, wave: number, at: string, gates?: 'gates are open'): RolloutState {
@@ -85,9 +85,19 @@ export function stopAtRest(state: PlannedState, wave: number, stop: Stop, shards
   return rollBack(state, stop.policy === 'roll-back-all' ? touched : touched.filter((index) => index === (shards === null ? touched[0] : wave)), stop, at);
 }
 
-/** Takes a halted wave up again, with those of its shards that have something left. */
-export function resumeWave(state: StateOf<'Halted'>, shards: readonly ShardProgress[], at: string): RolloutState {
-  return settleShards({ ...baseOf(state), pause: null, phase: 'Rolling', wave: state.wave, since: at, shards, stopping: null }, at);
+/** Tries the failed hosts of a wave again, and takes up those that were never begun: a halted wave goes on, one that runs goes on with more to do. */
+export function retryWave(state: StateOf<'Rolling' | 'Halted'>, shards: readonly ShardProgress[], at: string): RolloutState {
+  const elsewhere = sumOfCounts(state.counts.filter((_, wave) => wave !== state.wave)).failed;
+  const allowed = failuresAllowed(state.outline, state.wave, elsewhere);
+  const pause = state.phase === 'Halted' ? null : state.pause;
+  return settleShards({ ...baseOf(state), pause, phase: 'Rolling', wave: state.wave, since: at, shards: retried(shards, allowed), stopping: null }, at);
+}
+
+/** How many failures a shard of the wave may see when `failed` are counted already; null: without limit. Controllers may see none where nodes wait for them. */
+export function failuresAllowed(outline: RolloutOutline, wave: number, failed: number): number | null {
+  const borne = failuresBorne(outline.strategy.budget, outline.changing);
+  if (outline.waves[wave]?.role === 'controller' && outline.strategy.controllerFirst) return 0;
+  return borne === Infinity ? null : Math.max(0, borne - failed);
 }
 
 function rollBack(state: PlannedState, waves: readonly number[], stop: Stop, at: string): RolloutState {

@@ -45,11 +45,11 @@ export function ended(shards: Shards, event: RolloutEventOf<'ShardEnded'>): Shar
 export const lost = (shards: Shards, { shard, attempt }: RolloutEventOf<'ShardLost'>): Shards =>
   shards.map((progress) => (progress.number === shard && progress.attempt === attempt && progress.standing === 'running' ? { ...progress, standing: 'ended', lost: true } : progress));
 
-/** Failed hosts are tried again, and so are those that were never begun; hosts that are updated are left alone. */
-export function retried(shards: Shards): Shards {
+/** Failed hosts are tried again, and so are those that were never begun; hosts that are updated are left alone. @param failuresAllowed the new brake of those that run */
+export function retried(shards: Shards, failuresAllowed: number | null): Shards {
   return shards.map((progress) => {
     if (progress.standing === 'unstarted') return progress;
-    if (progress.standing === 'running') return { ...progress, retries: progress.retries + 1, counts: withoutFailures(progress.counts) };
+    if (progress.standing === 'running') return { ...progress, retries: progress.retries + 1, failuresAllowed, counts: withoutFailures(progress.counts) };
     if (progress.counts.failed === 0 && settledOf(progress.counts) === progress.count && !progress.lost) return progress;
     return { ...progress, standing: 'unstarted', attempt: progress.attempt + 1, retries: 0, lost: false, counts: withoutFailures(progress.counts) };
   });

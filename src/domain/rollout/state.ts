@@ -5,8 +5,8 @@ import { answered, approve, opened, type GateStanding } from './gate.ts';
 import type { HostCounts, RolloutOutcome } from './outcome.ts';
 import type { RolloutOutline } from './outline.ts';
 import type { FailurePolicy } from './request.ts';
-import { abortStop, enterWave, gateStop, rejectStop, resumeWave, settleShards, startState, stopAtRest, supersedeStop } from './settle.ts';
-import { ended, lost, reported, retried, started, type ShardProgress } from './shards.ts';
+import { abortStop, enterWave, gateStop, rejectStop, retryWave, settleShards, startState, stopAtRest, supersedeStop } from './settle.ts';
+import { ended, lost, reported, started, type ShardProgress } from './shards.ts';
 import type { WindowStanding } from './window.ts';
 
 /** Why no further host is begun, and what becomes of those that are updated. */
@@ -129,9 +129,13 @@ export function nextRolloutState(state: RolloutState, event: RolloutEvent): Roll
       if (event.type === 'ShardStarted') return { ...state, shards: started(state.shards, event) };
       if (event.type === 'ShardReported') return settleShards({ ...state, shards: reported(state.shards, event) }, at);
       if (event.type === 'ShardEnded') return settleShards({ ...state, shards: ended(state.shards, event) }, at);
-      if (event.type === 'ShardLost') return settleShards({ ...state, shards: lost(state.shards, event), stopping: state.stopping ?? { cause: 'shard', policy: 'keep', reason: event.reason } }, at);
+      if (event.type === 'ShardLost') {
+        const shards = lost(state.shards, event);
+        // What its hosts did is not known, so nothing is rolled back without a person.
+        return shards.some((shard) => shard.lost) ? settleShards({ ...state, shards, stopping: state.stopping ?? { cause: 'shard', policy: 'keep', reason: event.reason } }, at) : state;
+      }
       if (event.type === 'WindowAnswered') return { ...state, window: { open: event.open, since: at, until: event.until } };
-      if (event.type === 'RetryRequested' && state.stopping === null) return settleShards({ ...state, shards: retried(state.shards) }, at);
+      if (event.type === 'RetryRequested' && state.stopping === null) return retryWave(state, state.shards, at);
       // Who aborts decides anew about the hosts that are updated, also when the rollout is stopping already.
       if (event.type === 'AbortRequested') return settleShards({ ...state, stopping: abortStop(event) }, at);
       if (event.type === 'NewerRolloutCame') return settleShards({ ...state, stopping: state.stopping ?? supersedeStop(event) }, at);
@@ -144,7 +148,7 @@ export function nextRolloutState(state: RolloutState, event: RolloutEvent): Roll
     case 'Halted':
       if (event.type === 'RetryRequested') {
         if (state.shards === null) return enterWave({ ...state, pause: null }, state.wave, at);
-        return resumeWave(state, retried(state.shards), at);
+        return retryWave(state, state.shards, at);
       }
       if (event.type === 'DecisionDue') return stopAtRest(state, state.wave, state.stop, state.shards, at, 'decided');
       if (event.type === 'AbortRequested') return stopAtRest(state, state.wave, abortStop(event), state.shards, at);
