@@ -17,7 +17,7 @@ export type RolloutAction =
   | { readonly do: 'plan' }
   /** Tell the state this event, and ask again. Nothing else has to happen. */
   | { readonly do: 'tell'; readonly event: RolloutEvent }
-  /** Ask a metric or an external gate, and tell `GateAnswered`. */
+  /** Ask a metric or an external gate, and tell `GateAnswered`; what cannot be asked is told as `no_data`. */
   | { readonly do: 'ask-gate'; readonly gate: Exclude<JudgedGate, { kind: 'approval' }> }
   /** Ask the calendar, and tell `WindowAnswered`. */
   | { readonly do: 'ask-window'; readonly gate: WindowGate }

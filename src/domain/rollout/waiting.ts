@@ -3,7 +3,7 @@ import { timeoutAt, type GateStanding } from './gate.ts';
 import { reached } from './instant.ts';
 import { windowGateOf } from './settle.ts';
 import { settledOf } from './shards.ts';
-import { sumOfCounts } from './outcome.ts';
+import { onRelease, sumOfCounts } from './outcome.ts';
 import type { RolloutState } from './state.ts';
 import { windowOpen } from './window.ts';
 
@@ -24,6 +24,29 @@ export function statusOf(state: RolloutState, now: string): RolloutStatus {
   if (state.phase === 'Gated') return 'gated';
   if (state.phase === 'Baking') return 'baking';
   return windowGateOf(state.outline, state.wave) && !windowOpen(state.window, now) ? 'parked' : 'rolling';
+}
+
+export interface RolloutTotals {
+  readonly scope: number;
+  /** Observed on the release, those that were there before among them. */
+  readonly onRelease: number;
+  readonly failed: number;
+  readonly stranded: number;
+  /** Left alone: skipped, refused by request, cancelled. */
+  readonly left: number;
+  readonly returned: number;
+  readonly notReturned: number;
+  /** Not begun, or in flight. */
+  readonly open: number;
+}
+
+/** The hosts of a rollout in numbers; null before it has a plan. */
+export function totalsOf(state: RolloutState): RolloutTotals | null {
+  if (state.phase === 'Requested' || state.phase === 'Queued' || state.outline === null) return null;
+  const { scope, unchanged, skipped, changing } = state.outline;
+  const sum = sumOfCounts(state.counts);
+  const { failed, stranded, returned, notReturned } = sum;
+  return { scope, onRelease: onRelease(sum) + unchanged, failed, stranded, left: sum.left + skipped, returned, notReturned, open: changing - settledOf(sum) };
 }
 
 /** For what a rollout waits, since when, until when, and who can end it: the answer to `rollout why`. */

@@ -6,7 +6,7 @@ import type { RolloutEvent } from '../../../../src/domain/rollout/event.ts';
 import { noHosts, type HostCounts } from '../../../../src/domain/rollout/outcome.ts';
 import type { RolloutStrategy } from '../../../../src/domain/rollout/request.ts';
 import { IllegalRolloutTransition, nextRolloutState, requestedRollout, type RolloutState } from '../../../../src/domain/rollout/state.ts';
-import { statusOf } from '../../../../src/domain/rollout/waiting.ts';
+import { statusOf, totalsOf } from '../../../../src/domain/rollout/waiting.ts';
 import { approvalGate, at, later, metricGate, sampleEvents, sampleOutline, sampleStates, windowGate } from '../../../support/rollout-samples.ts';
 
 const e = sampleEvents;
@@ -175,6 +175,12 @@ describe('a rollout', () => {
     }
     expect(refuseCommand(sampleStates.Gated, { command: 'promote', by: 'ada', role: 'approver' })).toMatchObject({ code: 'approver_is_requester' });
     expect(refuseCommand(sampleStates.Rolling, { command: 'resume', by: 'bob' })).toMatchObject({ code: 'not_paused' });
+  });
+
+  test('its totals add up to its scope, also where hosts were brought back', () => {
+    const back = after(begin({ onFailure: 'roll-back-wave' }), ...controller, ...wave({ updated: 2, failed: 2, stranded: 1 }), ...wave({ returned: 1, notReturned: 1 }));
+    expect(totalsOf(back)).toEqual({ scope: 11, onRelease: 1, failed: 2, stranded: 1, left: 0, returned: 1, notReturned: 1, open: 6 });
+    expect(totalsOf(sampleStates.Queued)).toBeNull();
   });
 
   test('its state does not grow with the fleet', () => {
