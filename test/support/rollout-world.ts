@@ -65,6 +65,7 @@ export function runRollout(plan: RolloutPlan, request: RolloutRequest, fleet: re
       for (const host of nextHosts(shard.state)) {
         shard.state = nextShardState(shard.state, { type: 'HostBegun', host: host.host });
         shard.flight.push(host.host);
+        check('pause' in state && state.pause === null, `${host.host} began while the rollout was paused`);
         if (shard.state.direction === 'forward') begun(shard, host.host);
       }
       check(inFlight() <= request.strategy.maxParallel, `${inFlight()} hosts in flight`);
