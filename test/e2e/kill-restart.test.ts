@@ -64,10 +64,11 @@ describe('a restart loses its agent, or its control worker', () => {
     stack.decide(async (at): Promise<Verdict> => {
       if (at.program !== 'agent' || at.activity !== activity || at.point !== left[0]) return 'go';
       left.shift();
-      await killProcesses([stack.pidOf('control')]);
+      const pid = stack.pidOf('control');
+      await killProcesses([pid]);
       broken.push(...(await brokenActivation(root(), stack.product)));
       // There has to be somebody to kill at the next point.
-      await eventually('control is started again', async () => stack.dev.pids()['control'] !== null, 30_000);
+      await eventually('control is started again', async () => (stack.dev.pids()['control'] ?? pid) !== pid, 30_000);
       return 'go';
     });
     const { report, started } = await restart();

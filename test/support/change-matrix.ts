@@ -51,13 +51,15 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
   const stack = await startStack({ hosts: changeScenarios.length, dir, replace: { agentFile, env } });
   const rootOf = (host: string): string => stack.dev.summary.hosts.find((known) => known.host === host)?.root as string;
 
-  async function kill(host: string): Promise<void> {
+  /** @returns the process that was killed */
+  async function kill(host: string): Promise<number> {
     const name = victim === 'agent' ? `agent-${host}` : 'control';
     const pid = stack.dev.pids()[name];
     if (!pid) throw new Error(`${name} does not run while an activity does`);
     const identity = await readProcess(pid);
     process.kill(pid, 'SIGKILL');
     while (identity && (await isAlive(identity))) await new Promise((resolve) => setTimeout(resolve, 5));
+    return pid;
   }
 
   const matrix: ChangeMatrix = {
@@ -84,11 +86,11 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
         const verdict: Verdict = at.activity === failsAt && at.direction === 'do' && at.point === 'after' ? 'fail' : 'go';
         if (isTried && isHere) {
           turns.set(key, place + 1);
-          await kill(host);
+          const pid = await kill(host);
           killed.add(`${host} ${key} ${at.point}`);
           broken.push(...(await brokenActivation(rootOf(host), stack.product)));
           // There has to be somebody to kill at the activity's next point.
-          if (victim === 'control') await untilBack();
+          if (victim === 'control') await untilBack(pid);
           return verdict;
         }
         return verdict;
@@ -111,8 +113,8 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
       await fs.rm(dir, { recursive: true, force: true });
     },
   };
-  const untilBack = async (): Promise<void> => {
-    while (!stack.dev.pids()['control']) await new Promise((resolve) => setTimeout(resolve, 20));
+  const untilBack = async (killedPid: number): Promise<void> => {
+    while ((stack.dev.pids()['control'] ?? killedPid) === killedPid) await new Promise((resolve) => setTimeout(resolve, 20));
   };
 
   try {
