@@ -3,7 +3,7 @@ import { createProgram } from '../src/cli/program.ts';
 import { version } from '../src/runtime/version.ts';
 import { settingTable } from '../src/runtime/setting.ts';
 
-const nowhere = { env: {}, cwd: '/', out: () => undefined, note: () => undefined, interrupted: new AbortController().signal, exitWith: () => undefined };
+const nowhere = { env: {}, cwd: '/', out: () => undefined, note: () => undefined, terminal: false, draw: () => undefined, interrupted: new AbortController().signal, exitWith: () => undefined };
 
 /** The text of docs/commands.md: the help of every command, as it is printed. */
 export function commandsPage(): string {

@@ -4,6 +4,9 @@ import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, R
 import type { ControlStatistics } from '../ports/control-statistics.ts';
 import type { HealingStore } from '../ports/healing-store.ts';
 import type { IdempotencyStore } from '../ports/idempotency-store.ts';
+import type { Calendar } from '../ports/calendar.ts';
+import type { RolloutStarter } from '../ports/rollout-starter.ts';
+import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 
 export interface ApiStores {
@@ -11,6 +14,7 @@ export interface ApiStores {
   readonly hosts: HostRegistry;
   readonly healings: HealingStore;
   readonly runs: RunStore;
+  readonly rollouts: RolloutStore;
   readonly audit: AuditLog;
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
@@ -37,6 +41,8 @@ export interface ApiDependencies {
   readonly stores: ApiStores;
   readonly artifactStore: ArtifactStore;
   readonly runs: RunStarter;
+  readonly rollouts: RolloutStarter;
+  readonly calendar: Calendar;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };
   /** What a bundle is, from its file; fails with class `request` or `release` for what is no bundle. */

@@ -19,6 +19,8 @@ import { keyRoutes } from './routes/keys.ts';
 import { metricRoutes } from './routes/metrics.ts';
 import { promotionRoutes } from './routes/promotions.ts';
 import { releaseRoutes } from './routes/releases.ts';
+import { freezeRoutes } from './routes/freezes.ts';
+import { rolloutRoutes } from './routes/rollouts.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { updateRoutes } from './routes/updates.ts';
@@ -67,6 +69,8 @@ export function createApi(dependencies: ApiDependencies): Api {
     updateRoutes(app, dependencies);
     serviceRoutes(app, dependencies);
     promotionRoutes(app, dependencies);
+    rolloutRoutes(app, dependencies, streams);
+    freezeRoutes(app, dependencies);
     runRoutes(app, dependencies, streams);
     releaseRoutes(app, dependencies);
     artifactRoutes(app, dependencies);

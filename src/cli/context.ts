@@ -6,6 +6,10 @@ export interface Context {
   readonly out: (text: string) => void;
   /** Everything else: progress, warnings, what to type next. */
   readonly note: (line: string) => void;
+  /** Whether a person looks at a terminal that can be drawn on. */
+  readonly terminal: boolean;
+  /** Draws on the terminal, beside the data. */
+  readonly draw: (text: string) => void;
   /** Aborted by Ctrl-C and SIGTERM: following detaches, servers end. */
   readonly interrupted: AbortSignal;
   /** Sets the exit code of a command that did what it was asked to and still has something to tell by it. */

@@ -8,9 +8,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 /** At once, so that the lines of a command and of what it started stand in order. A terminal that is gone is no reason to stop. */
-function note(line: string): void {
+const note = (line: string): void => draw(`${line}\n`);
+function draw(text: string): void {
   try {
-    writeSync(2, `${line}\n`);
+    writeSync(2, text);
   } catch {
     // EIO, EPIPE, or EAGAIN on a full pipe: progress is lost, data is not.
   }
@@ -24,6 +25,8 @@ const exitCode = await runCommandLine(
     cwd: process.cwd(),
     out: (text) => void written.push(new Promise((resolve) => process.stdout.write(text, () => resolve()))),
     note,
+    terminal: process.stderr.isTTY === true,
+    draw,
     interrupted: interrupted.signal,
   },
   version,

@@ -11,6 +11,7 @@ import { registerNodes } from './verbs/nodes.ts';
 import { registerPromote } from './verbs/promote.ts';
 import { registerRecover } from './verbs/recover.ts';
 import { registerRelease } from './verbs/release.ts';
+import { registerRollout } from './verbs/rollout.ts';
 import { registerRuns } from './verbs/runs.ts';
 import { registerServe } from './verbs/serve.ts';
 import { registerService } from './verbs/service.ts';
@@ -39,6 +40,7 @@ export function createProgram(context: Context, version: string): Command {
   registerPromote(program, context);
   registerService(program, context);
   registerNodes(program, context);
+  registerRollout(program, context);
   registerRuns(program, context);
   registerRecover(program, context);
   registerAudit(program, context);

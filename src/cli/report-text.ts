@@ -5,7 +5,7 @@ import { duration, renderPairs } from './table.ts';
 
 /** A line of a run as it goes: the time of day, where it stands, what happened. */
 export function eventLine({ at, kind, step, message }: RunEvent): string {
-  const mark: Record<RunEvent['kind'], string> = { run_started: '>', step_started: ' ', step_ended: ' ', undo_started: '<', waiting: '…', run_ended: '=', recovered: '=' };
+  const mark: Record<RunEvent['kind'], string> = { run_started: '>', step_started: ' ', step_ended: ' ', undo_started: '<', waiting: '…', run_ended: '=', recovered: '=', rollout_changed: '>', rollout_progress: ' ' };
   return `${at.slice(11, 19)} ${mark[kind]} ${step === null || message.includes(step) ? '' : `${step}: `}${message}`;
 }
 

@@ -6,6 +6,7 @@ export * from './keys.ts';
 export * from './problem.ts';
 export * from './promotions.ts';
 export * from './releases.ts';
+export * from './rollouts.ts';
 export * from './runs.ts';
 export * from './services.ts';
 export * from './updates.ts';

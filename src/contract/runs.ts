@@ -102,7 +102,7 @@ export const RunEvent = z
     runId,
     sequence: z.number().int().meta({ description: 'Counts from 1 within the run; the id of the server-sent event' }),
     at: instant,
-    kind: z.enum(['run_started', 'step_started', 'step_ended', 'undo_started', 'waiting', 'run_ended', 'recovered']),
+    kind: z.enum(['run_started', 'step_started', 'step_ended', 'undo_started', 'waiting', 'run_ended', 'recovered', 'rollout_changed', 'rollout_progress']),
     step: z.string().nullable(),
     message: z.string(),
     data: z.record(z.string(), z.unknown()),

@@ -13,6 +13,8 @@ export type ReleaseId = Id<'release'>;
 export type HostId = Id<'host'>;
 /** One workflow execution on a host or a fleet; equal to the Temporal run id of its first execution. */
 export type RunId = Id<'run'>;
+/** One release on its way across many hosts. */
+export type RolloutId = Id<'rollout'>;
 /** A service of a product, for example `api`. */
 export type ServiceName = Id<'service'>;
 /** An instance with its service's name in front, for example `api-a`: names the unit, the conf file and the log. */
@@ -37,3 +39,6 @@ export const restartWorkflowId = (host: HostId, product: ProductName, service: S
 
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';
+
+/** The workflow id of a rollout; its shards have theirs below it. */
+export const rolloutWorkflowId = (rollout: RolloutId): string => `rollout/${rollout}`;

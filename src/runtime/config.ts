@@ -57,6 +57,8 @@ export interface ApiSettings {
 /** What `workers/host.ts` needs. */
 export interface HostSettings {
   readonly hostId: HostId;
+  /** What the machine is in the fleet; the process itself is a node's either way. */
+  readonly hostRole: Role;
   /** Prefix of every path of this host: absolute, without a trailing slash unless `/`. */
   readonly root: string;
   /** The controller's API; without a trailing slash. */
@@ -293,7 +295,8 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   if (role === 'node') {
     const hostId = required('host.id', 'a node has to have a name in the fleet, and none is given') as HostId;
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
-    host = { hostId, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
+    const hostRole = settle('host.role', 'node') as Role;
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
     if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
       problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
     }

@@ -2,13 +2,20 @@ import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { createControlActivities } from '../../activities/control/runs.ts';
+import { createRolloutHostActivities } from '../../activities/control/rollout-hosts.ts';
+import { createRolloutActivities } from '../../activities/control/rollouts.ts';
 import { createServiceRunActivities } from '../../activities/control/service-runs.ts';
 import { createApi } from '../api/index.ts';
 import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesystem.ts';
 import { inspectBundle } from '../adapters/bundle/inspect.ts';
+import { createCronerCalendar } from '../adapters/calendar/croner.ts';
+import { createHttpGateSource } from '../adapters/gate-source/http.ts';
 import type { Logger } from '../adapters/logger.ts';
+import { createRegistryObserver } from '../adapters/postgres/registry-observer.ts';
 import { createDatabase, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
+import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
+import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { Part } from './bootstrap.ts';
@@ -65,6 +72,8 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
             hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
             workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
           }),
+          rollouts: createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
+          calendar: createCronerCalendar(),
           database: { address: database.address, ping: () => pingDatabase(database) },
           inspect: async (file) => (await inspectBundle(file)).artifact,
           logger,
@@ -100,8 +109,9 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
     {
       name: 'worker',
       start: async () => {
-        const dependencies = { ...createStores(database), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies) };
+        const stores = createStores(database);
+        const dependencies = { ...stores, observer: createRegistryObserver(stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(), gates: createHttpGateSource(), now: () => new Date() };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();
         run.catch(failed);

@@ -47,6 +47,7 @@ export const settingTable = [
   row('database.url', 'FAIRLEAD_DATABASE_URL', '--database-url', { type: 'url', schemes: ['postgres', 'postgresql'] }, 'PostgreSQL. A controller cannot do without it.', 'none', 'password'),
   row('artifacts.dir', 'FAIRLEAD_ARTIFACTS_DIR', '--artifacts-dir', { type: 'path' }, 'Where the controller keeps published bundles.', '<root>/var/lib/fairlead/artifacts'),
   row('host.id', 'FAIRLEAD_HOST_ID', '--host-id', { type: 'text', pattern: /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/, expected: 'a name of at most 63 lower-case letters, digits, dots, dashes, underscores' }, "This host's name in the fleet. A node cannot do without it.", 'none'),
+  row('host.role', 'FAIRLEAD_HOST_ROLE', '--host-role', { type: 'choice', of: ['controller', 'node'] }, 'What the machine is in the fleet: which artifact of a release it gets, and that nodes come after it where it is a controller.', 'node'),
   row('host.root', 'FAIRLEAD_ROOT', '--root', { type: 'path' }, "The prefix of every path of this host; a directory of its own makes a development host.", '/'),
   row('host.ports', 'FAIRLEAD_PORTS', '--ports', { type: 'choice', of: ['manifest', 'free'] }, 'Whether instances and router use the ports of the product manifest, or free ones that are chosen once and kept.', 'manifest'),
   row('host.router', 'FAIRLEAD_ROUTER', '--router', { type: 'choice', of: ['auto', 'nginx', 'embedded'] }, 'What stands in front of the instances; `auto` takes nginx where it is installed.', 'auto'),

@@ -6,14 +6,20 @@ import { createLogger } from '../../src/adapters/logger.ts';
 import { createApi } from '../../src/api/index.ts';
 import type { Api, ApiDependencies, ApiServerSettings, ApiStores } from '../../src/api/index.ts';
 import { createDatabase, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
+import { createCronerCalendar } from '../../src/adapters/calendar/croner.ts';
 import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
-import type { HostId, RunId } from '../../src/domain/ids.ts';
+import { rolloutWorkflowId, type HostId, type RolloutId, type RunId } from '../../src/domain/ids.ts';
+import type { RolloutCommand } from '../../src/domain/rollout/command.ts';
+import type { RolloutInput } from '../../src/domain/rollout/names.ts';
+import { standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
+import { requestedRollout } from '../../src/domain/rollout/state.ts';
 import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import type { ServiceInspection } from '../../src/domain/service/inspection.ts';
 import type { RestartRequest, ServiceRequest } from '../../src/domain/service/request.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
+import type { RolloutStarter } from '../../src/ports/rollout-starter.ts';
 import { heldBy } from '../../src/ports/run-starter.ts';
 import type { OrchestratorHealth, PendingActivity, RunStarter } from '../../src/ports/run-starter.ts';
 import type { TestPostgres } from './postgres.ts';
@@ -90,11 +96,33 @@ export class MemoryRunStarter implements RunStarter {
   }
 }
 
+/** Rollouts that are accepted and never begin. */
+export class MemoryRolloutStarter implements RolloutStarter {
+  readonly started: RolloutInput[] = [];
+  readonly commands: { readonly rolloutId: RolloutId; readonly command: RolloutCommand; readonly commandId: string }[] = [];
+  readonly toldOfFreezes: RolloutId[] = [];
+  async startRollout(input: RolloutInput): Promise<{ workflowId: string }> {
+    this.started.push(input);
+    return { workflowId: rolloutWorkflowId(input.rolloutId) };
+  }
+  async command(rolloutId: RolloutId, command: RolloutCommand, commandId: string): Promise<RolloutStanding> {
+    this.commands.push({ rolloutId, command, commandId });
+    return standingNow(requestedRollout('2026-01-01T00:00:00.000Z'), '2026-01-01T00:00:01.000Z');
+  }
+  async standing(): Promise<null> {
+    return null;
+  }
+  async freezeChanged(rolloutIds: readonly RolloutId[]): Promise<void> {
+    this.toldOfFreezes.push(...rolloutIds);
+  }
+}
+
 export interface TestApi {
   readonly app: Api;
   readonly stores: ApiStores;
   readonly database: Database;
   readonly runs: MemoryRunStarter;
+  readonly rollouts: MemoryRolloutStarter;
   readonly adminKey: string;
   readonly agentKey: string;
   /** Every line that was logged. */
@@ -110,6 +138,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
   await migrate(database);
   const stores = createStores(database);
   const runs = new MemoryRunStarter();
+  const rollouts = new MemoryRolloutStarter();
   const log: string[] = [];
   const app = createApi({
     settings: {
@@ -124,6 +153,8 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     stores,
     artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
     runs,
+    rollouts,
+    calendar: createCronerCalendar(),
     database: { address: database.address, ping: () => pingDatabase(database) },
     inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),
     logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => void log.push(line) } }),
@@ -136,6 +167,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     stores,
     database,
     runs,
+    rollouts,
     adminKey,
     agentKey,
     log,

@@ -20,6 +20,8 @@ export async function command(argv: readonly string[], options: { env?: Record<s
         notes.push(line);
         options.onNote?.(line);
       },
+      terminal: false,
+      draw: () => undefined,
       interrupted: options.interrupted ?? new AbortController().signal,
     },
     '0.0.0-test',

@@ -7,8 +7,8 @@ import { isRunning, readProcesses } from './dev.ts';
  * A development instance whose supervisor is a process of its own. `kill` ends the supervisor and all that it started, the supervisor first, with SIGKILL
  * and at one moment; what runs on the hosts (instances, routers) is left, as when a control plane dies. After it, `stop` does nothing.
  */
-export async function startDevProgram({ dir, hosts, env, replace, say }: DevOptions): Promise<RunningDev> {
-  const argument = JSON.stringify({ dir, hosts, ...(replace ? { replace } : {}) });
+export async function startDevProgram({ dir, hosts, controllers, env, replace, say }: DevOptions): Promise<RunningDev> {
+  const argument = JSON.stringify({ dir, hosts, ...(controllers ? { controllers } : {}), ...(replace ? { replace } : {}) });
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'programs/dev.ts'), argument], { env: env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   let notes = '';

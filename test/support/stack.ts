@@ -78,13 +78,14 @@ export async function shortDrain(directory: string): Promise<void> {
  * A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process.
  * @param options.start in place of `startDev`: `startDevProgram` has the supervisor be a process too, which can be killed with the others
  */
-export async function startStack(options: { readonly hosts?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace']; readonly start?: typeof startDev } = {}): Promise<Stack> {
+export async function startStack(options: { readonly hosts?: number; readonly controllers?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace']; readonly start?: typeof startDev } = {}): Promise<Stack> {
   const dir = options.dir ?? (await fs.mkdtemp(join(tmpdir(), 'fairlead-stack-')));
   await fs.chmod(dir, 0o755);
   const said: string[] = [];
   const dev = await (options.start ?? startDev)({
     dir,
     hosts: options.hosts ?? 1,
+    ...(options.controllers ? { controllers: options.controllers } : {}),
     env: process.env,
     say: (line) => said.push(line),
     replace: { anyPorts: true, ...options.replace },

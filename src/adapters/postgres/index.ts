@@ -6,6 +6,7 @@ import { createHostRegistry } from './host-registry.ts';
 import { createIdempotencyStore } from './idempotency-store.ts';
 import { createKeyStore } from './key-store.ts';
 import { createReleaseCatalog } from './release-catalog.ts';
+import { createRolloutStore } from './rollout-store.ts';
 import { createRunStore } from './run-store.ts';
 import { createStatistics } from './statistics.ts';
 
@@ -22,6 +23,7 @@ export function createStores(database: Database) {
     hosts: createHostRegistry(database),
     healings: createHealingStore(database),
     runs: createRunStore(database),
+    rollouts: createRolloutStore(database),
     audit: createAuditLog(database),
     keys: createKeyStore(database),
     idempotency: createIdempotencyStore(database),

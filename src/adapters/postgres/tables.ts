@@ -2,10 +2,18 @@ import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
-import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../../domain/ids.ts';
+import type { Reason } from '../../domain/failure.ts';
+import type { HostId, ProductName, ReleaseId, RolloutId, RunId, Sha256 } from '../../domain/ids.ts';
 import type { ProductManifest, Role } from '../../domain/product/manifest.ts';
 import type { RunEvent } from '../../domain/run/event.ts';
-import type { Outcome, RunReport } from '../../domain/run/report.ts';
+import type { HostOutcome, RolloutOutcome } from '../../domain/rollout/outcome.ts';
+import type { RolloutOutline } from '../../domain/rollout/outline.ts';
+import type { HostAction, SkipCode } from '../../domain/rollout/plan.ts';
+import type { RolloutRequest } from '../../domain/rollout/request.ts';
+import type { RolloutState } from '../../domain/rollout/state.ts';
+import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
+import type { RolloutStanding } from '../../domain/rollout/standing.ts';
+import type { Observation } from '../../ports/rollout-store.ts';
 import type { KeyRole } from '../../ports/control-stores.ts';
 
 /** Written as text (see `toJson`), read as a value. */
@@ -114,6 +122,52 @@ export interface Tables {
     tried_at: Defaulted<Instant>;
     run_id: RunId | null;
     note: Generated<string>;
+  };
+  rollouts: {
+    position: Generated<string>;
+    rollout_id: RolloutId;
+    product: ProductName;
+    release_id: ReleaseId;
+    request: Json<RolloutRequest>;
+    requested_by: string;
+    requested_at: Instant;
+    outline: NullableJson<RolloutOutline>;
+    warnings: Defaulted<Json<readonly string[]>>;
+    phase: Generated<RolloutState['phase']>;
+    behind: string | null;
+    standing: Json<RolloutStanding>;
+    ended_at: NullableInstant;
+    outcome: RolloutOutcome | null;
+    ok: boolean | null;
+    reason: NullableJson<Reason>;
+  };
+  rollout_hosts: {
+    rollout_id: RolloutId;
+    host: HostId;
+    role: Role;
+    artifact_role: Role;
+    artifact_profile: string | null;
+    from_release_id: ReleaseId | null;
+    to_release_id: ReleaseId;
+    action: HostAction;
+    wave: number | null;
+    position: number | null;
+    why: SkipCode | null;
+    outcome: HostOutcome | null;
+    reason: NullableJson<Reason>;
+    run_id: RunId | null;
+    back_run_id: RunId | null;
+    observed: NullableJson<Observation>;
+    recovery: NullableJson<RecoveryRecord>;
+    ended_at: NullableInstant;
+  };
+  freezes: {
+    id: string;
+    product: ProductName | null;
+    reason: string;
+    set_by: string;
+    since: Instant;
+    until: Instant;
   };
   fairlead_migrations: {
     name: string;

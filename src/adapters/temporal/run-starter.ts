@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
+import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
@@ -10,6 +10,7 @@ import type { PromotionRequest } from '../../domain/promotion/request.ts';
 import type { ServiceInspection } from '../../domain/service/inspection.ts';
 import type { RestartRequest } from '../../domain/service/request.ts';
 import { heldBy, type RunStarter } from '../../ports/run-starter.ts';
+import { createAsk } from './ask-server.ts';
 
 interface Options {
   readonly connection: Connection;
@@ -23,7 +24,6 @@ interface Options {
   readonly workflowTaskTimeoutMs: number;
 }
 
-const askLimitMs = 5_000;
 /** How long a run that has reported may take to close. */
 const closingPatienceMs = 5_000;
 const closingPauseMs = 50;
@@ -36,6 +36,7 @@ const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 /** Starts and watches runs on a Temporal server. */
 export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
   const client = new Client({ connection, namespace });
+  const ask = createAsk(connection, address);
 
   async function handleOf(runId: RunId) {
     const workflowId = await workflowIdOf(runId);
@@ -53,24 +54,6 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return null;
       throw error;
-    }
-  }
-
-  /** Every call has a limit, and an orchestrator that is away is named as what it is. */
-  async function ask<T>(call: () => Promise<T>, limitMs = askLimitMs): Promise<T> {
-    try {
-      return await connection.withDeadline(Date.now() + limitMs, call);
-    } catch (error) {
-      if (!isAway(error)) throw error;
-      throw new FairleadError(
-        {
-          class: 'dependency',
-          code: 'orchestrator_unavailable',
-          message: `The Temporal server at ${address} did not answer within ${limitMs / 1000} s.`,
-          hint: 'See that it runs and that FAIRLEAD_TEMPORAL_ADDRESS is right. Runs that are under way go on once it is back.',
-        },
-        { cause: error, retryable: true },
-      );
     }
   }
 
@@ -262,15 +245,6 @@ function isTurnedAway(error: unknown): boolean {
 
 const unknownRun = (runId: RunId): FairleadError =>
   new FairleadError({ class: 'request', code: 'run_unknown', message: `There is no run ${runId}.`, hint: 'See the runs there are: fairlead runs list' });
-
-function isAway(error: unknown): boolean {
-  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) return true;
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const { code } = at as { code?: unknown };
-    if (code === 14 || code === 4) return true; // UNAVAILABLE, DEADLINE_EXCEEDED (grpc/status)
-  }
-  return false;
-}
 
 function isUnanswerable(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';

@@ -10,11 +10,14 @@ export function registerDev(program: Command, context: Context): void {
     .command('dev')
     .description('a whole Fairlead on this machine: PostgreSQL, Temporal, control, API and hosts')
     .option('--hosts <count>', 'how many hosts', '1')
+    .option('--controllers <count>', 'how many of them are controllers in the fleet', '0')
     .option('--dir <dir>', 'where everything is kept', '.fairlead/dev')
     .option('--json', 'print one line of JSON when it is ready')
-    .action(async (options: { hosts: string; dir: string; json?: boolean }) => {
+    .action(async (options: { hosts: string; controllers: string; dir: string; json?: boolean }) => {
       const hosts = Number(options.hosts);
       if (!Number.isInteger(hosts) || hosts < 1 || hosts > 50) throw usageError(`--hosts is ${JSON.stringify(options.hosts)}: expected a whole number from 1 to 50`);
+      const controllers = Number(options.controllers);
+      if (!Number.isInteger(controllers) || controllers < 0 || controllers > hosts) throw usageError(`--controllers is ${JSON.stringify(options.controllers)}: expected a whole number from 0 to the number of hosts`);
       // Loaded only here: everything that `dev` starts would slow down each other command.
       const { startDev } = await import('../../runtime/dev/index.ts');
       const dir = resolve(context.cwd, options.dir);
@@ -22,7 +25,7 @@ export function registerDev(program: Command, context: Context): void {
       context.note(`starting PostgreSQL, Temporal, control, the API and ${hosts} ${hosts === 1 ? 'host' : 'hosts'} in ${dir} (some 5 s; longer the first time) …`);
       let running;
       try {
-        running = await startDev({ dir, hosts, env: context.env, say: context.note, cancel: context.interrupted });
+        running = await startDev({ dir, hosts, controllers, env: context.env, say: context.note, cancel: context.interrupted });
       } catch (error) {
         if (!context.interrupted.aborted) throw error;
         context.note('ended before it was ready; nothing was left running');

@@ -1,10 +1,14 @@
 import type { Reason } from '../failure.ts';
 import { refuseApproval, type Approval } from './gate.ts';
+import type { FailurePolicy } from './request.ts';
 import type { RolloutState } from './state.ts';
 
 /** What people may ask of a rollout that is open. */
 export type RolloutCommand =
-  | { readonly command: 'pause' | 'resume' | 'retry' | 'abort'; readonly by: string }
+  | { readonly command: 'pause'; readonly by: string; readonly comment: string | null }
+  | { readonly command: 'resume' | 'retry'; readonly by: string }
+  /** `updated`: what becomes of hosts that are updated already. */
+  | { readonly command: 'abort'; readonly by: string; readonly comment: string | null; readonly updated: FailurePolicy }
   | { readonly command: 'promote'; readonly by: string; readonly role: string }
   | { readonly command: 'approve' | 'reject'; readonly gate: string; readonly approval: Pick<Approval, 'by' | 'role' | 'comment'> };
 

@@ -1,4 +1,5 @@
 import { canonicalJson } from '../canonical-json.ts';
+import type { HostInspection } from '../host/state.ts';
 import type { HostId, ReleaseId } from '../ids.ts';
 import type { Role } from '../product/manifest.ts';
 import type { RolloutRequest } from './request.ts';
@@ -38,4 +39,23 @@ export function fleetDigestInput(fleet: readonly FleetHost[], request: Pick<Roll
   const relevant = byHost(fleet).filter(({ host, role }) => named === null || named.has(host) || role === 'controller');
   const lines = relevant.map(({ host, role, status, releaseId, failedReleaseIds, stranded }) => [host, role, standingOfHost(status), releaseId, failedReleaseIds.includes(request.releaseId), stranded]);
   return canonicalJson({ schema: 1, releaseId: request.releaseId, hosts: lines });
+}
+
+/** A host as it told of itself last, whatever product it has. */
+export interface ToldHost {
+  readonly host: HostId;
+  readonly role: Role;
+  readonly status: FleetStatus;
+  readonly products: readonly HostInspection[];
+}
+
+/** The hosts that a rollout is about: those that have the product, and those that are named. */
+export function fleetOf(told: readonly ToldHost[], { product, target }: Pick<RolloutRequest, 'product' | 'target'>): FleetHost[] {
+  const named = new Set<string>(target.kind === 'hosts' ? target.hosts : []);
+  return told.flatMap(({ host, role, status, products }): FleetHost[] => {
+    const inspection = products.find((each) => each.product === product);
+    if (!inspection?.state && !named.has(host)) return [];
+    const { state, intent } = inspection ?? { state: null, intent: null };
+    return [{ host, role, status, releaseId: state?.lastGoodReleaseId ?? null, failedReleaseIds: state?.failedReleaseIds ?? [], stranded: (intent?.stranded ?? null) !== null }];
+  });
 }

@@ -36,6 +36,8 @@ export interface RolloutStrategy {
   /** How long a rollout that failed waits for somebody who retries or aborts before `onFailure` is carried out. 0: at once; null: without end. Seconds. */
   readonly decisionSeconds: number | null;
   readonly offline: OfflinePolicy;
+  /** How long control may take to see an updated host come back on the release. Seconds. */
+  readonly verifySeconds: number;
   readonly gates: readonly Gate[];
   /** Whether nodes may only follow controllers that are on the release: also those that are not in the target. */
   readonly controllerFirst: boolean;
@@ -71,6 +73,7 @@ export const defaultStrategy: RolloutStrategy = {
   onFailure: 'keep',
   decisionSeconds: 0,
   offline: { policy: 'skip' },
+  verifySeconds: 120,
   gates: [],
   controllerFirst: true,
 };

@@ -15,7 +15,7 @@ export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions
     const logger = createLogger({ name: 'agent', level: host.logLevel });
     // Called with `router`, the same program is the router.
     const routerEntry = [process.execPath, process.argv[1] ?? '', 'router'];
-    const parts = await agentParts({ settings: host, version, role: settings.role, logger, routerEntry, ...hooks });
+    const parts = await agentParts({ settings: host, version, role: host.hostRole, logger, routerEntry, ...hooks });
     const started = await bootstrap(parts, (fields, message) => logger.error(fields, message));
     stopOnSignal(logger, () => started.stop());
     // There only where the start command allows it (src/runtime/agent-command.ts).

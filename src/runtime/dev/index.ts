@@ -27,6 +27,8 @@ export interface DevOptions {
   /** Absolute; made where it does not exist. */
   readonly dir: string;
   readonly hosts: number;
+  /** How many of the hosts, from the first on, are controllers in the fleet. Default 0. */
+  readonly controllers?: number;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Lines about what is done and what takes long. */
   readonly say: (line: string) => void;
@@ -147,7 +149,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
   const api = await launch(apiPlan(context));
   const control = await launch(controlPlan(context, options.replace?.controlEntry));
   await api.untilReady(() => whatApiLacks(addresses.api.url), readyLimitMs, cancel);
-  const agents = await Promise.all(hosts.map((host) => launch(agentPlan(context, host, agent.file))));
+  const agents = await Promise.all(hosts.map((host, at) => launch(agentPlan(context, host, at < (options.controllers ?? 0) ? 'controller' : 'node', agent.file))));
   let seen: DevHost[] = [];
   for (const [at, process] of agents.entries()) {
     await process.untilReady(

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { agentCommand, agentEnvironment } from '../agent-command.ts';
+import type { Role } from '../../domain/product/manifest.ts';
 import type { ProcessPlan } from '../processes.ts';
 import type { DevLayout } from './layout.ts';
 import { devMark, devProcessMark } from './takeover.ts';
@@ -38,8 +39,11 @@ export function apiPlan(context: PlanContext): ProcessPlan {
   return controllerProcess('api', 'workers/api.ts', context, 15_000);
 }
 
-/** @param agentFile the agent as one file */
-export function agentPlan(context: PlanContext, host: string, agentFile: string): ProcessPlan {
+/**
+ * @param role what the host is in the fleet
+ * @param agentFile the agent as one file
+ */
+export function agentPlan(context: PlanContext, host: string, role: Role, agentFile: string): ProcessPlan {
   const { layout, addresses } = context;
   const name = `agent-${host}`;
   return {
@@ -50,6 +54,7 @@ export function agentPlan(context: PlanContext, host: string, agentFile: string)
       ...agentEnvironment,
       FAIRLEAD_ROLE: 'node',
       FAIRLEAD_HOST_ID: host,
+      FAIRLEAD_HOST_ROLE: role,
       FAIRLEAD_ROOT: layout.hostRoot(host),
       FAIRLEAD_API_URL: addresses.api.url,
       FAIRLEAD_PORTS: 'free',

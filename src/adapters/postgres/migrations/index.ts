@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import * as initial from './0001-initial.ts';
 import * as healings from './0002-healings.ts';
+import * as rollouts from './0004-rollouts.ts';
 
 export interface Migration {
   /** The file's name; never changed once it was released. */
@@ -13,4 +14,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0001-initial', up: initial.up },
   { name: '0002-healings', up: healings.up },
+  { name: '0004-rollouts', up: rollouts.up },
 ];

@@ -154,8 +154,8 @@ describe('a rollout', () => {
   test('a command that is not refused is an event that the state takes, and the other way round', () => {
     const approval = e.GateApproved.approval;
     const commands: [RolloutCommand, RolloutEvent][] = [
-      [{ command: 'pause', by: 'bob' }, e.PauseRequested],
-      [{ command: 'abort', by: 'bob' }, e.AbortRequested],
+      [{ command: 'pause', by: 'bob', comment: null }, e.PauseRequested],
+      [{ command: 'abort', by: 'bob', comment: null, updated: 'keep' }, e.AbortRequested],
       [{ command: 'retry', by: 'bob' }, e.RetryRequested],
       [{ command: 'promote', by: 'bob', role: 'approver' }, e.PromoteRequested],
       [{ command: 'approve', gate: 'go', approval }, e.GateApproved],

@@ -1,0 +1,23 @@
+import type { Waiting } from '../run/report.ts';
+import type { HostCounts } from './outcome.ts';
+import type { RolloutState } from './state.ts';
+import { statusOf, waitingOf, type RolloutStatus } from './waiting.ts';
+
+/** Where a rollout stands, as its workflow told it last. Counts are per wave, in the order of the outline. */
+export interface RolloutStanding {
+  readonly phase: RolloutState['phase'];
+  readonly status: RolloutStatus;
+  /** The number of the wave that it is at; null before the first and after the last. */
+  readonly wave: number | null;
+  /** The rollout that it waits for the end of; null where it waits for none. */
+  readonly behind: string | null;
+  readonly waiting: Waiting | null;
+  readonly counts: readonly HostCounts[];
+}
+
+/** @param now ISO 8601 */
+export function standingNow(state: RolloutState, now: string): RolloutStanding {
+  const planned = state.phase === 'Requested' || state.phase === 'Queued' ? null : state;
+  const wave = planned !== null && 'wave' in planned ? (planned.outline.waves[planned.wave]?.number ?? null) : null;
+  return { phase: state.phase, status: statusOf(state, now), wave, behind: state.phase === 'Queued' ? state.behind : null, waiting: state.phase === 'Ended' ? null : waitingOf(state, now), counts: planned?.counts ?? [] };
+}

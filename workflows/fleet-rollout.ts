@@ -1,0 +1,200 @@
+import { ApplicationFailure, CancellationScope, ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, getExternalWorkflowHandle, setHandler, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import type { RolloutId } from '../src/domain/ids.ts';
+import { refuseCommand, type RolloutCommand } from '../src/domain/rollout/command.ts';
+import { nextActions, type RolloutAction } from '../src/domain/rollout/decide.ts';
+import type { RolloutEvent } from '../src/domain/rollout/event.ts';
+import { freezeChangedSignal, newerRolloutSignal, rolloutCommandUpdate, shardReportSignal, turnCameSignal, type RolloutEnd, type RolloutInput, type ShardReport } from '../src/domain/rollout/names.ts';
+import { IllegalRolloutTransition, nextRolloutState, requestedRollout, type RolloutState } from '../src/domain/rollout/state.ts';
+import { progressQuery } from '../src/domain/run/names.ts';
+import type { RolloutStanding } from '../src/domain/rollout/standing.ts';
+import { rolloutCalls } from './support/rollout-calls.ts';
+import { createRolloutStory, type CarriedStory } from './support/rollout-story.ts';
+import { commandDetail, eventOfCommand } from './support/rollout-commands.ts';
+import { startShard } from './support/rollout-shards.ts';
+
+const commandUpdate = defineUpdate<RolloutStanding, [RolloutCommand & { readonly commandId: string }]>(rolloutCommandUpdate);
+const shardReported = defineSignal<[ShardReport]>(shardReportSignal);
+const turnCame = defineSignal(turnCameSignal);
+const newerRollout = defineSignal<[{ readonly rollout: RolloutId }]>(newerRolloutSignal);
+const freezeChanged = defineSignal(freezeChangedSignal);
+const standingQuery = defineQuery<RolloutStanding>(progressQuery);
+
+/** A rollout that waits for another looks by itself now and then: the one before it may have been terminated by hand, and tells nobody. */
+const turnLookMs = 30_000;
+const longestWaitMs = 24 * 3_600_000;
+
+/** What goes over from one execution to the next where the history has grown long; hosts are never in it. */
+interface Carried {
+  readonly state: RolloutState;
+  readonly story: CarriedStory;
+}
+
+/**
+ * Takes a release across many hosts: decides through `nextActions`, acts through shards, activities and gates. Its state holds counts and never hosts, so that it is the same
+ * for ten hosts and for ten thousand. People command it by the update `command`; it ends with a report in every case.
+ */
+export async function fleetRollout(input: RolloutInput, carried: Carried | null = null): Promise<RolloutEnd> {
+  const { rolloutId, request } = input;
+  let state = carried?.state ?? requestedRollout(input.requestedAt);
+  let changes = 0;
+  const under = new Set<string>();
+  const shards = new Map<string, { readonly handle: ChildWorkflowHandle<never> | null; sent: string }>();
+  const story = createRolloutStory(input, () => state, carried?.story ?? null);
+
+  /** What comes too late for the state it was meant for (a report of a shard that has ended, an answer after an abort) is let go; people are refused beforehand. */
+  function take(event: RolloutEvent): void {
+    try {
+      const before = state;
+      state = nextRolloutState(state, event);
+      story.tell(before, event);
+    } catch (error) {
+      if (!(error instanceof IllegalRolloutTransition)) throw error;
+    }
+    changes += 1;
+  }
+
+  setHandler(standingQuery, story.standing);
+  setHandler(shardReported, ({ shard, attempt, retries, counts, direction, wave }) => {
+    if (isOfNow(state, direction, wave)) take({ type: 'ShardReported', at: now(), shard, attempt, retries, counts });
+  });
+  setHandler(turnCame, () => take({ type: 'TurnCame', at: now() }));
+  setHandler(newerRollout, ({ rollout }) => take({ type: 'NewerRolloutCame', at: now(), rollout }));
+  setHandler(freezeChanged, () => void askOnce('freeze', lookForFreeze));
+  setHandler(
+    commandUpdate,
+    async (command) => {
+      const { commandId } = command;
+      await rolloutCalls.recordCommand({ rolloutId, command: command.command, by: 'by' in command ? command.by : command.approval.by, commandId, detail: commandDetail(command) });
+      // The audit row stood first; meanwhile the rollout may have moved on.
+      const refusal = refuseCommand(state, command);
+      if (refusal) throw ApplicationFailure.nonRetryable(refusal.message, refusal.code, { reason: refusal });
+      take(eventOfCommand(command, now()));
+      return story.standing();
+    },
+    {
+      description: 'pause, resume, abort, retry, promote, approve or reject',
+      validator: (command) => {
+        const refusal = refuseCommand(state, command);
+        if (refusal) throw ApplicationFailure.nonRetryable(refusal.message, refusal.code, { reason: refusal });
+      },
+    },
+  );
+  CancellationScope.current()
+    .cancelRequested.catch(() => take({ type: 'AbortRequested', at: now(), by: 'a cancel of the workflow', comment: null, updated: 'keep' }));
+
+  /** Asks something whose answer is an event, once at a time. */
+  async function askOnce(name: string, ask: () => Promise<void>): Promise<void> {
+    if (under.has(name)) return;
+    under.add(name);
+    try {
+      await ask();
+    } finally {
+      under.delete(name);
+      changes += 1;
+    }
+  }
+  async function lookForFreeze(): Promise<void> {
+    const freeze = await rolloutCalls.freezeNow({ product: request.product });
+    take(freeze === null ? { type: 'FreezeLifted', at: now() } : { type: 'FreezeSet', at: now(), freeze });
+  }
+  async function plan(): Promise<void> {
+    const answer = await rolloutCalls.planRollout(input);
+    if (answer.kind === 'refused') take({ type: 'PlanRefused', at: now(), reason: answer.reason });
+    if (answer.kind === 'queued') {
+      take({ type: 'RolloutQueued', at: now(), behind: answer.behind });
+      for (const rollout of answer.supersedes) await tellOther(rollout, newerRollout, { rollout: rolloutId });
+    }
+    if (answer.kind === 'planned') {
+      take({ type: 'PlanAccepted', at: now(), outline: answer.outline });
+      await lookForFreeze();
+    }
+  }
+
+  /** @returns whether the state was told something, so that it has to be asked again */
+  async function act(action: RolloutAction): Promise<boolean> {
+    switch (action.do) {
+      case 'plan':
+        await plan();
+        return true;
+      case 'tell':
+        take(action.event);
+        return true;
+      case 'ask-gate':
+        void askOnce(`gate ${action.gate.name}`, async () => {
+          const { verdict, note } = await rolloutCalls.askGate({ gate: action.gate });
+          take({ type: 'GateAnswered', at: now(), gate: action.gate.name, verdict, note });
+        });
+        return false;
+      case 'ask-window':
+        void askOnce('window', async () => {
+          const { open, until } = await rolloutCalls.askWindow({ gate: action.gate });
+          take({ type: 'WindowAnswered', at: now(), open, until });
+        });
+        return false;
+      case 'start-shard': {
+        take(action.event);
+        const key = `${action.shard.number}/${action.shard.attempt}`;
+        const entry = { handle: null as ChildWorkflowHandle<never> | null, sent: JSON.stringify(action.order) };
+        shards.set(key, entry);
+        const place = { wave: action.wave, direction: action.direction, shard: action.shard.number, attempt: action.shard.attempt };
+        startShard(input, action, (handle) => (entry.handle = handle as never))
+          .then(
+            ({ retries, counts }) => take({ type: 'ShardEnded', at: now(), shard: place.shard, attempt: place.attempt, retries, counts }),
+            (error: unknown) => take({ type: 'ShardLost', at: now(), shard: place.shard, attempt: place.attempt, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${place.wave} did not come to its end: ${error instanceof Error ? error.message : String(error)}`, hint: 'Retry takes its hosts up again.' } }),
+          )
+          .finally(() => shards.delete(key));
+        return true;
+      }
+      case 'order-shard': {
+        const entry = shards.get(`${action.shard}/${action.attempt}`);
+        const text = JSON.stringify(action.order);
+        if (!entry?.handle || entry.sent === text) return false;
+        entry.sent = text;
+        await entry.handle.signal('shardOrder', action.order).catch(() => undefined); // It has just ended, and tells so itself.
+        return false;
+      }
+      case 'wait':
+      case 'end':
+        return false;
+    }
+  }
+
+  return CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      const seen = changes;
+      const actions = nextActions(state, now());
+      let told = false;
+      for (const action of actions) told = (await act(action)) || told;
+      const end = actions.find((action) => action.do === 'end');
+      if (end) {
+        await condition(() => allHandlersFinished() && under.size === 0);
+        const at = state.phase === 'Ended' ? state.at : now();
+        const { queued } = await rolloutCalls.closeRollout({ rolloutId, end: { outcome: end.outcome, ok: end.ok, reason: end.reason, at }, standing: story.standing(), events: await story.settle() });
+        for (const rollout of queued) await tellOther(rollout, turnCame);
+        return { rolloutId, outcome: end.outcome, ok: end.ok, reason: end.reason };
+      }
+      if (told || changes !== seen) continue;
+      if (shards.size === 0 && under.size === 0 && workflowInfo().continueAsNewSuggested) {
+        await condition(allHandlersFinished);
+        if (changes === seen) await continueAsNew<typeof fleetRollout>(input, { state, story: await story.carry() });
+        continue;
+      }
+      const wait = actions.find((action) => action.do === 'wait');
+      story.show(wait?.waiting ?? null);
+      const wakeAt = wait?.wakeAt ? Date.parse(wait.wakeAt) - Date.now() : longestWaitMs;
+      const limit = state.phase === 'Queued' ? turnLookMs : Math.min(Math.max(wakeAt, 1), longestWaitMs);
+      const woken = await condition(() => changes !== seen, limit);
+      if (!woken && state.phase === 'Queued') take({ type: 'TurnCame', at: now() });
+    }
+  });
+
+  async function tellOther(rollout: RolloutId, signal: ReturnType<typeof defineSignal<never>> | typeof turnCame | typeof newerRollout, ...args: unknown[]): Promise<void> {
+    // One that was terminated hears nothing.
+    await getExternalWorkflowHandle(`rollout/${rollout}`).signal(signal as never, ...(args as never)).catch(() => undefined);
+  }
+}
+
+const isOfNow = (state: RolloutState, direction: 'forward' | 'back', wave: number): boolean =>
+  (state.phase === 'Rolling' && direction === 'forward' && state.outline.waves[state.wave]?.number === wave) || (state.phase === 'RollingBack' && direction === 'back' && state.outline.waves[state.wave]?.number === wave);
+
+const now = (): string => new Date().toISOString();
