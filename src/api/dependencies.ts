@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
+import type { GatewayFigures } from '../ports/gateway-figures.ts';
 import type { HealingStore } from '../ports/healing-store.ts';
 import type { IdempotencyStore } from '../ports/idempotency-store.ts';
 import type { Calendar } from '../ports/calendar.ts';
@@ -45,6 +46,8 @@ export interface ApiDependencies {
   readonly calendar: Calendar;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };
+  /** What the hosts' gateway in this process has done, for the metrics; null where there is none. */
+  readonly gateway?: (() => GatewayFigures) | null;
   /** What a bundle is, from its file; fails with class `request` or `release` for what is no bundle. */
   inspect(file: string): Promise<Artifact>;
   readonly logger: FastifyBaseLogger;

@@ -22,6 +22,14 @@ export interface TemporalSettings {
   readonly uiUrl: string | null;
 }
 
+/** Where the API's process offers hosts the gateway. */
+export interface GatewaySettings {
+  readonly listen: Address;
+  /** Null without encryption, on loopback. */
+  readonly tls: { readonly certificateFile: string; readonly keyFile: string } | null;
+  readonly sealKeyFile: string;
+}
+
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
 export type Profile = 'local' | 'remote';
 
@@ -51,6 +59,8 @@ export interface ApiSettings {
   readonly adminKeyFile: string | null;
   /** Holds `<host>.key` files: agent keys to register at the start, or null. */
   readonly agentKeysDir: string | null;
+  /** Null where hosts reach Temporal without it. */
+  readonly gateway: GatewaySettings | null;
   readonly logLevel: LogLevel;
 }
 
@@ -67,6 +77,8 @@ export interface HostSettings {
   readonly apiKey: string | null;
   readonly apiKeyFile: string;
   readonly temporal: TemporalSettings;
+  /** The way to Temporal, or null for the straight one to `temporal.address`. `tls` is null without encryption, on loopback. */
+  readonly gateway: { readonly address: string; readonly tls: { readonly caFile: string | null } | null } | null;
   readonly ports: 'manifest' | 'free';
   readonly router: 'auto' | 'nginx' | 'embedded';
   /** What runs the instances. */
@@ -296,17 +308,43 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const hostId = required('host.id', 'a node has to have a name in the fleet, and none is given') as HostId;
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
     const hostRole = settle('host.role', 'node') as Role;
-    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
+    const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
     if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
       problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
     }
   } else {
+    const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
     const databaseUrl = required('database.url', 'a controller keeps its runs and its audit in PostgreSQL, and none is given');
     const artifactsDir = settle('artifacts.dir', `${root === '/' ? '' : root}/var/lib/fairlead/artifacts`) ?? '';
     control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
+}
+
+type Settle = (key: SettingKey, value: string | null, source?: string) => string | null;
+
+function nodeGateway(apiUrl: string, settle: Settle, problems: ConfigProblem[]): HostSettings['gateway'] {
+  const host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname : '';
+  const address = settle('gateway.address', host === '' ? null : `${host}:${gatewayPort}`, 'default, from api.url') ?? '';
+  const caFile = settle('gateway.caFile', null);
+  if (isOn(settle('gateway.tls', 'on'))) return { address, tls: { caFile } };
+  if (address !== '' && !isLoopback(addressOf(address).host)) problems.push({ where: 'gateway.tls', message: `is off, and the gateway is at ${address}: the host's key would go over the network as it is. Without TLS only loopback will do` });
+  return { address, tls: null };
+}
+
+function controllerGateway(configDir: string, settle: Settle, required: (key: SettingKey, why: string) => string, problems: ConfigProblem[]): GatewaySettings | null {
+  const text = settle('gateway.listen', null);
+  if (text === null) return null;
+  const listen = addressOf(text);
+  const sealKeyFile = settle('gateway.sealKeyFile', `${configDir}/gateway-seal.keys`) ?? '';
+  if (isOn(settle('gateway.tls', 'on'))) {
+    const why = 'hosts show their keys to the gateway, which needs a certificate for that';
+    return { listen, tls: { certificateFile: required('gateway.certificateFile', why), keyFile: required('gateway.keyFile', why) }, sealKeyFile };
+  }
+  if (listen.host !== '' && !isLoopback(listen.host)) problems.push({ where: 'gateway.tls', message: `is off, and the gateway listens on ${listen.host}: hosts' keys would go over the network as they are. Without TLS only loopback will do` });
+  return { listen, tls: null, sealKeyFile };
 }
 
 /** Null where `text` is fine, else what is expected instead. */
@@ -348,6 +386,7 @@ function masked(setting: SettingDeclaration | undefined, text: string): string {
   return setting?.secret === 'yes' ? maskSecret(text) : setting?.secret === 'password' ? maskPassword(text) : text;
 }
 
+const gatewayPort = 8422;
 const isOn = (text: string | null): boolean => text === 'on' || text === 'true' || text === '1';
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 const nonEmpty = (text: string | undefined): string | undefined => (text === undefined || text === '' ? undefined : text);

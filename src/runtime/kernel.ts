@@ -21,6 +21,7 @@ import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
+import { gatewayPart } from './gateway-part.ts';
 import { cannotListen } from './listen-failure.ts';
 import { registerKeys } from './register-keys.ts';
 import { untilAvailable } from './until-available.ts';
@@ -47,6 +48,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const stores = createStores(database);
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
+  const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
   return [
     databasePart(database, logger),
     {
@@ -57,6 +59,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       },
     },
     { name: 'temporal', start: async () => () => connection.close() },
+    ...(gateway === null ? [] : [gateway.part]),
     {
       name: 'http',
       start: async () => {
@@ -75,6 +78,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           rollouts: createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
           database: { address: database.address, ping: () => pingDatabase(database) },
+          gateway: gateway?.figures ?? null,
           inspect: async (file) => (await inspectBundle(file)).artifact,
           logger,
         });

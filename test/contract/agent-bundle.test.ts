@@ -78,6 +78,7 @@ describe("the agent's file", () => {
           FAIRLEAD_ROOT: root,
           FAIRLEAD_API_URL: `http://127.0.0.1:${(api.address() as AddressInfo).port}`,
           FAIRLEAD_API_KEY: 'none-is-asked-for',
+          FAIRLEAD_HOST_TEMPORAL: 'direct',
           FAIRLEAD_TEMPORAL_ADDRESS: temporal.address,
           FAIRLEAD_ROUTER: 'embedded',
           FAIRLEAD_HEALTH_LISTEN: `127.0.0.1:${healthPort}`,

@@ -34,6 +34,11 @@ export interface PollerOptions {
   readonly activities: Readonly<Record<string, Activity>>;
   readonly maxConcurrent: number;
   readonly inFlight: InFlightJournal;
+  /**
+   * Whether task tokens are sealed to this host, as they come from the gateway: then they may lie on the disk beside the host's key, without which they are
+   * worth nothing, and what a dead process left behind is given up by them. Default: no, and it is given up by its id, which the gateway refuses.
+   */
+  readonly sealedTokens?: boolean;
   readonly logger: PollerLogger;
   /** Stands around every attempt; for tests that kill the process at a chosen moment. */
   readonly around?: AroundActivity;
@@ -47,13 +52,15 @@ const longestBackoffMs = 10_000;
 const answerPatienceMs = 300_000;
 
 const grpcNotFound = 5;
+/** Of the gateway: it will not take this token now or later. A key that is refused has another code (16), since a host may get a new one. */
+const grpcPermissionDenied = 7;
 
 /**
  * Runs a host's activities: one long poll at a time, bounded concurrency, heartbeats that also bring cancels, and a drain on `stop`. Pure
  * JavaScript on the client's connection, because the SDK's native worker does not load on musl and weighs more than the rest of the agent.
  */
 export function createActivityPoller(options: PollerOptions) {
-  const { connection, namespace, taskQueue, identity, activities, maxConcurrent, inFlight, logger } = options;
+  const { connection, namespace, taskQueue, identity, activities, maxConcurrent, inFlight, logger, sealedTokens = false } = options;
   const service = connection.workflowService;
   const failures = new DefaultFailureConverter();
   const pollAbort = new AbortController();
@@ -69,7 +76,10 @@ export function createActivityPoller(options: PollerOptions) {
         ApplicationFailure.create({ message: `the agent's process ended during ${activityType}`, type: 'agent_restarted', nonRetryable: false }),
         defaultPayloadConverter,
       );
-      await answer(`give up ${activityType}`, () => service.respondActivityTaskFailedById({ namespace, workflowId, runId, activityId, failure, identity }));
+      const taskToken = left.sealedTaskToken === undefined ? null : Buffer.from(left.sealedTaskToken, 'base64');
+      if (!sealedTokens) await answer(`give up ${activityType}`, () => service.respondActivityTaskFailedById({ namespace, workflowId, runId, activityId, failure, identity }));
+      // One that was begun without the gateway has no such token: the server gives it up by itself, at the heartbeat limit.
+      else if (taskToken !== null) await answer(`give up ${activityType}`, () => service.respondActivityTaskFailed({ namespace, taskToken, failure, identity }));
       await inFlight.leave(left);
       logger.warn({ workflowId, activityType }, 'gave up an attempt that the process before this one had begun');
     }
@@ -119,6 +129,7 @@ export function createActivityPoller(options: PollerOptions) {
       runId: task.workflowExecution?.runId ?? '',
       activityId: task.activityId ?? '',
       activityType: name,
+      ...(sealedTokens ? { sealedTaskToken: Buffer.from(taskToken).toString('base64') } : {}),
     };
     const about = { activity: name, attempt, workflowId: entry.workflowId, runId: entry.runId };
     // Without it the next process cannot tell that this attempt died, and the run waits for the heartbeat limit: worse, but no reason not to work.
@@ -144,7 +155,7 @@ export function createActivityPoller(options: PollerOptions) {
           cancel.abort(new Error('the run was cancelled'));
         })
         .catch((error: unknown) => {
-          if (codeOf(error) !== grpcNotFound) return; // The server is away: work goes on, the next beat may arrive.
+          if (!isFinal(error)) return; // The server is away: work goes on, the next beat may arrive.
           cancelled = 'given_up';
           cancel.abort(new Error('the server has given this attempt up'));
         })
@@ -202,8 +213,8 @@ export function createActivityPoller(options: PollerOptions) {
         await send();
         return;
       } catch (error) {
-        if (codeOf(error) === grpcNotFound) {
-          logger.warn({ what }, 'the server has given this attempt up; its result is not wanted');
+        if (isFinal(error)) {
+          logger.warn({ what, error: String(error) }, 'the server has given this attempt up; its result is not wanted');
           return;
         }
         if (Date.now() - began > answerPatienceMs) throw error;
@@ -234,6 +245,7 @@ export function createActivityPoller(options: PollerOptions) {
 }
 
 const codeOf = (error: unknown): number | undefined => (error as { code?: number } | null)?.code;
+const isFinal = (error: unknown): boolean => codeOf(error) === grpcNotFound || codeOf(error) === grpcPermissionDenied;
 const isDeadline = (error: unknown): boolean => codeOf(error) === 4;
 
 function durationMs(duration: { seconds?: unknown; nanos?: number | null } | null | undefined): number {

@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** How the server knows an attempt, without its token: the token is a secret and never lies on the disk. */
+/** How the server knows an attempt, without its own token: that is a secret and never lies on the disk. */
 export interface InFlightActivity {
   readonly workflowId: string;
   readonly runId: string;
   readonly activityId: string;
   readonly activityType: string;
+  /** The token as the gateway has sealed it to this host, in base64: worth nothing without the host's key. Left out where tokens are not sealed. */
+  readonly sealedTaskToken?: string;
 }
 
 /**

@@ -1,12 +1,13 @@
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import type { GatewayFigures } from '../../ports/gateway-figures.ts';
 import type { ControlHealth } from '../dependency-health.ts';
 import type { EventStreams } from '../event-streams.ts';
 import { renderSamples } from '../metrics.ts';
 import type { RequestMetrics, Sample } from '../metrics.ts';
 import { textBody } from '../stream-schema.ts';
 
-export function metricRoutes(app: Api, { settings, stores }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams): void {
+export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams): void {
   app.get('/metrics', { config: { access: ['admin'] }, schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: textBody('Prometheus text format') } } }, async (request, reply) => {
     const health = await check();
     const samples: Sample[] = [
@@ -15,6 +16,7 @@ export function metricRoutes(app: Api, { settings, stores }: ApiDependencies, re
       ...(health.controlWorkers === null ? [] : [gauge('fairlead_control_workers', 'Processes that move runs on.', [{ labels: {}, value: health.controlWorkers }])]),
       ...(await stored().catch((error: unknown) => (request.log.warn({ err: error }, 'metrics without what the database knows'), []))),
       gauge('fairlead_event_streams', 'Open event streams of this process.', [{ labels: {}, value: streams.open }]),
+      ...(gateway ? gatewaySamples(gateway()) : []),
       gauge('process_resident_memory_bytes', 'Resident memory.', [{ labels: {}, value: process.memoryUsage.rss() }]),
       gauge('process_start_time_seconds', 'Start of the process since the epoch.', [{ labels: {}, value: Math.round(Date.now() / 1000 - process.uptime()) }]),
       ...requests.samples(),
@@ -33,5 +35,11 @@ export function metricRoutes(app: Api, { settings, stores }: ApiDependencies, re
     ];
   }
 }
+
+const gatewaySamples = ({ openPolls, passed, refused }: GatewayFigures): Sample[] => [
+  gauge('fairlead_gateway_open_polls', 'Hosts that wait for work through this process.', [{ labels: {}, value: openPolls }]),
+  { name: 'fairlead_gateway_calls_total', type: 'counter', help: 'Calls of hosts that were let through.', values: passed.map(({ method, count }) => ({ labels: { method }, value: count })) },
+  { name: 'fairlead_gateway_refusals_total', type: 'counter', help: 'Calls that were refused.', values: refused.map(({ method, code, count }) => ({ labels: { method, code }, value: count })) },
+];
 
 const gauge = (name: string, help: string, values: Sample['values']): Sample => ({ name, type: 'gauge', help, values });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
 import { readIfThere } from '../../adapters/files/durable.ts';
 import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
@@ -7,6 +8,7 @@ import { createInFlightJournal } from '../../adapters/temporal/in-flight.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { agentLayout } from '../../domain/host/layout.ts';
 import { hostTaskQueue } from '../../domain/ids.ts';
+import { pollerIdentity } from '../../domain/gateway/policy.ts';
 import type { Role } from '../../domain/product/manifest.ts';
 import type { Part } from '../bootstrap.ts';
 import type { HostSettings } from '../config.ts';
@@ -44,13 +46,13 @@ const graceMs = 20_000;
  * services come up all the same, and the agent connects when it can.
  */
 export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
-  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal } = settings;
+  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
   const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
-  const connection = createAgentConnection(temporal.address);
+  const connection = createAgentConnection(gateway === null ? temporal.address : { ...gateway, readKey: () => apiKey ?? keyInFile(apiKeyFile) });
   const own = createHostActivities(host);
   const { exclusively } = own;
   const traffic = createCommandTraffic(around);
@@ -71,7 +73,8 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     connection,
     namespace: temporal.namespace,
     taskQueue: hostTaskQueue(hostId),
-    identity: `agent@${hostId}#${version}`,
+    identity: pollerIdentity(hostId, version),
+    sealedTokens: gateway !== null,
     activities: withRepairs(own, host, supervisor.look),
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),
@@ -137,6 +140,15 @@ async function readKeyFile(file: string): Promise<string> {
     message: `This host has no key for the API: ${file} ${text === null ? 'is not there' : 'is empty'}.`,
     hint: `Make one with fairlead keys create NAME --role agent, and write it to ${file} on the host (0600). The agent reads it anew for every request.`,
   });
+}
+
+/** As above, for a call that cannot wait; null where there is none now, of which hello tells. */
+function keyInFile(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8').trim() || null;
+  } catch {
+    return null;
+  }
 }
 
 /** After these the host's inventory has changed, and the next plan should see it. */

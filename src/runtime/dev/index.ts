@@ -68,7 +68,7 @@ const readyLimitMs = 60_000;
 /**
  * Starts a whole Fairlead on this machine: PostgreSQL, Temporal, control, API and hosts, each a process of its own, with everything they
  * keep below one directory, so that the next start goes on with it. A `FAIRLEAD_DATABASE_URL` or `FAIRLEAD_TEMPORAL_ADDRESS` is used
- * instead of a server of its own.
+ * instead of a server of its own. Hosts reach Temporal through the gateway, as they do in production, unless `FAIRLEAD_HOST_TEMPORAL` is `direct`.
  *
  * Resolves when it can be used: every host's agent has said hello. Whatever fails before that is ended again. From then on, whoever dies
  * is started again.
@@ -142,7 +142,7 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
     startTemporal(options, layout, environment, ports, launch),
     options.replace?.agentFile ? Promise.resolve({ file: options.replace.agentFile, built: false }) : buildAgent(),
   ]);
-  const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl };
+  const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl, gateway: env['FAIRLEAD_HOST_TEMPORAL'] === 'direct' ? null : { address: `127.0.0.1:${ports.gateway}` } };
   const context: PlanContext = { layout, addresses, repository, environment, logLevel: env['FAIRLEAD_LOG_LEVEL'] || 'info' };
 
   const startedAt = new Date();
@@ -242,7 +242,7 @@ async function hostRoots(layout: DevLayout): Promise<string[]> {
 }
 
 /** @param anyPorts no well-known ports: many of these start side by side */
-async function choosePorts(state: DevStateStore, anyPorts: boolean): Promise<{ api: number; temporal: number; temporalUi: number; postgres: number }> {
+async function choosePorts(state: DevStateStore, anyPorts: boolean): Promise<{ api: number; gateway: number; temporal: number; temporalUi: number; postgres: number }> {
   const taken = new Set<number>();
   const choose = async (name: string, preferred?: number): Promise<number> => {
     const port = await choosePort(state.current().ports[name], anyPorts ? undefined : preferred, taken);
@@ -250,7 +250,7 @@ async function choosePorts(state: DevStateStore, anyPorts: boolean): Promise<{ a
     await state.rememberPort(name, port);
     return port;
   };
-  return { api: await choose('api', 8420), temporal: await choose('temporal'), temporalUi: await choose('temporalUi', 8233), postgres: await choose('postgres') };
+  return { api: await choose('api', 8420), gateway: await choose('gateway', 8422), temporal: await choose('temporal'), temporalUi: await choose('temporalUi', 8233), postgres: await choose('postgres') };
 }
 
 /** Where the database's user gets to when the home directory is closed to it, as that of root usually is. */

@@ -9,6 +9,7 @@ export const devLayout = (dir: string) =>
     adminKeyFile: join(dir, 'admin.key'),
     publisherKeyFile: join(dir, 'publisher.key'),
     publisherPublicFile: join(dir, 'publisher.pub'),
+    gatewaySealKeyFile: join(dir, 'gateway-seal.keys'),
     agentKeysDir: join(dir, 'agent-keys'),
     postgresDir: join(dir, 'postgres'),
     postgresPasswordFile: join(dir, 'postgres.password'),

@@ -10,6 +10,8 @@ export interface DevAddresses {
   readonly api: { readonly host: string; readonly port: number; readonly url: string };
   readonly temporal: { readonly address: string; readonly namespace: string; readonly uiUrl: string | null };
   readonly databaseUrl: string;
+  /** Where hosts reach Temporal, host:port; null where they go straight to the server. */
+  readonly gateway: { readonly address: string } | null;
 }
 
 export interface PlanContext {
@@ -57,6 +59,9 @@ export function agentPlan(context: PlanContext, host: string, role: Role, agentF
       FAIRLEAD_HOST_ROLE: role,
       FAIRLEAD_ROOT: layout.hostRoot(host),
       FAIRLEAD_API_URL: addresses.api.url,
+      ...(addresses.gateway === null
+        ? { FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: addresses.temporal.address }
+        : { FAIRLEAD_HOST_TEMPORAL: 'gateway', FAIRLEAD_GATEWAY_ADDRESS: addresses.gateway.address, FAIRLEAD_GATEWAY_TLS: 'off' }),
       FAIRLEAD_PORTS: 'free',
       FAIRLEAD_ROUTER: context.environment['FAIRLEAD_ROUTER'] ?? 'auto',
       FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0',
@@ -83,6 +88,8 @@ function controllerProcess(name: string, entry: string, context: PlanContext, st
       FAIRLEAD_API_URL: addresses.api.url,
       FAIRLEAD_ADMIN_KEY_FILE: layout.adminKeyFile,
       FAIRLEAD_AGENT_KEYS_DIR: layout.agentKeysDir,
+      FAIRLEAD_TEMPORAL_ADDRESS: addresses.temporal.address,
+      ...(addresses.gateway === null ? {} : { FAIRLEAD_GATEWAY_LISTEN: addresses.gateway.address, FAIRLEAD_GATEWAY_TLS: 'off', FAIRLEAD_GATEWAY_SEAL_KEY_FILE: layout.gatewaySealKeyFile }),
     },
     logFile: layout.logFile(name),
     stopSignal: 'SIGTERM',
@@ -96,7 +103,6 @@ function common({ layout, addresses, environment, logLevel }: PlanContext, name:
     ...marks(layout, name),
     FAIRLEAD_PROFILE: 'local',
     FAIRLEAD_LOG_LEVEL: logLevel,
-    FAIRLEAD_TEMPORAL_ADDRESS: addresses.temporal.address,
     FAIRLEAD_TEMPORAL_NAMESPACE: addresses.temporal.namespace,
     ...(addresses.temporal.uiUrl === null ? {} : { FAIRLEAD_TEMPORAL_UI_URL: addresses.temporal.uiUrl }),
   };
