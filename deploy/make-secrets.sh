@@ -27,5 +27,9 @@ if [ ! -e secrets/admin.key ]; then
   key=$(../bin/fairlead keys text --role admin)
   echo "$key" | make admin.key
 fi
+mkdir -p secrets/gateway
+if [ ! -e secrets/gateway/seal.keys ]; then echo "k1 $(head -c 32 /dev/urandom | base64)" | make gateway/seal.keys; fi
+chmod 0755 secrets/gateway
+chmod 0644 secrets/gateway/seal.keys
 # The container reads it as its own user; on this machine the directory keeps everybody else out.
 chmod 0644 secrets/admin.key

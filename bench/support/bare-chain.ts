@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Client, type Connection } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createActivityPoller } from '../../src/adapters/temporal/activity-poller.ts';
+import { createActivityPoller, type PollerOptions } from '../../src/adapters/temporal/activity-poller.ts';
 
 let isQuiet = false;
 /** The SDK takes its logger once for a process. */
@@ -13,8 +13,14 @@ function quiet(): void {
 /**
  * A chain of empty activities on the same server, by the SDK's worker and the agent's own poller: what a step costs before it does anything.
  * It depends on the machine and on how the server keeps its data, so a run is compared with it, not with a number from elsewhere.
+ *
+ * @param host where the poller gets its work, and by which way; default: by `connection`, on a queue of its own
  */
-export async function startBareChain(connection: Connection, address: string): Promise<{ take(count: number): Promise<number>; end(): Promise<void> }> {
+export async function startBareChain(
+  connection: Connection,
+  address: string,
+  host: Pick<PollerOptions, 'connection' | 'taskQueue' | 'identity' | 'sealedTokens'> = { connection, taskQueue: 'bare-host', identity: 'bare' },
+): Promise<{ take(count: number): Promise<number>; end(): Promise<void> }> {
   quiet();
   const native = await NativeConnection.connect({ address });
   const workflowBundle = await bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('./bare-chain-workflow.ts', import.meta.url)), logger: new DefaultLogger('ERROR') });
@@ -22,7 +28,7 @@ export async function startBareChain(connection: Connection, address: string): P
   const working = worker.run();
   const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const inFlight = { enter: async () => undefined, leave: async () => undefined, leftovers: async () => [] };
-  const poller = createActivityPoller({ connection, namespace: 'default', taskQueue: 'bare-host', identity: 'bare', activities: { step: async () => null }, maxConcurrent: 1, inFlight, logger: silent });
+  const poller = createActivityPoller({ ...host, namespace: 'default', activities: { step: async () => null }, maxConcurrent: 1, inFlight, logger: silent });
   await poller.start();
   const client = new Client({ connection });
   let turn = 0;
@@ -31,7 +37,7 @@ export async function startBareChain(connection: Connection, address: string): P
     async take(count) {
       turn += 1;
       const began = performance.now();
-      await client.workflow.execute('bareChain', { taskQueue: 'bare-control', workflowId: `bare-${turn}`, args: ['bare-host', count] });
+      await client.workflow.execute('bareChain', { taskQueue: 'bare-control', workflowId: `bare-${host.taskQueue}-${turn}`, args: [host.taskQueue, count] });
       return performance.now() - began;
     },
     async end() {

@@ -45,12 +45,38 @@ describe('which role a process has', () => {
   });
 });
 
+describe("a controller's gateway", () => {
+  const gateway = { ...database, FAIRLEAD_GATEWAY_LISTEN: '0.0.0.0:8422' };
+  test('is not there unless it is told where to listen', () => expect(section(settingsOf(database), 'api').gateway).toBeNull());
+  test('needs a certificate and its key, and says which is missing', () => {
+    expect(problemsOf(gateway)).toEqual([expect.stringContaining('FAIRLEAD_GATEWAY_CERTIFICATE_FILE'), expect.stringContaining('FAIRLEAD_GATEWAY_KEY_FILE')]);
+    expect(section(settingsOf({ ...gateway, FAIRLEAD_GATEWAY_CERTIFICATE_FILE: '/c', FAIRLEAD_GATEWAY_KEY_FILE: '/k' }), 'api').gateway).toEqual({
+      listen: { host: '0.0.0.0', port: 8422 },
+      tls: { certificateFile: '/c', keyFile: '/k' },
+      sealKeyFile: '/etc/fairlead/gateway-seal.keys',
+    });
+  });
+  test('without TLS listens on loopback only', () => {
+    expect(problemsOf({ ...gateway, FAIRLEAD_GATEWAY_TLS: 'off' })).toEqual([expect.stringMatching(/gateway\.tls.*0\.0\.0\.0.*loopback/)]);
+    expect(section(settingsOf({ ...gateway, FAIRLEAD_GATEWAY_LISTEN: '127.0.0.1:0', FAIRLEAD_GATEWAY_TLS: 'off' }), 'api').gateway).toMatchObject({ tls: null });
+  });
+});
+
 describe('a node', () => {
   test('without a controller address is refused, and the message says how to give it', () => {
     const [problem] = problemsOf({ FAIRLEAD_ROLE: 'node', FAIRLEAD_HOST_ID: 'web-3' });
     expect(problem).toMatch(/controller's address/);
     expect(problem).toContain('--controller VALUE');
     expect(problem).toContain('FAIRLEAD_API_URL');
+  });
+  test("reaches Temporal through the gateway on its controller's host, with TLS, where nothing is said", () => {
+    expect(section(settingsOf(node), 'host').gateway).toEqual({ address: 'control.example.net:8422', tls: { caFile: null } });
+    expect(section(settingsOf({ ...node, FAIRLEAD_GATEWAY_ADDRESS: 'g:1', FAIRLEAD_GATEWAY_CA_FILE: '/ca.pem' }), 'host').gateway).toEqual({ address: 'g:1', tls: { caFile: '/ca.pem' } });
+    expect(section(settingsOf({ ...node, FAIRLEAD_HOST_TEMPORAL: 'direct' }), 'host').gateway).toBeNull();
+  });
+  test('shows its key to a gateway without TLS on loopback only', () => {
+    expect(problemsOf({ ...node, FAIRLEAD_GATEWAY_TLS: 'off' })).toEqual([expect.stringMatching(/gateway\.tls.*control\.example\.net.*loopback/)]);
+    expect(section(settingsOf({ ...node, FAIRLEAD_GATEWAY_TLS: 'off', FAIRLEAD_GATEWAY_ADDRESS: '127.0.0.1:1' }), 'host').gateway).toEqual({ address: '127.0.0.1:1', tls: null });
   });
   test("takes the Temporal server from its controller's host where none is given", () => {
     const host = section(settingsOf(node), 'host');
