@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { ServerCredentials, experimental, status } from '@grpc/grpc-js';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { fieldsOf, withBytes } from '../../domain/gateway/message.ts';
 import { decide, polledTokenField, type RefusalCode } from '../../domain/gateway/policy.ts';
 import type { HostId } from '../../domain/ids.ts';
@@ -140,7 +140,7 @@ function credentialsOf({ certificateFile, keyFile }: TlsFiles): ServerCredential
 
 /** As long as the attempt may take. @returns ms since the epoch */
 function tokenUntil(message: Buffer): number {
-  const { startToCloseTimeout } = temporal.api.workflowservice.v1.PollActivityTaskQueueResponse.decode(message);
+  const { startToCloseTimeout } = proto.temporal.api.workflowservice.v1.PollActivityTaskQueueResponse.decode(message);
   const limitMs = Number(startToCloseTimeout?.seconds ?? 0) * 1000;
   return Date.now() + Math.min(limitMs > 0 ? limitMs : longestTokenMs, longestTokenMs) + tokenSlackMs;
 }

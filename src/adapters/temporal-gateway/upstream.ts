@@ -1,5 +1,5 @@
 import { Client, Metadata, credentials, status, type ServiceError } from '@grpc/grpc-js';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import { workflowServiceName, type AllowedMethod } from '../../domain/gateway/methods.ts';
 
 /** A message of Temporal with its envelope. */
@@ -48,7 +48,7 @@ export function createUpstream(address: string, namespace: string) {
     call,
     /** Gives a task back whose host may not have it any more, so that its run need not wait for a time limit. */
     async giveBack(taskToken: Uint8Array, why: string): Promise<void> {
-      const { RespondActivityTaskFailedRequest } = temporal.api.workflowservice.v1;
+      const { RespondActivityTaskFailedRequest } = proto.temporal.api.workflowservice.v1;
       const failure = { message: why, applicationFailureInfo: { type: 'host_key_refused', nonRetryable: false } };
       const request = RespondActivityTaskFailedRequest.encode({ namespace, taskToken, identity: 'gateway', failure }).finish();
       await call('RespondActivityTaskFailed', Buffer.from(request), Date.now() + 10_000);
