@@ -104,7 +104,7 @@ export async function startLoneHost({ artifacts, agentFile }: LoneReleases): Pro
       agent = spawn(file, argv, {
         env: {
           PATH: process.env['PATH'] ?? '', ...agentEnvironment, FAIRLEAD_ROLE: 'node', FAIRLEAD_HOST_ID: 'h1', FAIRLEAD_ROOT: root, FAIRLEAD_API_URL: `http://127.0.0.1:${closed}`, FAIRLEAD_API_KEY: 'none',
-          FAIRLEAD_TEMPORAL_ADDRESS: `127.0.0.1:${closed}`, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0', FAIRLEAD_LOG_LEVEL: 'warn',
+          FAIRLEAD_GATEWAY_ADDRESS: `127.0.0.1:${closed}`, FAIRLEAD_GATEWAY_TLS: 'off', FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0', FAIRLEAD_LOG_LEVEL: 'warn',
         },
         stdio: 'ignore',
       });
