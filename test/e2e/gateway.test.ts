@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
+import { agentLayout } from '../../src/domain/host/layout.ts';
+import { pollerIdentity } from '../../src/domain/gateway/policy.ts';
+import type { HostId } from '../../src/domain/ids.ts';
+import { eventually } from '../support/host-root.ts';
+import { startStack, type Stack } from '../support/stack.ts';
+
+/** A whole Fairlead whose hosts have no other way to Temporal than the gateway. */
+describe('hosts behind the gateway', () => {
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ hosts: 2 });
+  }, 240_000);
+  afterAll(() => stack?.end(), 120_000);
+
+  const environmentOf = (name: string): string[] => readFileSync(`/proc/${stack.dev.pids()[name]}/environ`, 'utf8').split('\0');
+  const settingOf = (name: string, variable: string): string | undefined => environmentOf(name).find((entry) => entry.startsWith(`${variable}=`))?.slice(variable.length + 1);
+
+  test('an update runs to its end, although the agent is not told where Temporal is', async () => {
+    expect(settingOf('agent-h1', 'FAIRLEAD_TEMPORAL_ADDRESS')).toBeUndefined();
+    await stack.publish('g1');
+    expect(await stack.apply('h1', 'g1')).toMatchObject({ outcome: 'succeeded', toReleaseId: 'g1' });
+  }, 240_000);
+
+  test("a host's own key, as it lies on the host, starts nothing and gets no other host's work; the audit and the metrics say who tried", async () => {
+    const address = settingOf('agent-h1', 'FAIRLEAD_GATEWAY_ADDRESS') as string;
+    const key = readFileSync(agentLayout(stack.dev.summary.hosts[0]!.root).agentKeyFile, 'utf8').trim();
+    const connection = createAgentConnection({ address, tls: null, readKey: () => key });
+    try {
+      const poll = (queue: string) => connection.workflowService.pollActivityTaskQueue({ namespace: 'default', taskQueue: { name: queue }, identity: pollerIdentity('h1' as HostId, '0') });
+      await expect(poll('host:h2')).rejects.toMatchObject({ code: 7 });
+      await expect(poll('control')).rejects.toMatchObject({ code: 7 });
+      await expect(connection.workflowService.terminateWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId: 'host/h2/noderax-platform' } })).rejects.toMatchObject({ code: 7 });
+    } finally {
+      await connection.close();
+    }
+    const rows = await eventually('it is audited', async () => {
+      const { body } = await stack.ask('GET', '/api/audit?limit=100');
+      const found = (Object.values(body).find((value) => Array.isArray(value)) as { event: string; actor: string; detail: { method: string } }[]).filter(({ event }) => event === 'gateway.refused');
+      return found.length >= 2 ? found : null;
+    });
+    expect(new Set(rows.map(({ actor, detail }) => `${actor} ${detail.method}`))).toEqual(new Set(['agent@h1 PollActivityTaskQueue', 'agent@h1 TerminateWorkflowExecution']));
+    const admin = readFileSync(stack.dev.summary.adminKeyFile, 'utf8').trim();
+    const ask = async (): Promise<string> => (await fetch(`${stack.dev.summary.api}/metrics`, { headers: { authorization: `Bearer ${admin}` } })).text();
+    const metrics = await eventually('both hosts wait for work', async () => ((text) => (/^fairlead_gateway_open_polls 2$/m.test(text) ? text : null))(await ask()));
+    expect(metrics).toContain('fairlead_gateway_refusals_total{method="PollActivityTaskQueue",code="queue_not_allowed"} 2');
+    expect(readFileSync(join(stack.dev.summary.logs, 'agent-h1.log'), 'utf8')).not.toContain('PERMISSION_DENIED');
+  }, 120_000);
+
+  test('the API is killed in the middle of an update: the agent finds the gateway again, and the update ends', async () => {
+    await stack.publish('g2');
+    const runId = await stack.start('h1', 'g2');
+    await eventually('the update has begun on the host', async () => (await stack.state('h1').catch(() => null)) !== null);
+    process.kill(stack.dev.pids()['api'] as number, 'SIGKILL');
+    expect(await stack.report(runId)).toMatchObject({ outcome: 'succeeded', toReleaseId: 'g2' });
+  }, 240_000);
+});
