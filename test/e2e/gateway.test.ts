@@ -11,7 +11,7 @@ import { startStack, type Stack } from '../support/stack.ts';
 describe('hosts behind the gateway', () => {
   let stack: Stack;
   beforeAll(async () => {
-    stack = await startStack({ hosts: 2 });
+    stack = await startStack({ hosts: 2, replace: { env: { FAIRLEAD_HOST_TEMPORAL: 'gateway' } } });
   }, 240_000);
   afterAll(() => stack?.end(), 120_000);
 

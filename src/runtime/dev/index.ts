@@ -68,7 +68,7 @@ const readyLimitMs = 60_000;
 /**
  * Starts a whole Fairlead on this machine: PostgreSQL, Temporal, control, API and hosts, each a process of its own, with everything they
  * keep below one directory, so that the next start goes on with it. A `FAIRLEAD_DATABASE_URL` or `FAIRLEAD_TEMPORAL_ADDRESS` is used
- * instead of a server of its own. Hosts reach Temporal through the gateway, as they do in production, unless `FAIRLEAD_HOST_TEMPORAL` is `direct`.
+ * instead of a server of its own. Hosts reach Temporal directly; with `FAIRLEAD_HOST_TEMPORAL=gateway` through the gateway, as they do in production.
  *
  * Resolves when it can be used: every host's agent has said hello. Whatever fails before that is ended again. From then on, whoever dies
  * is started again.
@@ -142,7 +142,8 @@ async function startInOrder(options: DevOptions, layout: DevLayout, state: DevSt
     startTemporal(options, layout, environment, ports, launch),
     options.replace?.agentFile ? Promise.resolve({ file: options.replace.agentFile, built: false }) : buildAgent(),
   ]);
-  const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl, gateway: env['FAIRLEAD_HOST_TEMPORAL'] === 'direct' ? null : { address: `127.0.0.1:${ports.gateway}` } };
+  const throughGateway = (options.replace?.env?.['FAIRLEAD_HOST_TEMPORAL'] ?? env['FAIRLEAD_HOST_TEMPORAL']) === 'gateway';
+  const addresses: DevAddresses = { api: { host: '127.0.0.1', port: ports.api, url: `http://127.0.0.1:${ports.api}` }, temporal, databaseUrl, gateway: throughGateway ? { address: `127.0.0.1:${ports.gateway}` } : null };
   const context: PlanContext = { layout, addresses, repository, environment, logLevel: env['FAIRLEAD_LOG_LEVEL'] || 'info' };
 
   const startedAt = new Date();
