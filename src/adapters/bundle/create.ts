@@ -33,8 +33,8 @@ export async function createBundle(request: CreateBundleRequest): Promise<Artifa
   const { directory, releaseId, role, format, output } = request;
   if (!releaseIdPattern.test(releaseId)) throw refuseSource('release_id_invalid', `${JSON.stringify(releaseId)} is no release id.`, 'Letters, digits and . _ + -, at most 128, beginning and ending with a letter or digit.');
   if (isInside(resolve(output), resolve(directory))) throw refuseSource('bundle_output_inside', `${output} lies in the directory that is packed.`, 'Write the bundle somewhere else with --output.');
-  const { text: manifestText, manifest } = await readSourceManifest(directory, releaseId, role);
-  const entries = await listSource(directory, manifestText);
+  const { text: manifestText, manifest, files } = await readSourceManifest(directory, releaseId, role);
+  const entries = await listSource(directory, manifestText, files);
   const include = manifest.router?.nginx.include ?? null;
   if (include !== null && !entries.some((entry) => entry.type === 'file' && entry.path === include)) {
     throw refuseSource('bundle_include_missing', `router.nginx.include is ${include}, which the directory does not hold.`);

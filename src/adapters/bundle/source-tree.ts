@@ -22,10 +22,14 @@ export function refuseSource(code: string, message: string, hint?: string): Fair
  * out and names that clash among it.
  *
  * @param manifestText stands for `fairlead.yaml`, which may say something else in the directory.
+ * @param only the files and directories that are wanted; null is everything. Refuses one that is not there (`bundle_files_missing`).
  */
-export async function listSource(directory: string, manifestText: string): Promise<FileEntry[]> {
+export async function listSource(directory: string, manifestText: string, only: readonly string[] | null = null): Promise<FileEntry[]> {
   const found: FileEntry[] = [];
-  await walk(directory, '', found);
+  await walk(directory, '', found, wanted(only));
+  for (const path of only ?? []) {
+    if (!found.some((entry) => entry.path === path.replace(/\/+$/, ''))) throw refuseSource('bundle_files_missing', `The manifest's list of files names ${shownPath(path)}, which the directory does not hold.`, 'Correct roles.*.files in fairlead.yaml.');
+  }
   found.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
   const manifest = Buffer.from(manifestText);
   const entries: FileEntry[] = [
@@ -37,20 +41,27 @@ export async function listSource(directory: string, manifestText: string): Promi
   return entries;
 }
 
-async function walk(root: string, below: string, found: FileEntry[]): Promise<void> {
+/** Whether a path is in the list, below one that is, or a directory on the way to one. */
+function wanted(only: readonly string[] | null): (path: string) => boolean {
+  if (only === null) return () => true;
+  const listed = only.map((path) => path.replace(/\/+$/, ''));
+  return (path) => listed.some((one) => path === one || path.startsWith(`${one}/`) || one.startsWith(`${path}/`));
+}
+
+async function walk(root: string, below: string, found: FileEntry[], isWanted: (path: string) => boolean): Promise<void> {
   const names = await fs.readdir(join(root, below), { encoding: 'buffer' });
   for (const bytes of names) {
     const name = bytes.toString('utf8');
     if (!Buffer.from(name).equals(bytes)) throw refuseSource('bundle_path_not_utf8', `A name in ${shownPath(below || '.')} is not UTF-8: ${shownPath(bytes.toString('latin1'))}.`, 'Rename the file.');
     const path = below === '' ? name : `${below}/${name}`;
-    if (path === manifestFileName) continue;
+    if (path === manifestFileName || !isWanted(path)) continue;
     if (path === fileListName) throw refuseSource('bundle_path_reserved', `The directory holds ${fileListName}, which the bundle's own list is called.`, 'Remove it: it is the list of an unpacked bundle.');
     const stats = await fs.lstat(join(root, path));
     if (stats.isSymbolicLink()) {
       found.push({ path, type: 'symlink', target: await fs.readlink(join(root, path)) });
     } else if (stats.isDirectory()) {
       found.push({ path, type: 'directory', mode: directoryMode });
-      await walk(root, path, found);
+      await walk(root, path, found, isWanted);
     } else if (stats.isFile()) {
       found.push(await listFile(root, path));
     } else {

@@ -10,7 +10,7 @@ export function buildManifest(written: WrittenManifest): ProductManifest {
     product: written.product as ProductName,
     releaseId: written.releaseId as ReleaseId,
     platformVersion: written.platformVersion ?? written.releaseId,
-    artifact: artifactOf(written),
+    artifact: written.artifact ?? { role: 'controller', profile: 'default' },
     initialPhase: written.initialPhase ?? (services.some((service) => service.instances.setup.length > 0) ? 'setup' : 'installed'),
     services,
     probes: Object.fromEntries(Object.entries(written.probes).map(([name, probe]) => [name, buildProbe(name, probe)])),
@@ -32,13 +32,6 @@ export function buildManifest(written: WrittenManifest): ProductManifest {
     retention: written.retention,
     bakeSeconds: written.bakeSeconds,
   };
-}
-
-/** A source manifest may serve several roles; read as it is, it stands for the first. `bundle create --role` decides for one. */
-function artifactOf(written: WrittenManifest): ProductManifest['artifact'] {
-  if (written.artifact) return written.artifact;
-  const first = Object.entries(written.roles ?? {})[0];
-  return first ? { role: first[0] as 'controller' | 'node', profile: first[1].profile } : { role: 'controller', profile: 'default' };
 }
 
 function buildService(name: string, service: WrittenService, position: number): Service {

@@ -40,7 +40,6 @@ export function checkReferences(document: unknown): Finding[] {
     ...checkRouter(document),
     ...checkData(document),
     ...checkPaths(document),
-    ...checkRoles(document),
     ...checkSetup(document),
     ...checkCanary(document),
   ];
@@ -232,7 +231,8 @@ function checkPaths(document: unknown): Finding[] {
   });
 }
 
-function checkRoles(document: unknown): Finding[] {
+/** Of a source: that it says for which roles it is, and does not name one beside them. */
+export function checkRoles(document: unknown): Finding[] {
   if (!('roles' in asMap(document))) return [];
   if ('artifact' in asMap(document)) return [{ path: ['roles'], at: 'key', message: 'The manifest has artifact and roles; a bundle has artifact, its source may have roles.' }];
   return Object.keys(mapAt(document, 'roles')).length === 0 ? [{ path: ['roles'], message: 'roles must name controller or node.' }] : [];

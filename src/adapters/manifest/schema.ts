@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { namePattern, releaseIdPattern } from '../../domain/ids.ts';
+import { roleSections } from './roles.ts';
 
 /**
  * The shape of `fairlead.yaml` as people write it: maps keyed by name, short forms, everything optional that has a sensible default.
@@ -71,13 +72,24 @@ export const routerShape = shape({
   }).prefault({}),
 });
 
+const bundlePath = z.string(must('a path')).regex(/^(?!\/)(?!(.*\/)?\.\.?(\/|$))[^\0]+$/, 'must be a relative path in the directory, without "." and ".."');
+/** `roles` of a source: which artifacts are made from it. What a role's own sections hold is checked as a part of that role's manifest. */
+export const rolesShape = z.partialRecord(
+  role,
+  shape({
+    profile: name.default('default'),
+    files: list(bundlePath, 'a list of files and directories').min(1, 'must name a file, or be left out').optional(),
+    ...(Object.fromEntries(roleSections.map((section) => [section, z.unknown().optional()])) as Record<(typeof roleSections)[number], z.ZodOptional<z.ZodUnknown>>),
+  }),
+  must('a map from controller or node to what that role says'),
+);
+
 export const manifestShape = shape({
   schema: z.literal(1, must('1, the schema that this Fairlead reads')),
   product: name,
   releaseId: release,
   platformVersion: scalar.optional(),
   artifact: shape({ role, profile: name.default('default') }).optional(),
-  roles: z.partialRecord(role, shape({ profile: name.default('default') }), must('a map from controller or node to its profile')).optional(),
   initialPhase: phase.optional(),
   services: map(serviceShape, 'a map from service to its declaration').refine((services) => Object.keys(services).length > 0, 'must declare a service'),
   probes: map(probeShape, 'a map from probe to its declaration'),

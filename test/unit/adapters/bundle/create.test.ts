@@ -83,6 +83,26 @@ test('the release id and the role of the manifest are set, its comments stay, it
   expect(await reasonOf(create('bundle'))).toMatchObject({ code: 'manifest_invalid', message: expect.stringContaining(`fairlead.yaml:6:${column}: services.api.ports.a must be a whole number from 1 to 65535`) });
 });
 
+test('each role gets its own files and sections from one directory; a listed file that is not there is refused', async () => {
+  const roles = `roles:
+  controller: {}
+  node:
+    files: [lib/agent, run.mjs]
+    services: # only here
+      agent: {command: [run.mjs], instances: {installed: [main]}, ports: {main: 4200}, probes: {ready: agent-ready}}
+    probes: {agent-ready: {service: agent}}
+`;
+  const files = { 'lib/agent/a.mjs': 'a', 'lib/server.mjs': 'b', 'run.mjs': 'c', 'run.mjs.bak': 'd' };
+  await writeSource(source, files, `${sourceManifest}${roles}`);
+  const pathsOf = async () => (await inspectBundle(join(work, 'bundle'))).fileList.entries.map(({ path }) => path);
+  const controller = await create('bundle', { role: 'controller' });
+  expect([controller.manifest.services.map(({ name }) => name), await pathsOf()]).toEqual([['api'], ['fairlead.yaml', 'lib', 'lib/agent', 'lib/agent/a.mjs', 'lib/server.mjs', 'run.mjs', 'run.mjs.bak']]);
+  const node = await create('bundle', { role: 'node' });
+  expect([node.manifest.services.map(({ name }) => name), node.manifest.health.installed, await pathsOf()]).toEqual([['agent'], ['agent-ready'], ['fairlead.yaml', 'lib', 'lib/agent', 'lib/agent/a.mjs', 'run.mjs']]);
+  await writeSource(source, files, `${sourceManifest}${roles.replace('run.mjs]', 'gone.mjs]')}`);
+  expect(await reasonOf(create('bundle', { role: 'node' }))).toMatchObject({ code: 'bundle_files_missing', message: expect.stringContaining('gone.mjs') });
+});
+
 describe('create refuses', () => {
   test.each<[string, () => Promise<unknown>]>([
     ['bundle_link_escapes', () => fs.symlink('../../etc', join(source, 'out'))],

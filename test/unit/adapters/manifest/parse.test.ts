@@ -251,3 +251,38 @@ test('a source with roles stands for the first; replaced keys stand for the text
   const replaced = parseManifest(small.replace('releaseId: r1\n', ''), 'fairlead.yaml', { releaseId: 'r9' });
   expect(replaced).toMatchObject({ ok: true, manifest: { releaseId: 'r9' } });
 });
+
+describe('a source whose roles say things for themselves', () => {
+  const source = `${small}roles:
+  controller: {profile: full}
+  node:
+    files: [agent.mjs]
+    services: {agent: {command: [agent.mjs], instances: {installed: [main]}, ports: {main: 4200}, probes: {ready: agent-ready}}}
+    probes: {agent-ready: {service: agent}}
+`;
+  const of = (text: string, role: 'controller' | 'node') => parseManifest(text, 'fairlead.yaml', {}, role);
+
+  test("each role has its own services and health, and the other one's are not there", () => {
+    const [controller, node] = [of(source, 'controller'), of(source, 'node')];
+    if (!controller.ok || !node.ok) throw new Error('refused');
+    expect([controller.manifest.artifact, controller.manifest.services.map(({ name }) => name), controller.manifest.health.installed]).toEqual([{ role: 'controller', profile: 'full' }, ['api'], ['ready']]);
+    expect([node.manifest.artifact, node.manifest.services.map(({ name }) => name), node.manifest.health.installed]).toEqual([{ role: 'node', profile: 'default' }, ['agent'], ['agent-ready']]);
+  });
+  test('a fault in the section of one role is told at its place, whichever role is asked for; one in a shared section is told once', () => {
+    const broken = source.replace('main: 4200', 'main: 0').replace('ports: {a: 4100}', 'ports: {a: -1}');
+    for (const role of ['controller', 'node'] as const) {
+      const result = of(broken, role);
+      if (result.ok) throw new Error('accepted');
+      expect(result.problems.map(({ path, line }) => [path, line])).toEqual([['services.api.ports.a', 5], ['roles.node.services.agent.ports.main', 12]]);
+    }
+  });
+  test.each([
+    ['a key that no role may say', 'files: [agent.mjs]', 'product: other', /roles.node.product is not known/],
+    ['a file outside of the directory', '[agent.mjs]', '[../agent.mjs]', /roles.node.files.0 must be a relative path/],
+    ['a misspelt key', 'files: [', 'fles: [', /roles.node.fles is not known. Did you mean files\?/],
+  ])('%s: refused', (_fault, from, to, expected) => {
+    const result = of(source.replace(from, to), 'controller');
+    if (result.ok) throw new Error('accepted');
+    expect(renderProblems(result.problems, 'fairlead.yaml')).toMatch(expected);
+  });
+});
