@@ -64,6 +64,7 @@ const started = Date.now();
 const checks = [
   { name: 'types (tsc)', argv: [join(bin, 'tsc'), '--noEmit'] },
   { name: 'imports (dependency-cruiser)', argv: [process.execPath, quiet, 'scripts/check-imports.ts'] },
+  { name: "the node's artifact stands alone", argv: [process.execPath, quiet, 'scripts/check-node.ts'] },
   { name: 'generated documents are up to date', argv: [process.execPath, quiet, 'scripts/generate-docs.ts', '--check'] },
 ];
 let passed = 0;

@@ -33,7 +33,7 @@ export function specOf(root: string, manifest: ProductManifest, instance: Instan
   const layout = hostLayout(root, manifest.product);
   const { service } = declarationOf(manifest, instance);
   const releaseDir = layout.releaseDir(manifest.releaseId);
-  const fill = (text: string) => fillPlaceholders(text, releaseDir, layout);
+  const fill = (text: string) => fillPlaceholders(text, releaseDir, layout).replaceAll('{port}', String(port));
   return {
     product: manifest.product,
     service: service.name,

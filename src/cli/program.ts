@@ -1,5 +1,6 @@
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import type { Context } from './context.ts';
+import { emptyProgram, settled } from './empty-program.ts';
 import { registerAudit } from './verbs/audit.ts';
 import { registerBundle } from './verbs/bundle.ts';
 import { registerConfig } from './verbs/config.ts';
@@ -17,19 +18,9 @@ import { registerServe } from './verbs/serve.ts';
 import { registerService } from './verbs/service.ts';
 import { registerUpdate } from './verbs/update.ts';
 
-const exitCodesHelp = `
-Exit codes: 0 succeeded or unchanged, 1 failed, 2 cancelled, 3 refused (nothing was touched), 4 not allowed,
-            5 rolled back, 6 stranded, 8 still running, 64 wrong usage.`;
-
 /** Every command. Ends nothing by itself: wrong usage is thrown, as `CommanderError`. */
 export function createProgram(context: Context, version: string): Command {
-  const program = new Command('fairlead')
-    .description('Deploys self-hosted products onto the machines that run them.')
-    .version(version)
-    .showHelpAfterError('(fairlead --help lists the commands)')
-    .addHelpText('after', exitCodesHelp)
-    .exitOverride()
-    .configureOutput({ writeOut: context.out, writeErr: (text) => context.note(text.trimEnd()) });
+  const program = emptyProgram(context, version);
   registerDev(program, context);
   registerServe(program, context);
   registerHost(program, context);
@@ -46,11 +37,5 @@ export function createProgram(context: Context, version: string): Command {
   registerAudit(program, context);
   registerKeys(program, context);
   registerConfig(program, context);
-  // A subcommand inherits neither of these from its parent.
-  const settle = (command: Command): void => {
-    command.exitOverride().configureOutput(program.configureOutput()).showHelpAfterError('(add --help)');
-    command.commands.forEach((inner) => settle(inner as Command));
-  };
-  program.commands.forEach((command) => settle(command as Command));
-  return program;
+  return settled(program);
 }

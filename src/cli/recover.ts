@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createHostStore } from '../adapters/host-store/filesystem.ts';
 import { FairleadError } from '../domain/failure.ts';
 import { hostLayout } from '../domain/host/layout.ts';
 import { namePattern, type HostId, type ProductName, type RunId } from '../domain/ids.ts';
 import { composeHost } from '../runtime/agent/host.ts';
+import { agentFile, findHome } from '../runtime/home.ts';
 import { recoverHost, type RecoverResult } from '../runtime/recover.ts';
 
 export interface RecoverArguments {
@@ -34,7 +35,13 @@ export async function recover({ root, product, run, force, say }: RecoverArgumen
     routerAddress: state?.router?.address ?? '127.0.0.1',
     apiUrl: 'http://127.0.0.1:0',
     readKey: async () => '',
-    routerEntry: [process.execPath, fileURLToPath(new URL('../adapters/router/embedded/router-process.ts', import.meta.url))],
+    routerEntry: [process.execPath, ...routerProgram()],
   });
   return recoverHost(host, { product: name, runId: (run as RunId | undefined) ?? null, force: force ?? false, say });
+}
+
+/** In a node's release the router's program is in the agent's file. */
+function routerProgram(): string[] {
+  const built = join(findHome()?.directory ?? '/nowhere', agentFile);
+  return existsSync(built) ? [built, 'router'] : [fileURLToPath(new URL('../adapters/router/embedded/router-process.ts', import.meta.url))];
 }

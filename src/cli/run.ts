@@ -1,24 +1,10 @@
-import { CommanderError } from 'commander';
 import type { Context } from './context.ts';
-import { describeFailure, exitCodes } from './errors.ts';
 import { createProgram } from './program.ts';
+import { runProgram } from './run-program.ts';
 
 /**
- * Runs one command line.
+ * Runs one command line of the whole Fairlead.
  * @param argv without node and script
  * @returns the exit code
  */
-export async function runCommandLine(argv: readonly string[], context: Omit<Context, 'exitWith'>, version: string): Promise<number> {
-  let exitCode: number = exitCodes.done;
-  const program = createProgram({ ...context, exitWith: (code) => (exitCode = code) }, version);
-  try {
-    await program.parseAsync([...argv], { from: 'user' });
-    return exitCode;
-  } catch (error) {
-    // Commander has printed its message or the help by now.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
-    const failure = describeFailure(error);
-    for (const line of failure.lines) context.note(line);
-    return failure.exitCode;
-  }
-}
+export const runCommandLine = (argv: readonly string[], context: Omit<Context, 'exitWith'>, version: string): Promise<number> => runProgram(argv, context, version, createProgram);

@@ -10,7 +10,7 @@ export const LiveAnswer = z.object({ status: z.literal('ok') }).meta({ id: 'Live
 const dependency = z.object({ name: z.string(), healthy: z.boolean(), detail: z.string(), latencyMs: z.number() });
 
 export const ReadyAnswer = z
-  .object({ ready: z.boolean(), dependencies: z.array(dependency.pick({ name: true, healthy: true })) })
+  .object({ ready: z.boolean(), releaseId: z.string().nullable(), dependencies: z.array(dependency.pick({ name: true, healthy: true })) })
   .meta({ id: 'ReadyAnswer', description: 'Whether a request that needs everything can be served (503 where not)' });
 export type ReadyAnswer = z.infer<typeof ReadyAnswer>;
 

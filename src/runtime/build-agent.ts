@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 import { bundleThread, threadSource } from './thread-source.ts';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
@@ -30,10 +30,29 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   const file = join(project, outfile);
   const stampFile = `${file}.inputs.json`;
   if (await isFresh(project, file, stampFile)) return { file, built: false };
+  const { text, metafile } = await bundleEntry(entry);
+  await fs.mkdir(join(file, '..'), { recursive: true });
+  const temporary = `${file}.${process.pid}.tmp`;
+  await fs.writeFile(temporary, text);
+  await fs.rename(temporary, file);
+  const inputs: Record<string, string> = {};
+  // How it is built counts as well.
+  for (const path of [...Object.keys(metafile.inputs), ...(await bundleThread()).inputs, 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
+  await fs.writeFile(stampFile, JSON.stringify(inputs));
+  return { file, built: true };
+}
+
+/**
+ * One file of pure JavaScript that needs nothing but Node: a program of the node's artifact.
+ *
+ * @param entry relative to the project's directory
+ * @returns the text, the same for the same sources and packages; and what it was made of, with paths as `entry`
+ */
+export async function bundleEntry(entry: string): Promise<{ text: Uint8Array; metafile: Metafile }> {
   const result = await build({
-    absWorkingDir: project,
+    absWorkingDir: projectDirectory,
     entryPoints: [entry],
-    outfile,
+    outfile: 'built.mjs',
     bundle: true,
     platform: 'node',
     target: 'node22',
@@ -49,16 +68,7 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
     logLevel: 'silent',
     write: false,
   });
-  const text = result.outputFiles[0]?.contents ?? new Uint8Array();
-  await fs.mkdir(join(file, '..'), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  await fs.writeFile(temporary, text);
-  await fs.rename(temporary, file);
-  const inputs: Record<string, string> = {};
-  // How it is built counts as well.
-  for (const path of [...Object.keys(result.metafile.inputs), ...(await bundleThread()).inputs, 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
-  await fs.writeFile(stampFile, JSON.stringify(inputs));
-  return { file, built: true };
+  return { text: result.outputFiles[0]?.contents ?? new Uint8Array(), metafile: result.metafile };
 }
 
 async function isFresh(project: string, file: string, stampFile: string): Promise<boolean> {

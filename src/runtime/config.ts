@@ -1,3 +1,4 @@
+import { parseEnv } from 'node:util';
 import { parseDocument } from 'yaml';
 import type { HostId } from '../domain/ids.ts';
 import { agentLayout } from '../domain/host/layout.ts';
@@ -43,6 +44,8 @@ export interface ControlSettings {
   /** Where hosts reach the API; without a trailing slash. */
   readonly apiUrl: string;
   readonly stickyTimeoutMs: number;
+  /** Null has it say nowhere that it is at work. */
+  readonly healthListen: Address | null;
   readonly logLevel: LogLevel;
 }
 
@@ -127,19 +130,23 @@ export type ReadFile = (path: string) => string | null;
 /**
  * Reads the settings: flags win over the environment, the environment over the configuration file, the file over the defaults.
  *
+ * `--env-file`, else `FAIRLEAD_ENV_FILE`, names a file of `NAME=value` lines (dotenv, as Node's `util.parseEnv` reads them), which must exist. It stands for
+ * what the environment does not say.
  * The file is `--config`, else `FAIRLEAD_CONFIG` (both must exist), else `<root>/etc/fairlead/config.yaml` where there is one.
  * Looks at nothing but its arguments, so the same arguments give the same answer. An environment variable that is set and empty
  * counts as not set.
  *
+ * @param onlyRole the role of a program that can be no other: it holds where nobody says one, and another is the one problem that is told; null for a program that is both.
  * @param argv flags only: `--role node` or `--role=node`
  * @returns the settings, or every problem there is
  */
-export function loadSettings(env: Readonly<Record<string, string | undefined>>, argv: readonly string[], readFile: ReadFile): LoadedSettings {
+export function loadSettings(env: Readonly<Record<string, string | undefined>>, argv: readonly string[], readFile: ReadFile, onlyRole: Role | null = null): LoadedSettings {
   const problems: ConfigProblem[] = [];
   const flags = readFlags(argv, problems);
-  const named = flags.get('--config') ?? nonEmpty(env['FAIRLEAD_CONFIG']);
+  const { path: envFile, values: fromFile } = readEnvironmentFile(flags, env, readFile, problems);
+  const named = flags.get('--config') ?? nonEmpty(env['FAIRLEAD_CONFIG']) ?? nonEmpty(fromFile['FAIRLEAD_CONFIG']);
   const namedBy = flags.has('--config') ? '--config' : 'FAIRLEAD_CONFIG';
-  const root = flags.get('--root') ?? nonEmpty(env['FAIRLEAD_ROOT']) ?? '/';
+  const root = flags.get('--root') ?? nonEmpty(env['FAIRLEAD_ROOT']) ?? nonEmpty(fromFile['FAIRLEAD_ROOT']) ?? '/';
   const configFile = named ?? `${agentLayout(root).configDir}/config.yaml`;
   const file = readConfigFile(configFile, named === undefined ? null : namedBy, readFile, problems);
 
@@ -147,9 +154,10 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>, 
   for (const setting of settingTable) {
     const flag = flags.get(setting.flag);
     const variable = nonEmpty(env[setting.env]);
+    const written = nonEmpty(fromFile[setting.env]);
     const line = file.get(setting.key);
     const found =
-      flag !== undefined ? { text: flag, source: setting.flag } : variable !== undefined ? { text: variable, source: setting.env } : (line ?? { text: null, source: 'default' });
+      flag !== undefined ? { text: flag, source: setting.flag } : variable !== undefined ? { text: variable, source: setting.env } : written !== undefined ? { text: written, source: `${envFile}: ${setting.env}` } : (line ?? { text: null, source: 'default' });
     if (found.text !== null) {
       const wrong = check(setting.kind, found.text);
       if (wrong !== null) problems.push({ where: found.source, message: `${setting.key} is ${quoted(setting, found.text)}: ${wrong}` });
@@ -157,13 +165,19 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>, 
     raw.set(setting.key, { key: setting.key, ...found });
   }
   // The sections are put together even from a wrong value, so that one answer names what is wrong and what is missing.
-  const settings = compose(raw, file.size === 0 && named === undefined ? null : configFile, problems);
+  const settings = compose(raw, file.size === 0 && named === undefined ? null : configFile, problems, onlyRole ?? 'controller');
+  if (onlyRole !== null && settings.role !== onlyRole) return { ok: false, problems: [otherRole(settings, onlyRole)] };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }
 
+function otherRole({ role, values }: Settings, onlyRole: Role): ConfigProblem {
+  const where = values.find(({ key }) => key === 'role')?.source ?? 'role';
+  return { where, message: `role is ${role}, and this program is a ${onlyRole}'s: it can be nothing else. Say --role ${onlyRole}, or start the ${role}'s artifact` };
+}
+
 /** As `loadSettings`, for entry points. @throws FairleadError `config_invalid`, whose message lists every problem. */
-export function settingsOrThrow(env: Readonly<Record<string, string | undefined>>, argv: readonly string[], readFile: ReadFile): Settings {
-  const loaded = loadSettings(env, argv, readFile);
+export function settingsOrThrow(env: Readonly<Record<string, string | undefined>>, argv: readonly string[], readFile: ReadFile, onlyRole: Role | null = null): Settings {
+  const loaded = loadSettings(env, argv, readFile, onlyRole);
   if (loaded.ok) return loaded.settings;
   throw new FairleadError({
     class: 'request',
@@ -194,7 +208,7 @@ export function shownValue(value: SettingValue): string | null {
 }
 
 function readFlags(argv: readonly string[], problems: ConfigProblem[]): Map<string, string> {
-  const known = new Set<string>(['--config', ...settingTable.map(({ flag }) => flag)]);
+  const known = new Set<string>(['--config', '--env-file', ...settingTable.map(({ flag }) => flag)]);
   const flags = new Map<string, string>();
   for (let at = 0; at < argv.length; at += 1) {
     const [name = '', ...rest] = (argv[at] ?? '').split('=');
@@ -209,6 +223,19 @@ function readFlags(argv: readonly string[], problems: ConfigProblem[]): Map<stri
     } else flags.set(name, value);
   }
   return flags;
+}
+
+function readEnvironmentFile(flags: Map<string, string>, env: Readonly<Record<string, string | undefined>>, readFile: ReadFile, problems: ConfigProblem[]): { path: string | null; values: Readonly<Record<string, string | undefined>> } {
+  const path = flags.get('--env-file') ?? nonEmpty(env['FAIRLEAD_ENV_FILE']) ?? null;
+  if (path === null) return { path, values: {} };
+  try {
+    const text = readFile(path);
+    if (text !== null) return { path, values: parseEnv(text) };
+    problems.push({ where: flags.has('--env-file') ? '--env-file' : 'FAIRLEAD_ENV_FILE', message: `names ${path}, which does not exist` });
+  } catch (error) {
+    problems.push({ where: path, message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` });
+  }
+  return { path, values: {} };
 }
 
 function readConfigFile(path: string, namedBy: string | null, readFile: ReadFile, problems: ConfigProblem[]): Map<SettingKey, { text: string | null; source: string }> {
@@ -252,7 +279,7 @@ function readConfigFile(path: string, namedBy: string | null, readFile: ReadFile
   return values;
 }
 
-function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, problems: ConfigProblem[]): Settings {
+function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, problems: ConfigProblem[], defaultRole: Role): Settings {
   const settle = (key: SettingKey, value: string | null, source = 'default'): string | null => {
     const given = raw.get(key);
     if (given !== undefined && given.text !== null) return given.text;
@@ -266,7 +293,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     problems.push({ where: key, message: `${why}. Give ${declared.flag} VALUE, set ${declared.env}, or write ${key.replaceAll('.', ': { ')}: VALUE${key.includes('.') ? ' }' : ''} in the configuration file` });
     return '';
   };
-  const role = settle('role', 'controller') as Role;
+  const role = settle('role', defaultRole) as Role;
   const profile = settle('profile', 'local') as Profile;
   const features = { scheduler: isOn(settle('features.scheduler', profile === 'remote' ? 'on' : 'off')), recovery: isOn(settle('features.recovery', 'on')) };
   const root = withoutSlash(settle('host.root', '/') ?? '/') || '/';
@@ -301,6 +328,11 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
   const heal = settle('host.heal', 'heal') as HealingPolicy;
 
+  const loopbackOnly = (key: SettingKey, { host: at }: Address, whose: string): void => {
+    if (at === '' || isLoopback(at)) return;
+    problems.push({ where: raw.get(key)?.source ?? key, message: `${key} is ${at}: ${whose} health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
+  };
+
   let control: ControlSettings | null = null;
   let api: ApiSettings | null = null;
   let host: HostSettings | null = null;
@@ -310,14 +342,15 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const hostRole = settle('host.role', 'node') as Role;
     const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
     host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
-    if (healthListen.host !== '' && !isLoopback(healthListen.host)) {
-      problems.push({ where: raw.get('host.healthListen')?.source ?? 'host.healthListen', message: `host.healthListen is ${healthListen.host}: the agent's health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
-    }
+    loopbackOnly('host.healthListen', healthListen, "the agent's");
   } else {
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
     const databaseUrl = required('database.url', 'a controller keeps its runs and its audit in PostgreSQL, and none is given');
     const artifactsDir = settle('artifacts.dir', `${root === '/' ? '' : root}/var/lib/fairlead/artifacts`) ?? '';
-    control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, logLevel };
+    const workerHealth = settle('worker.healthListen', null);
+    const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
+    if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
+    control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, logLevel };
     api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };

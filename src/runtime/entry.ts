@@ -2,16 +2,24 @@ import { readFileSync } from 'node:fs';
 import type { Logger } from '../adapters/logger.ts';
 import { isMissing } from '../adapters/files/durable.ts';
 import { FairleadError, messagesOf } from '../domain/failure.ts';
+import type { Role } from '../domain/product/manifest.ts';
 import { settingsOrThrow, type Settings } from './config.ts';
 
-/** What every entry point does: read the settings, run, and say in one place why it could not. */
-export async function enter(name: string, argv: readonly string[], defaults: Readonly<Record<string, string>>, run: (settings: Settings) => Promise<void>): Promise<void> {
+/** sysexits.h: the command was not used as it has to be. A supervisor that starts it again will see the same. */
+const usageExitCode = 64;
+
+/**
+ * What every entry point does: read the settings, run, and say in one place why it could not. Exits with 64 where the settings are not valid, else with 1.
+ *
+ * @param role the one that this program is: where the settings say another, it refuses to start.
+ */
+export async function enter(name: string, argv: readonly string[], role: Role, run: (settings: Settings) => Promise<void>): Promise<void> {
   try {
-    await run(settingsOrThrow({ ...defaults, ...process.env }, argv, readConfigFile));
+    await run(settingsOrThrow(process.env, argv, readConfigFile, role));
   } catch (error) {
     const hint = error instanceof FairleadError && error.reason.hint ? `  ${error.reason.hint}\n` : '';
     process.stderr.write(`fairlead ${name}: ${messagesOf(error).join(': ')}\n${hint}`);
-    process.exit(1);
+    process.exit(error instanceof FairleadError && (error.reason.code === 'config_invalid') ? usageExitCode : 1);
   }
 }
 

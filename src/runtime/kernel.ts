@@ -22,6 +22,7 @@ import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
 import { gatewayPart } from './gateway-part.ts';
+import { ownReleaseId } from './home.ts';
 import { cannotListen } from './listen-failure.ts';
 import { registerKeys } from './register-keys.ts';
 import { untilAvailable } from './until-available.ts';
@@ -64,7 +65,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       name: 'http',
       start: async () => {
         const api = createApi({
-          settings: { version, releaseId: null, temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes },
+          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes },
           stores,
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({

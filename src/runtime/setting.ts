@@ -67,6 +67,7 @@ export const settingTable = [
   row('host.heal', 'FAIRLEAD_HEAL', '--heal', { type: 'choice', of: ['report', 'heal'] }, 'Whether what differs from what is meant is only reported, or put right as well where that is safe: modes of configuration files by the agent, the rest by a run of the active release, once an hour at most.', 'heal'),
   row('worker.workflowTaskTimeoutMs', 'FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS', '--workflow-task-timeout-ms', { type: 'integer', min: 500, max: 60_000, unit: 'ms' }, 'How long a step of deciding that a killed control worker had begun waits before another one takes it.', '5000'),
   row('worker.stickyTimeoutMs', 'FAIRLEAD_STICKY_TIMEOUT_MS', '--sticky-timeout-ms', { type: 'integer', min: 100, max: 60_000, unit: 'ms' }, 'How long the cached workflows of a control worker that died wait before another one takes them.', '5000'),
+  row('worker.healthListen', 'FAIRLEAD_WORKER_HEALTH_LISTEN', '--worker-health-listen', { type: 'address' }, 'Where a control worker says on /health that it is at work. Loopback only.', 'none: it says so nowhere'),
   row('log.level', 'FAIRLEAD_LOG_LEVEL', '--log-level', { type: 'choice', of: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] }, 'The least important lines that are still written.', 'info'),
 ] as const satisfies readonly SettingDeclaration[];
 

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleWorkflowCode, type BundleOptions } from '@temporalio/worker';
+
+type WebpackConfiguration = Parameters<NonNullable<BundleOptions['webpackConfigHook']>>[0];
 
 const projectDirectory = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -16,23 +18,40 @@ export async function workflowBundle(): Promise<string> {
     await fs.access(file);
     return file;
   } catch {
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), logger: { ...silent } });
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), logger: { ...silent }, webpackConfigHook: independentOfPlace });
     await fs.mkdir(join(projectDirectory, 'dist'), { recursive: true });
     const temporary = `${file}.${process.pid}.tmp`;
-    await fs.writeFile(temporary, code);
+    await fs.writeFile(temporary, withoutPlace(code));
     await fs.rename(temporary, file);
     return file;
   }
 }
 
-/** Everything that the workflows reach, and the lock file, which stands for the SDK that bundles them. */
+/** The same text wherever the project lies: modules and the source map are named from its directory, and the paths that were asked for are left out. */
+function independentOfPlace(config: WebpackConfiguration): WebpackConfiguration {
+  const nameOf = ({ absoluteResourcePath: path }: { absoluteResourcePath: string }): string => path.replaceAll(projectDirectory, '');
+  return { ...config, context: projectDirectory, output: { ...config.output, pathinfo: false, devtoolModuleFilenameTemplate: nameOf } };
+}
+
+/** What webpack writes of places into the source map by itself: the project's directory, and a hash that depends on it. */
+function withoutPlace(code: string): string {
+  const mark = 'sourceMappingURL=data:application/json;charset=utf-8;base64,';
+  const at = code.lastIndexOf(mark);
+  if (at === -1) return code;
+  const text = Buffer.from(code.slice(at + mark.length).trim(), 'base64').toString('utf8').replaceAll(projectDirectory, '');
+  const map = { ...(JSON.parse(text) as Record<string, unknown>), file: 'workflows.js' };
+  return `${code.slice(0, at)}${mark}${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
+}
+
+/** Everything that the workflows reach. */
 async function digestOfSources(): Promise<string> {
   const hash = createHash('sha256');
   for (const folder of ['workflows', 'src/domain']) {
     const names = (await fs.readdir(join(projectDirectory, folder), { recursive: true })).filter((name) => name.endsWith('.ts')).sort();
     for (const name of names) hash.update(name).update(await fs.readFile(join(projectDirectory, folder, name)));
   }
-  hash.update(await fs.readFile(join(projectDirectory, 'package-lock.json')));
+  // The lock file stands for the SDK that bundles them; how it is asked to counts as well.
+  for (const path of ['package-lock.json', 'src/runtime/workflow-bundle.ts']) hash.update(await fs.readFile(join(projectDirectory, path)));
   return hash.digest('hex').slice(0, 16);
 }
 

@@ -1,8 +1,8 @@
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { DefaultLogger, Runtime, Worker, bundleWorkflowCode } from '@temporalio/worker';
+import { DefaultLogger, bundleWorkflowCode } from '@temporalio/worker';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
+import { quietRuntime, readRecordings, replay } from '../../scripts/release/replay.ts';
 import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 
@@ -44,43 +44,27 @@ const handedOver = ['restart-gathered', 'restart-after-another'];
 const ofServices = [...Object.keys(serviceRecordings), ...handedOver];
 const names = [...Object.keys(recordings), ...ofServices];
 
-type History = ReturnType<typeof historyFromJSON>;
-async function read(name: string): Promise<History> {
-  return historyFromJSON(JSON.parse(await fs.readFile(join(directory, `${name}.json`), 'utf8')));
-}
+const recorded = await readRecordings(directory);
+const failing = (codePath: string): Promise<Map<string, Error>> => replay(codePath, recorded);
 
-/** The names of the recordings that the bundle cannot replay, with why. */
-async function failing(codePath: string): Promise<Map<string, Error>> {
-  const histories = await Promise.all(names.map(async (name) => ({ workflowId: name, history: await read(name) })));
-  const failed = new Map<string, Error>();
-  let replayed = 0;
-  for await (const { workflowId, error } of Worker.runReplayHistories({ workflowBundle: { codePath } }, histories)) {
-    replayed += 1;
-    if (error) failed.set(workflowId, error);
-  }
-  expect(replayed).toBe(names.length);
-  return failed;
-}
-
-// A replay that fails says so by its result; what the SDK would print beside it is noise here.
-beforeAll(() => void Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' } } } }));
+beforeAll(quietRuntime);
 
 test('every recording is listed, and every outcome of a run is recorded', async () => {
   expect((await fs.readdir(directory)).sort()).toEqual(names.map((name) => `${name}.json`).sort());
   expect(new Set(Object.values(recordings)).size).toBe(6);
 });
 
-async function resultOf<Result>(name: string): Promise<Result> {
-  const ended = (await read(name)).events?.at(-1)?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0];
+function resultOf<Result>(name: string): Result {
+  const ended = recorded.find((recording) => recording.name === name)!.history.events?.at(-1)?.workflowExecutionCompletedEventAttributes?.result?.payloads?.[0];
   return defaultPayloadConverter.fromPayload<Result>(ended as never);
 }
 
-test.each(Object.entries({ ...recordings, ...serviceRecordings }))('%s ends as its name says: %s', async (name, outcome) => {
-  expect((await resultOf<RunReport>(name)).outcome).toBe(outcome);
+test.each(Object.entries({ ...recordings, ...serviceRecordings }))('%s ends as its name says: %s', (name, outcome) => {
+  expect(resultOf<RunReport>(name).outcome).toBe(outcome);
 });
 
-test.each(handedOver)('%s was handed over to the host', async (name) => {
-  expect(await resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
+test.each(handedOver)('%s was handed over to the host', (name) => {
+  expect(resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
 });
 
 test('today’s workflows replay every recorded run', async () => {

@@ -20,7 +20,7 @@ export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, ch
   app.get('/health/ready', { config: anybody, schema: { tags, summary: 'Whether PostgreSQL and Temporal answer', response: { 200: ReadyAnswer, 503: ReadyAnswer } } }, async (_request, reply) => {
     const health = await check();
     const ready = statusOf(health) === 'ok';
-    return reply.code(ready ? 200 : 503).send({ ready, dependencies: health.dependencies.map(({ name, healthy }) => ({ name, healthy })) });
+    return reply.code(ready ? 200 : 503).send({ ready, releaseId, dependencies: health.dependencies.map(({ name, healthy }) => ({ name, healthy })) });
   });
 
   app.get(

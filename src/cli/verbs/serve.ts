@@ -1,15 +1,13 @@
-import { dirname, join } from 'node:path';
-import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { agentCommand, agentEnvironment } from '../../runtime/agent-command.ts';
 import { settingsOrThrow } from '../../runtime/config.ts';
+import { findHome } from '../../runtime/home.ts';
 import { supervise } from '../../runtime/processes.ts';
 import type { ProcessPlan } from '../../runtime/processes.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
-
-const repository = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 
 export function registerServe(program: Command, context: Context): void {
   program
@@ -34,8 +32,8 @@ export function registerServe(program: Command, context: Context): void {
 }
 
 function planOf(part: string, argv: readonly string[], env: Context['env']): ProcessPlan {
-  const bundled = join(repository, 'dist/agent.mjs');
-  const entry = part === 'host' && existsSync(bundled) ? bundled : join(repository, `workers/${part}.ts`);
+  const home = findHome()!; // This file is started by bin/fairlead.
+  const entry = part === 'host' ? home.agentEntry : join(home.directory, `workers/${part}.ts`);
   return {
     name: part,
     command: part === 'host' ? agentCommand(entry, argv) : [process.execPath, '--disable-warning=ExperimentalWarning', entry, ...argv],

@@ -14,7 +14,8 @@ export type Colour = 'blue' | 'green';
 /**
  * What `fairlead.yaml` says, after it was checked. All durations are in seconds. Paths in `command` are relative to the
  * release's directory; `{release}`, `{state}` and `{config}` in arguments, environment and backup paths stand for the release's
- * directory, the state root (`/var/lib/<product>`) and the configuration directory (`/etc/<product>`).
+ * directory, the state root (`/var/lib/<product>`) and the configuration directory (`/etc/<product>`); in a service's arguments and environment, `{port}`
+ * stands for the instance's port.
  */
 export interface ProductManifest {
   readonly schema: 1;

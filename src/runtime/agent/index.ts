@@ -12,6 +12,7 @@ import { pollerIdentity } from '../../domain/gateway/policy.ts';
 import type { Role } from '../../domain/product/manifest.ts';
 import type { Part } from '../bootstrap.ts';
 import type { HostSettings } from '../config.ts';
+import { ownReleaseId } from '../home.ts';
 import type { RunId } from '../../domain/ids.ts';
 import { createActJournal } from './acts.ts';
 import { createAwayWatch } from './away.ts';
@@ -117,7 +118,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
       name: 'health',
       start: async () => {
         if (healthListen.port === 0) return null;
-        const server = await startHealthServer(healthListen, () => ({ healthy: poller.polls() > 0, host: hostId, role, version, bootId, controlHears: hello.heard() }));
+        const server = await startHealthServer(healthListen, () => ({ healthy: poller.polls() > 0, host: hostId, role, version, releaseId: ownReleaseId(), bootId, controlHears: hello.heard() }));
         return async () => void server.close();
       },
     },

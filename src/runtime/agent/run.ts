@@ -10,7 +10,7 @@ const tidyAfterMs = 3_000;
 
 /** The agent as a process: settings from flags and environment, until SIGTERM or SIGINT. */
 export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions, 'around' | 'wrap'> = {}): Promise<void> {
-  await enter('agent', argv, { FAIRLEAD_ROLE: 'node' }, async (settings) => {
+  await enter('agent', argv, 'node', async (settings) => {
     const host = section(settings, 'host');
     const logger = createLogger({ name: 'agent', level: host.logLevel });
     // Called with `router`, the same program is the router.

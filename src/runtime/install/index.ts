@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { ensureDirectory, readIfThere, writeFileDurably } from '../../adapters/files/durable.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -9,10 +8,9 @@ import { agentLayout } from '../../domain/host/layout.ts';
 import type { CommandRunner } from '../../ports/command-runner.ts';
 import { agentCommand, agentEnvironment } from '../agent-command.ts';
 import { loadSettings, type Settings } from '../config.ts';
+import { findHome, lastingHome } from '../home.ts';
 import { settingTable } from '../setting.ts';
 import { ownServiceName, renderOwnInitScript, renderOwnUnit, type InitSystem, type OwnService } from './units.ts';
-
-const project = fileURLToPath(new URL('../../../', import.meta.url));
 
 export interface InstallOptions {
   /** Null looks for the one that runs this machine. */
@@ -101,11 +99,12 @@ function findInitSystem(runDir: string): InitSystem {
 /** The agent is started as it is, without the watching parent that `serve` has: here the machine watches. */
 function ownService(settings: Settings, root: string, configFile: string): OwnService {
   const base = { role: settings.role, root, stopSeconds: 45 };
-  if (settings.role === 'node') {
-    const bundle = join(project, 'dist/agent.mjs');
-    return { ...base, command: agentCommand(existsSync(bundle) ? bundle : join(project, 'workers/host.ts'), ['--config', configFile]), environment: agentEnvironment };
-  }
-  return { ...base, command: [join(project, 'bin/fairlead'), 'serve', '--config', configFile], environment: {} };
+  const found = findHome();
+  if (found === null) throw new FairleadError({ class: 'host', code: 'home_unknown', message: 'There is no bin/fairlead beside this program, so that no unit could name it.', hint: 'Ask by the bin/fairlead of a release or of a checkout.' });
+  // By `current`, where that is how this release is reached: the unit then starts whatever release Fairlead itself was updated to.
+  const home = lastingHome(found);
+  if (settings.role === 'node') return { ...base, command: agentCommand(home.agentEntry, ['--config', configFile]), environment: agentEnvironment };
+  return { ...base, command: [home.command, 'serve', '--config', configFile], environment: {} };
 }
 
 /** The file with what was given by flags in it; comments and everything else of it stay. */

@@ -152,3 +152,39 @@ describe('secrets', () => {
 test('an empty variable counts as not set', () => {
   expect(settingsOf({ ...database, FAIRLEAD_ROLE: '' }).role).toBe('controller');
 });
+
+describe('a program that is only one of the two roles', () => {
+  test('takes its own role where nobody says one', () => {
+    const loaded = loadSettings({ FAIRLEAD_API_URL: 'http://c', FAIRLEAD_HOST_ID: 'h1' }, [], noFile, 'node');
+    expect(loaded).toMatchObject({ ok: true, settings: { role: 'node' } });
+  });
+  test.each<[string, Record<string, string>, string[], Record<string, string>]>([
+    ['--role', {}, ['--role', 'controller'], {}],
+    ['FAIRLEAD_ROLE', { FAIRLEAD_ROLE: 'controller' }, [], {}],
+    ['/etc/fairlead/config.yaml:1', {}, [], { '/etc/fairlead/config.yaml': 'role: controller\n' }],
+  ])('%s says the other: refused by that alone, not by what the other role lacks', (where, env, argv, files) => {
+    const loaded = loadSettings(env, argv, (path) => files[path] ?? null, 'node');
+    expect(loaded).toEqual({ ok: false, problems: [{ where, message: expect.stringContaining('--role node') }] });
+  });
+});
+
+describe('a file of variables', () => {
+  const files = { '/etc/fairlead/agent.env': '# of this host\nFAIRLEAD_ROLE=node\nFAIRLEAD_HOST_ID="web-3"\nFAIRLEAD_API_URL=https://control.example.net # ours\nOTHER=1\n', '/etc/fairlead/config.yaml': 'role: controller\nhost:\n  id: h9\n' };
+  test('stands between the environment and the configuration file, and is named as the source', () => {
+    const settings = settingsOf({ FAIRLEAD_ENV_FILE: '/etc/fairlead/agent.env', FAIRLEAD_HOST_ID: 'web-4' }, [], files);
+    expect([settings.role, sourceOf(settings, 'role')]).toEqual(['node', '/etc/fairlead/agent.env: FAIRLEAD_ROLE']);
+    expect(section(settings, 'host')).toMatchObject({ hostId: 'web-4', apiUrl: 'https://control.example.net' });
+    expect(settingsOf({ ...database, FAIRLEAD_ENV_FILE: '/etc/fairlead/agent.env' }, ['--role', 'controller'], files).role).toBe('controller');
+  });
+  test('that was named and is not there is a problem', () => {
+    expect(problemsOf(database, ['--env-file', '/gone.env'])).toEqual(['--env-file: names /gone.env, which does not exist']);
+  });
+  test('that holds a wrong value is named as its place', () => {
+    expect(problemsOf(database, ['--env-file', '/e'], { '/e': 'FAIRLEAD_LOG_LEVEL=loud\n' })).toEqual([expect.stringMatching(/^\/e: FAIRLEAD_LOG_LEVEL: log\.level is "loud"/)]);
+  });
+});
+
+test("a control worker's health endpoint beyond loopback is refused", () => {
+  expect(problemsOf({ ...database, FAIRLEAD_WORKER_HEALTH_LISTEN: '0.0.0.0:1' })).toEqual([expect.stringMatching(/^FAIRLEAD_WORKER_HEALTH_LISTEN: .*loopback only/)]);
+  expect(settingsOf({ ...database, FAIRLEAD_WORKER_HEALTH_LISTEN: '127.0.0.1:8422' }).control?.healthListen).toEqual({ host: '127.0.0.1', port: 8422 });
+});
