@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseManifest } from '../../src/adapters/manifest/parse.ts';
-import { instancesOf } from '../../src/domain/product/manifest.ts';
+import { instancesOf, type Role } from '../../src/domain/product/manifest.ts';
 
 const examples = join(import.meta.dirname, '../../examples');
 const names = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
@@ -22,6 +22,29 @@ describe('examples', () => {
     expect(instancesOf(parsed.manifest, 'setup').map((instance) => instance.name)).toEqual(['api-setup', 'web-setup']);
     expect(instancesOf(parsed.manifest, 'installed').map((instance) => instance.name)).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     expect(parsed.manifest.health).toEqual({ setup: ['api-live', 'setup-route'], installed: ['api-route', 'web-health', 'web-route'] });
+  });
+
+  test.each([
+    ['controller', 'hub', ['hub-a', 'hub-b'], ['hub-live', 'hub-ready', 'hub-route', 'fleet-route']],
+    ['node', 'runtime', ['runtime-main'], ['runtime-live', 'runtime-ready']],
+  ] as const)('lab: the %s has an artifact and a health model of its own', (role, service, instances, health) => {
+    const parsed = parseManifest(readFileSync(join(examples, 'lab', 'fairlead.yaml'), 'utf8'), 'fairlead.yaml', {}, role);
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+    expect(parsed.manifest.artifact.role).toBe(role);
+    expect(instancesOf(parsed.manifest, 'installed').map((instance) => instance.name)).toEqual(instances);
+    expect(parsed.manifest.health.installed).toEqual(health);
+    expect(parsed.manifest.services.map(({ name }) => name)).toEqual([service]);
+  });
+
+  test("Fairlead's own: two control workers and two APIs behind a router, and one agent on a node", () => {
+    const text = readFileSync(join(examples, '../deploy/release/fairlead.yaml'), 'utf8');
+    const of = (role: Role) => {
+      const parsed = parseManifest(text, 'fairlead.yaml', {}, role);
+      if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
+      return { product: parsed.manifest.product, ...parsed.manifest.artifact, instances: instancesOf(parsed.manifest, 'installed').map(({ name }) => name), routed: parsed.manifest.router !== null };
+    };
+    expect(of('controller')).toEqual({ product: 'fairlead', role: 'controller', profile: 'control-plane', instances: ['api-a', 'api-b', 'control-a', 'control-b'], routed: true });
+    expect(of('node')).toEqual({ product: 'fairlead', role: 'node', profile: 'node-runtime', instances: ['agent-main'], routed: false });
   });
 
   test('bloom-runtime: two instances take turns behind nginx, and the keys are in a file of their own', () => {
