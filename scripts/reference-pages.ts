@@ -27,7 +27,9 @@ export function configurationPage(): string {
 
 Made from the table of settings by \`npm run docs\`; \`npm test\` fails when this page is stale.
 
-A flag wins over the environment, the environment over the configuration file, the file over the default. The file is
+A flag wins over the environment, the environment over the configuration file, the file over the default. \`--env-file FILE\`, else
+\`FAIRLEAD_ENV_FILE\`, names a file of \`NAME=value\` lines that stands for what the environment does not say; with a \`-\` before its path it may
+be missing. The configuration file is
 \`--config FILE\`, else \`FAIRLEAD_CONFIG\`, else \`<root>/etc/fairlead/config.yaml\` where there is one; dots in a setting's name are
 nesting in it. \`fairlead config validate\` names every problem at once, \`fairlead config show\` says where each value came from,
 with secrets masked. \`api.listen\` and the like are for \`fairlead serve\`; commands find their API by \`--api\` and \`--key-file\`,

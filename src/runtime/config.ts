@@ -130,8 +130,8 @@ export type ReadFile = (path: string) => string | null;
 /**
  * Reads the settings: flags win over the environment, the environment over the configuration file, the file over the defaults.
  *
- * `--env-file`, else `FAIRLEAD_ENV_FILE`, names a file of `NAME=value` lines (dotenv, as Node's `util.parseEnv` reads them), which must exist. It stands for
- * what the environment does not say.
+ * `--env-file`, else `FAIRLEAD_ENV_FILE`, names a file of `NAME=value` lines (dotenv, as Node's `util.parseEnv` reads them). It stands for what the environment does
+ * not say, and must exist unless a `-` stands before its path, as in systemd's `EnvironmentFile=`.
  * The file is `--config`, else `FAIRLEAD_CONFIG` (both must exist), else `<root>/etc/fairlead/config.yaml` where there is one.
  * Looks at nothing but its arguments, so the same arguments give the same answer. An environment variable that is set and empty
  * counts as not set.
@@ -226,12 +226,13 @@ function readFlags(argv: readonly string[], problems: ConfigProblem[]): Map<stri
 }
 
 function readEnvironmentFile(flags: Map<string, string>, env: Readonly<Record<string, string | undefined>>, readFile: ReadFile, problems: ConfigProblem[]): { path: string | null; values: Readonly<Record<string, string | undefined>> } {
-  const path = flags.get('--env-file') ?? nonEmpty(env['FAIRLEAD_ENV_FILE']) ?? null;
-  if (path === null) return { path, values: {} };
+  const given = flags.get('--env-file') ?? nonEmpty(env['FAIRLEAD_ENV_FILE']) ?? null;
+  if (given === null) return { path: null, values: {} };
+  const path = given.replace(/^-/, '');
   try {
     const text = readFile(path);
     if (text !== null) return { path, values: parseEnv(text) };
-    problems.push({ where: flags.has('--env-file') ? '--env-file' : 'FAIRLEAD_ENV_FILE', message: `names ${path}, which does not exist` });
+    if (path === given) problems.push({ where: flags.has('--env-file') ? '--env-file' : 'FAIRLEAD_ENV_FILE', message: `names ${path}, which does not exist` });
   } catch (error) {
     problems.push({ where: path, message: `cannot be read: ${error instanceof Error ? error.message : String(error)}` });
   }

@@ -176,7 +176,9 @@ describe('a file of variables', () => {
     expect(section(settings, 'host')).toMatchObject({ hostId: 'web-4', apiUrl: 'https://control.example.net' });
     expect(settingsOf({ ...database, FAIRLEAD_ENV_FILE: '/etc/fairlead/agent.env' }, ['--role', 'controller'], files).role).toBe('controller');
   });
-  test('that was named and is not there is a problem', () => {
+  test('that was named and is not there is a problem, unless a dash says that it may be missing', () => {
+    expect(problemsOf(database, ['--env-file', '-/gone.env'])).toEqual([]);
+    expect(settingsOf({ ...database, FAIRLEAD_ENV_FILE: '-/there.env' }, [], { '/there.env': 'FAIRLEAD_PROFILE=local\nFAIRLEAD_LOG_LEVEL=warn\n' }).control?.logLevel).toBe('warn');
     expect(problemsOf(database, ['--env-file', '/gone.env'])).toEqual(['--env-file: names /gone.env, which does not exist']);
   });
   test('that holds a wrong value is named as its place', () => {
