@@ -41,7 +41,7 @@ function isNeeded(packagePath: string, inner: string): boolean {
   return !['sdk-core', 'src', 'ts', 'bridge-macros', 'scripts', 'Cargo.lock', 'Cargo.toml'].includes(first ?? '');
 }
 
-/** Copies a file or a directory. Hard links where that works: nothing writes to what is staged, and packing only reads. */
+/** Copies a file or a directory. Packages by hard links where that works: nobody writes to theirs, and packing only reads. */
 async function place(from: string, to: string, wanted: (inner: string) => boolean, inner = ''): Promise<void> {
   if (inner !== '' && !wanted(inner)) return;
   const stats = await fs.lstat(from);
@@ -52,5 +52,7 @@ async function place(from: string, to: string, wanted: (inner: string) => boolea
     return;
   }
   await fs.mkdir(dirname(to), { recursive: true });
-  await fs.link(from, to).catch(() => fs.copyFile(from, to));
+  // A source may be edited while the release is packed.
+  if (from.includes('/node_modules/')) await fs.link(from, to).catch(() => fs.copyFile(from, to));
+  else await fs.copyFile(from, to);
 }

@@ -508,7 +508,7 @@ describe('audit, health and metrics', () => {
 
   test('everything answers: ready, and the details say where', async () => {
     expect((await api.app.inject('/health')).json()).toEqual({ status: 'ok', version: '0.1.0', releaseId: 'f1' });
-    expect((await api.app.inject('/health/ready')).json()).toEqual({ ready: true, releaseId: null, dependencies: [{ name: 'postgres', healthy: true }, { name: 'temporal', healthy: true }] });
+    expect((await api.app.inject('/health/ready')).json()).toEqual({ ready: true, releaseId: 'f1', dependencies: [{ name: 'postgres', healthy: true }, { name: 'temporal', healthy: true }] });
     const detailed = (await call('GET', '/health/detailed')).json();
     expect(detailed).toMatchObject({ status: 'ok', controlWorkers: 1, dependencies: [{ name: 'postgres', detail: expect.stringMatching(/^postgres:\/\/postgres@127/) }, { detail: '127.0.0.1:7233: serving' }] });
   });
