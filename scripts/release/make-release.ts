@@ -34,8 +34,8 @@ export interface ReleasedBundle {
 }
 
 /**
- * Makes Fairlead's own release: a bundle for the controller and one for nodes, each verified as a host would. The same sources, packages and Node give the
- * same bytes.
+ * Makes Fairlead's own release: a bundle for the controller and one for nodes, each verified as a host would. The same sources, packages and Node in the
+ * same directory give the same bytes.
  *
  * Before anything is made, the workflows replay every recorded run: a controller that is updated takes over runs that its predecessor began.
  * @throws FairleadError `release_id_invalid`; `replay_failed`, which names each recording; `node_not_alone`; what the bundle creator refuses

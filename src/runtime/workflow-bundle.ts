@@ -27,7 +27,7 @@ export async function workflowBundle(): Promise<string> {
   }
 }
 
-/** The same text wherever the project lies: modules and the source map are named from its directory, and the paths that were asked for are left out. */
+/** The same code wherever the project lies (of the source map, columns of the generated entry differ with the length of its path): modules and the source map are named from its directory, and the paths that were asked for are left out. */
 function independentOfPlace(config: WebpackConfiguration): WebpackConfiguration {
   const nameOf = ({ absoluteResourcePath: path }: { absoluteResourcePath: string }): string => path.replaceAll(projectDirectory, '');
   return { ...config, context: projectDirectory, output: { ...config.output, pathinfo: false, devtoolModuleFilenameTemplate: nameOf } };
