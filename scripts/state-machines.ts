@@ -1,7 +1,9 @@
+import { nextFleetState } from '../src/domain/fleet/host-state.ts';
 import type { RolloutEvent } from '../src/domain/rollout/event.ts';
 import { nextRolloutState, type RolloutState } from '../src/domain/rollout/state.ts';
 import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceState } from '../src/domain/service/state.ts';
 import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../src/domain/update/state.ts';
+import { fleetVariants, sampleFleetEvents } from '../test/support/fleet-samples.ts';
 import { sampleEvents as rolloutEvents, sampleStates as rolloutStates } from '../test/support/rollout-samples.ts';
 import { sampleServiceEvents, sampleServiceStates } from '../test/support/service-samples.ts';
 import { sampleEvents, sampleStates } from '../test/support/update-samples.ts';
@@ -30,7 +32,7 @@ export function stateMachinesPage(): string {
       }
     }
   }
-  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}${rolloutPart()}`;
+  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}${rolloutPart()}${fleetPart()}`;
 }
 
 /** Runs about services: restart, reload, an instance added or removed. */
@@ -78,6 +80,18 @@ function rolloutVariantsOf(state: RolloutState): [string, RolloutState][] {
     ];
   }
   return [['', state]];
+}
+
+/** Hosts of the fleet, as control knows them. */
+function fleetPart(): string {
+  const rows = fleetVariants.flatMap(([name, state]) =>
+    Object.values(sampleFleetEvents).flatMap((event) => {
+      const next = orNull(() => nextFleetState(state, event));
+      return next === null ? [] : [`| ${name} | ${event.type} | ${next.phase} |`];
+    }),
+  );
+  const what = 'Attempts of contact (to be heard) and of runs are counted each by itself; five failures of one kind in a row are `error`, one success of it is the way back. Nothing is counted during maintenance.';
+  return ['', '## hosts of the fleet', '', what, '', '| state | event | next state |', '|---|---|---|', ...rows, ''].join('\n');
 }
 
 function serviceVariantsOf(state: ServiceState): [string, ServiceState][] {

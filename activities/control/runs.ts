@@ -7,6 +7,7 @@ import type { UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import type { RunKind } from '../../src/domain/run/kind.ts';
 import { stepTitle } from '../../src/domain/update/step.ts';
+import type { FleetStateStore } from '../../src/ports/fleet-stores.ts';
 import type { AuditLog, HostRegistry, ReleaseCatalog, RunStore } from '../../src/ports/control-stores.ts';
 
 /** What every request of a run on one host says. */
@@ -17,11 +18,12 @@ export interface ControlDependencies {
   readonly releases: ReleaseCatalog;
   readonly hosts: HostRegistry;
   readonly audit: AuditLog;
+  readonly fleet: Pick<FleetStateStore, 'noteRun'>;
   readonly now: () => Date;
 }
 
 /** The activities of the control worker: what a run needs of PostgreSQL. Every one is idempotent by the run's id. */
-export function createControlActivities({ runs, releases, hosts, audit, now }: ControlDependencies) {
+export function createControlActivities({ runs, releases, hosts, audit, fleet, now }: ControlDependencies) {
   const subjectOf = (request: RunRequest) => hostWorkflowId(request.host, request.product);
 
   return {
@@ -77,6 +79,7 @@ export function createControlActivities({ runs, releases, hosts, audit, now }: C
       // Whoever follows the run stops where it has a report: the story has to be whole by then.
       await runs.appendEvents(events);
       await runs.close(report);
+      await fleet.noteRun(report);
       const detail = { outcome: report.outcome, reason: report.reason, fromReleaseId: report.fromReleaseId, toReleaseId: report.toReleaseId, backupPath: report.backupPath };
       const entry = { at: now().toISOString(), event: 'run.ended', actor: 'fairlead', subject: report.workflowId, runId: report.runId, detail };
       await audit.append(entry, `${report.runId}/ended`);

@@ -1,8 +1,30 @@
-import type { FastifyRequest } from 'fastify';
 import { FairleadError } from '../domain/failure.ts';
-import type { KeyStore } from '../ports/control-stores.ts';
+import type { KeyIdentity, KeyStore } from '../ports/control-stores.ts';
 import type { Access, Api } from './api.ts';
 import { problemContent } from './problems.ts';
+
+/**
+ * Whose key it is.
+ * @param header the Authorization header: `Bearer` and the key
+ * @throws FairleadError `key_missing`, `key_unknown`, or `not_allowed` where the key has another role
+ */
+export async function identify(keys: KeyStore, header: string | undefined, access: Exclude<Access, 'public'>): Promise<KeyIdentity> {
+  const identity = await keys.identify(bearerOf(header));
+  if (identity === null) throw unknownKey();
+  if (!access.includes(identity.role)) throw notAllowed(identity.name, identity.role, access);
+  return identity;
+}
+
+/** Refuses an agent's key that belongs to another host. A key that belongs to none yet passes; a person's speaks for nobody, and passes. */
+export function requireOwnHost(identity: KeyIdentity, host: string): void {
+  if (identity.role !== 'agent' || identity.host === null || identity.host === host) return;
+  throw new FairleadError({
+    class: 'request',
+    code: 'not_this_host',
+    message: `Key "${identity.name}" belongs to host ${identity.host}, and speaks for no other one: ${host} was named.`,
+    hint: `Check the host's name (FAIRLEAD_HOST_ID), or give host ${host} a key of its own: fairlead nodes enroll ${host}`,
+  });
+}
 
 /**
  * Checks the bearer token (RFC 6750 section 2.1) of every request before its body is read. A route that does not say who may use it is
@@ -19,10 +41,7 @@ export function requireKeys(app: Api, keys: KeyStore): void {
     if (request.is404) return;
     const access = request.routeOptions.config.access ?? [];
     if (access === 'public') return;
-    const identity = await keys.identify(bearerOf(request));
-    if (identity === null) throw unknownKey();
-    if (!access.includes(identity.role)) throw notAllowed(identity.name, identity.role, access);
-    request.identity = identity;
+    request.identity = await identify(keys, request.headers.authorization, access);
   });
 }
 
@@ -36,8 +55,7 @@ const problemResponses = (access: Access): Record<string, unknown> =>
         '5XX': problemContent('Something that the answer needs is away'),
       };
 
-function bearerOf(request: FastifyRequest): string {
-  const header = request.headers.authorization;
+function bearerOf(header: string | undefined): string {
   if (header === undefined) throw missingKey();
   const [scheme, text, ...rest] = header.trim().split(/\s+/);
   if (scheme?.toLowerCase() !== 'bearer' || text === undefined || rest.length > 0) throw missingKey();

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
+import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
 import type { GatewayFigures } from '../ports/gateway-figures.ts';
 import type { HealingStore } from '../ports/healing-store.ts';
@@ -20,6 +21,9 @@ export interface ApiStores {
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
   readonly statistics: ControlStatistics;
+  readonly sessions: SessionStore;
+  readonly fleet: FleetStateStore;
+  readonly enrolments: EnrolmentStore;
 }
 
 export interface ApiServerSettings {
@@ -34,6 +38,21 @@ export interface ApiServerSettings {
   readonly eventPollMs?: number;
   /** How often a silent event stream says that it is alive. Default 15000. */
   readonly streamHeartbeatMs?: number;
+  /** This copy of the API among the others; a name that no other one has. Made up where none is given. */
+  readonly copy?: string;
+  readonly fleet?: FleetTimes;
+}
+
+/** Limits of the fleet connection, in milliseconds and bytes; for tests. */
+export interface FleetTimes {
+  /** How often a host is pinged, and how long its answer may take. Default 15000. */
+  readonly pingMs?: number;
+  /** How long a session may take to answer when another agent wants its place. Default 2000. */
+  readonly answerMs?: number;
+  /** How long a new connection may take to say hello. Default 10000. */
+  readonly helloMs?: number;
+  /** How often sessions are looked for that nobody hears any more. Default 15000. */
+  readonly sweepMs?: number;
 }
 
 /** Everything that the API needs. It keeps no state of its own: any number of copies may run side by side. */
@@ -44,6 +63,7 @@ export interface ApiDependencies {
   readonly runs: RunStarter;
   readonly rollouts: RolloutStarter;
   readonly calendar: Calendar;
+  readonly fleetBus: FleetBus;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };
   /** What the hosts' gateway in this process has done, for the metrics; null where there is none. */

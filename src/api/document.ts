@@ -8,9 +8,10 @@ export async function openApiText(): Promise<string> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
   const dependencies = {
     settings: { version, releaseId: null, temporalUi: null, uploadDirectory: '', maxArtifactBytes: 0 },
-    stores: { runs: untouched, keys: untouched, releases: untouched, hosts: untouched, audit: untouched, idempotency: untouched, statistics: untouched },
+    stores: { runs: untouched, keys: untouched, releases: untouched, hosts: untouched, audit: untouched, idempotency: untouched, statistics: untouched, sessions: untouched, fleet: untouched, enrolments: untouched },
     artifactStore: untouched,
     runs: untouched,
+    fleetBus: { subscribe: () => () => undefined },
     database: untouched,
     inspect: () => Promise.reject(new Error('inspect was asked while the document was made')),
     logger: undefined,

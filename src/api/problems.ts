@@ -12,9 +12,24 @@ export const problemContent = (description: string) => ({ description, content: 
 
 /** Codes whose status is not that of their class. */
 const statusOfCode: Readonly<Record<string, number>> = {
+  unknown_route: 404,
   key_missing: 401,
   key_unknown: 401,
   not_allowed: 403,
+  not_this_host: 403,
+  enrolment_unknown: 401,
+  enrolment_other_host: 403,
+  enrolment_used: 409,
+  enrolment_host_taken: 409,
+  enrolment_expired: 410,
+  identity_conflict: 409,
+  identity_refused: 409,
+  session_superseded: 409,
+  not_in_maintenance: 409,
+  no_conflict: 409,
+  upgrade_required: 426,
+  websocket_version: 426,
+  host_pending: 404,
   own_key: 409,
   unknown_host: 404,
   unknown_product: 404,
@@ -97,7 +112,8 @@ function problemOf(error: Error | FastifyError, request: FastifyRequest): Proble
   });
 }
 
-function problemOfFailure(error: FairleadError, request: FastifyRequest): Problem {
+/** The problem that a failure is told as. @param request its id stands in the log */
+export function problemOfFailure(error: FairleadError, request: { readonly id: string }): Problem {
   const { reason } = error;
   const status = statusOfCode[reason.code] ?? (reason.class === 'orchestrator' && error.retryable ? 503 : statusOfClass[reason.class]);
   const body: Problem = { ...problem(request, status, reason), retryable: error.retryable };
@@ -105,7 +121,7 @@ function problemOfFailure(error: FairleadError, request: FastifyRequest): Proble
   return holder === null ? body : { ...body, holdingRunId: holder, links: { run: `/api/runs/${holder}`, events: `/api/runs/${holder}/events` } };
 }
 
-const problem = (request: FastifyRequest, status: number, reason: Reason): Problem => ({
+const problem = (request: { readonly id: string }, status: number, reason: Reason): Problem => ({
   type: `urn:fairlead:problem:${reason.code}`,
   title: STATUS_CODES[status] ?? 'Problem',
   status,

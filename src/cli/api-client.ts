@@ -22,6 +22,7 @@ export interface ApiClient {
   get<Answer>(path: string, options?: RequestOptions): Promise<Answer>;
   /** Carries one Idempotency-Key through its repetitions, so that a request whose answer was lost is not done twice. */
   post<Answer>(path: string, options?: RequestOptions): Promise<Answer>;
+  put<Answer>(path: string, options?: RequestOptions): Promise<Answer>;
   delete<Answer>(path: string, options?: RequestOptions): Promise<Answer>;
   /** The raw answer, for streams. */
   open(path: string, options?: RequestOptions): Promise<Response>;
@@ -79,6 +80,7 @@ export function createApiClient(connection: Connection): ApiClient {
     connection,
     get: async (path, options = {}) => json(await repeated('GET', path, { ...patient, ...options })),
     post: mutate('POST'),
+    put: mutate('PUT'),
     delete: mutate('DELETE'),
     open: (path, options = {}) => once('GET', path, options),
   };

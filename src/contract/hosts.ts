@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
 import { runKinds } from '../domain/run/kind.ts';
+import { FleetSession, FleetState, IdentityConflict, ToldRelease } from './fleet.ts';
 import { hostId, instanceName, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
 import { outcome, Reason } from './runs.ts';
 
@@ -84,13 +85,16 @@ export const HostInspection = z
   })
   .meta({ id: 'HostInspection', description: 'What an agent tells of one product on its host' }) satisfies z.ZodType<DomainHostInspection>;
 
-export const hostStatus = z.enum(['pending', 'connected', 'disconnected']).meta({ description: '`disconnected`: no word for 45 seconds' });
+export const hostStatus = z
+  .enum(['pending', 'connected', 'disconnected', 'error', 'maintenance'])
+  .meta({ description: '`pending`: enrolled, and never heard. `disconnected`: the connection ended, or no word for 45 seconds. `error`: five failures in a row. `maintenance`: a person works on it' });
 
 export const Host = z
   .object({
     host: hostId,
     role,
     status: hostStatus,
+    state: FleetState.nullable().meta({ description: 'The same with time, reason and failures; null for a host last heard before there was a fleet connection' }),
     agentVersion: z.string(),
     bootId: z.string().meta({ description: "New at every start of the agent's process" }),
     firstSeenAt: instant,
@@ -122,11 +126,21 @@ export const HostHealing = z
   })
   .meta({ id: 'HostHealing' });
 
-export const HostDetail = Host.extend({ healing: HostHealing }).meta({ id: 'HostDetail' });
+export const HostDetail = Host.extend({
+  healing: HostHealing,
+  session: FleetSession.nullable().meta({ description: 'The session that is open' }),
+  lastSession: FleetSession.nullable().meta({ description: 'The latest one, open or ended' }),
+  conflict: IdentityConflict.nullable().meta({ description: 'The identity conflict that waits for a person' }),
+}).meta({ id: 'HostDetail' });
 export type HostDetail = z.infer<typeof HostDetail>;
 
 export const HostParams = z.object({ id: hostId });
-export const HostList = z.object({ hosts: z.array(Host) }).meta({ id: 'HostList' });
+export const HostList = z
+  .object({
+    hosts: z.array(Host.extend({ session: FleetSession.nullable() })),
+    pending: z.array(z.object({ host: hostId, role, state: FleetState })).meta({ description: 'Enrolled, and never heard' }),
+  })
+  .meta({ id: 'HostList' });
 export type HostList = z.infer<typeof HostList>;
 
 export const HostHelloBody = z
@@ -134,6 +148,8 @@ export const HostHelloBody = z
     role,
     agentVersion: z.string().min(1).max(64).meta({ examples: ['0.1.0'] }),
     bootId: z.string().min(1).max(64),
+    session: z.string().min(1).max(64).optional().meta({ description: 'Over HTTP: the same in every request of a session, another one in the next' }),
+    releases: z.array(ToldRelease).max(100).optional().meta({ description: 'What the host is seen to run; taken down where this begins a session' }),
     products: z.array(HostInspection).max(100),
     recovered: z
       .array(

@@ -1,4 +1,6 @@
 export * from './audit.ts';
+export * from './fleet-messages.ts';
+export * from './fleet.ts';
 export * from './health.ts';
 export * from './hosts.ts';
 export * from './identifiers.ts';

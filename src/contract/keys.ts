@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { instant } from './identifiers.ts';
+import { hostId, instant } from './identifiers.ts';
 
 export const keyRole = z.enum(['admin', 'agent']).meta({ description: '`admin`: people and CI; `agent`: hosts' });
 
@@ -28,7 +28,7 @@ export const KeyCreated = z
 export type KeyCreated = z.infer<typeof KeyCreated>;
 
 export const KeyList = z
-  .object({ keys: z.array(z.object({ ...identity, masked: z.string(), createdAt: instant, revokedAt: instant.nullable() })) })
+  .object({ keys: z.array(z.object({ ...identity, host: hostId.nullable().meta({ description: 'The only host that the key may speak for' }), masked: z.string(), createdAt: instant, revokedAt: instant.nullable() })) })
   .meta({ id: 'KeyList' });
 export type KeyList = z.infer<typeof KeyList>;
 

@@ -2,6 +2,7 @@ import type { RunKind } from '../domain/run/kind.ts';
 import type { Artifact, ArtifactRef } from '../domain/bundle/artifact.ts';
 import type { AuditEntry, AuditRow } from '../domain/audit/chain.ts';
 import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../domain/ids.ts';
+import type { FleetPhase, FleetState } from '../domain/fleet/host-state.ts';
 import type { HostInspection } from '../domain/host/state.ts';
 import type { Role } from '../domain/product/manifest.ts';
 import type { Outcome, RunReport } from '../domain/run/report.ts';
@@ -31,12 +32,15 @@ export interface ArtifactStore {
   path(sha256: Sha256): Promise<string | null>;
 }
 
-export type HostStatus = 'pending' | 'connected' | 'disconnected';
+export type HostStatus = FleetPhase;
 
 export interface HostRow {
   readonly host: HostId;
   readonly role: Role;
+  /** The phase of `state`; `disconnected` also where nothing was heard for 45 s and nobody wrote that down yet. */
   readonly status: HostStatus;
+  /** What the fleet knows of it; null for a host that was last heard before there was a fleet connection. */
+  readonly state: FleetState | null;
   readonly agentVersion: string;
   /** New at every start of the agent's process. */
   readonly bootId: string;
@@ -101,6 +105,8 @@ export interface KeyIdentity {
   readonly id: string;
   readonly name: string;
   readonly role: KeyRole;
+  /** The only host that an agent's key may speak for; null for keys of people, and for one that has not been used by an agent yet. */
+  readonly host: HostId | null;
 }
 
 /** API keys: 256 random bits, of which only the SHA-256 is stored. */
@@ -111,4 +117,6 @@ export interface KeyStore {
   identify(text: string): Promise<KeyIdentity | null>;
   list(): Promise<(KeyIdentity & { readonly masked: string; readonly createdAt: string; readonly revokedAt: string | null })[]>;
   revoke(id: string): Promise<'revoked' | 'not_found'>;
+  /** Makes an agent's key that of one host, for good. Idempotent: `already` where it is that host's, `other_host` where it is another one's. */
+  bind(id: string, host: HostId): Promise<'bound' | 'already' | 'other_host'>;
 }

@@ -63,6 +63,8 @@ export async function bundleEntry(entry: string): Promise<{ text: Uint8Array; me
     minifyWhitespace: true,
     minifySyntax: true,
     plugins: [englishOnly, threadSource],
+    // ws looks for native helpers, unless it is told not to: the agent is one file of pure JavaScript.
+    define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
     banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     logLevel: 'silent',

@@ -12,7 +12,7 @@ import { createCronerCalendar } from '../adapters/calendar/croner.ts';
 import { createHttpGateSource } from '../adapters/gate-source/http.ts';
 import type { Logger } from '../adapters/logger.ts';
 import { createRegistryObserver } from '../adapters/postgres/registry-observer.ts';
-import { createDatabase, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
+import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
@@ -64,6 +64,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
     {
       name: 'http',
       start: async () => {
+        const fleetBus = createFleetBus(settings.databaseUrl);
         const api = createApi({
           settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes },
           stores,
@@ -78,6 +79,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           }),
           rollouts: createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
+          fleetBus,
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
           inspect: async (file) => (await inspectBundle(file)).artifact,
@@ -85,7 +87,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
         });
         const listening = await api.listen({ host: settings.listen.host, port: settings.listen.port }).catch((error: unknown) => Promise.reject(cannotListen(error, settings.listen)));
         logger.info({ address: listening, temporal: address, database: database.address }, 'the API is at work');
-        return () => api.close();
+        return async () => {
+          await api.close();
+          await fleetBus.close();
+        };
       },
     },
   ];

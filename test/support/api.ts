@@ -5,8 +5,8 @@ import { createFilesystemArtifactStore } from '../../src/adapters/artifact-store
 import { createLogger } from '../../src/adapters/logger.ts';
 import { createApi } from '../../src/api/index.ts';
 import type { Api, ApiDependencies, ApiServerSettings, ApiStores } from '../../src/api/index.ts';
-import { createDatabase, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
 import { createCronerCalendar } from '../../src/adapters/calendar/croner.ts';
+import { createDatabase, createFleetBus, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
 import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import { rolloutWorkflowId, type HostId, type RolloutId, type RunId } from '../../src/domain/ids.ts';
@@ -121,6 +121,8 @@ export interface TestApi {
   readonly app: Api;
   readonly stores: ApiStores;
   readonly database: Database;
+  /** Its address: a second copy of the API may stand on it. */
+  readonly databaseUrl: string;
   readonly runs: MemoryRunStarter;
   readonly rollouts: MemoryRolloutStarter;
   readonly adminKey: string;
@@ -132,13 +134,15 @@ export interface TestApi {
 }
 
 /** The API on a database of its own, with real stores and a RunStarter in memory. */
-export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect'] } = {}): Promise<TestApi> {
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
-  const database = createDatabase(await postgres.createDatabase(), { poolSize: 5, connectTimeoutMs: 2_000 });
+  const url = changes.databaseUrl ?? (await postgres.createDatabase());
+  const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
   await migrate(database);
   const stores = createStores(database);
   const runs = new MemoryRunStarter();
   const rollouts = new MemoryRolloutStarter();
+  const fleetBus = createFleetBus(url);
   const log: string[] = [];
   const app = createApi({
     settings: {
@@ -155,6 +159,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     runs,
     rollouts,
     calendar: createCronerCalendar(),
+    fleetBus,
     database: { address: database.address, ping: () => pingDatabase(database) },
     inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),
     logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => void log.push(line) } }),
@@ -166,6 +171,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     app,
     stores,
     database,
+    databaseUrl: url,
     runs,
     rollouts,
     adminKey,
@@ -174,6 +180,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     directory,
     async end() {
       await app.close();
+      await fleetBus.close();
       await database.close();
       await rm(directory, { recursive: true, force: true });
     },

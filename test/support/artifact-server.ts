@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createHttpArtifactSource } from '../../src/adapters/artifact-source/http.ts';
 import type { Artifact } from '../../src/domain/bundle/artifact.ts';
+import type { HostId } from '../../src/domain/ids.ts';
 import type { ArtifactSource } from '../../src/ports/artifact-source.ts';
 
 /** Serves bundles as control does, and the agent's own client of it. */
@@ -14,7 +15,7 @@ export async function startArtifactServer(bundles: readonly { readonly file: str
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    artifacts: createHttpArtifactSource({ apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, readKey: async () => 'none' }),
+    artifacts: createHttpArtifactSource({ host: 'h1' as HostId, apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, readKey: async () => 'none' }),
     end: () => new Promise((resolve) => void server.close(() => resolve())),
   };
 }

@@ -3,12 +3,15 @@ import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { dirname } from 'node:path';
 import { FairleadError } from '../../domain/failure.ts';
+import { fleetHeaders } from '../../domain/fleet/protocol.ts';
+import type { HostId } from '../../domain/ids.ts';
 import type { ArtifactSource } from '../../ports/artifact-source.ts';
 import { ensureDirectory, isMissing } from '../files/durable.ts';
 
 interface Options {
   /** Address of the API, for example `http://127.0.0.1:7070`. */
   readonly apiUrl: string;
+  readonly host: HostId;
   /** The agent's key; read anew for every request, so that a rotated one is taken up. */
   readonly readKey: () => Promise<string>;
 }
@@ -20,7 +23,7 @@ const silenceLimitMs = 15_000;
  * Fetches bundles from control's artifact endpoint. Resumes with Range and If-Range (RFC 9110 sections 14.2 and 13.1.5), where the ETag is
  * the digest: a server that has another file answers with the whole of it, and the download starts over.
  */
-export function createHttpArtifactSource({ apiUrl, readKey }: Options): ArtifactSource {
+export function createHttpArtifactSource({ apiUrl, host, readKey }: Options): ArtifactSource {
   return {
     async download(artifact, file, onProgress, cancel) {
       await ensureDirectory(dirname(file), 0o700);
@@ -32,7 +35,7 @@ export function createHttpArtifactSource({ apiUrl, readKey }: Options): Artifact
       }
       if (there === artifact.sizeBytes) return { bytes: there, resumedFrom: there };
 
-      const headers: Record<string, string> = { authorization: `Bearer ${await readKey()}`, accept: 'application/octet-stream' };
+      const headers: Record<string, string> = { authorization: `Bearer ${await readKey()}`, accept: 'application/octet-stream', [fleetHeaders.host]: host };
       if (there > 0) Object.assign(headers, { range: `bytes=${there}-`, 'if-range': `"${artifact.sha256}"` });
       const response = await open(url, headers, cancel);
       const resumedFrom = response.statusCode === 206 ? there : 0;

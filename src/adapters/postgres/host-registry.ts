@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
+import { isInMaintenance, type FleetState } from '../../domain/fleet/host-state.ts';
+import { silenceMs } from '../../domain/fleet/session.ts';
 import type { HostRegistry, HostRow } from '../../ports/control-stores.ts';
 import type { Database } from './database.ts';
 import { toJson } from './json.ts';
 import type { Tables } from './tables.ts';
 
-/** Three beats of 15 s: one that is late or lost is no alarm. */
-const silenceSeconds = 45;
+const silenceSeconds = silenceMs / 1_000;
 
 /** Times are the database's: the clocks of hosts and of several API processes differ. */
 export function createHostRegistry(database: Database): HostRegistry {
@@ -14,10 +15,12 @@ export function createHostRegistry(database: Database): HostRegistry {
     database.query(what, async (db) => {
       let query = db
         .selectFrom('hosts')
-        .selectAll()
+        .leftJoin('fleet_hosts', 'fleet_hosts.host', 'hosts.host')
+        .selectAll('hosts')
+        .select(['fleet_hosts.state', sql<Date>`now()`.as('now')])
         .select(sql<boolean>`last_seen_at < now() - make_interval(secs => ${silenceSeconds})`.as('silent'))
-        .orderBy('host');
-      if (host !== undefined) query = query.where('host', '=', host as never);
+        .orderBy('hosts.host');
+      if (host !== undefined) query = query.where('hosts.host', '=', host as never);
       return (await query.execute()).map(hostOf);
     });
 
@@ -37,13 +40,21 @@ export function createHostRegistry(database: Database): HostRegistry {
   };
 }
 
-const hostOf = (row: Selectable<Tables['hosts']> & { silent: boolean }): HostRow => ({
+const hostOf = (row: Selectable<Tables['hosts']> & { silent: boolean; now: Date; state: FleetState | null }): HostRow => ({
   host: row.host,
   role: row.role,
-  status: row.silent ? 'disconnected' : 'connected',
+  status: statusOf(row),
+  state: row.state,
   agentVersion: row.agent_version,
   bootId: row.boot_id,
   firstSeenAt: row.first_seen_at.toISOString(),
   lastSeenAt: row.last_seen_at.toISOString(),
   products: row.products,
 });
+
+/** A session that nobody ended yet although nothing is heard of it is no connection. */
+function statusOf({ silent, now, state }: { silent: boolean; now: Date; state: FleetState | null }): HostRow['status'] {
+  if (state?.phase === 'maintenance' && isInMaintenance(state, now.toISOString())) return 'maintenance';
+  if (state?.phase === 'error') return 'error';
+  return silent || state?.link.phase === 'disconnected' ? 'disconnected' : 'connected';
+}

@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import { createAuditLog } from './audit-log.ts';
 import type { Database } from './database.ts';
+import { createEnrolmentStore } from './enrolment-store.ts';
+import { createFleetStateStore } from './fleet-state-store.ts';
 import { createHealingStore } from './healing-store.ts';
 import { createHostRegistry } from './host-registry.ts';
 import { createIdempotencyStore } from './idempotency-store.ts';
@@ -8,10 +10,12 @@ import { createKeyStore } from './key-store.ts';
 import { createReleaseCatalog } from './release-catalog.ts';
 import { createRolloutStore } from './rollout-store.ts';
 import { createRunStore } from './run-store.ts';
+import { createSessionStore } from './session-store.ts';
 import { createStatistics } from './statistics.ts';
 
 export { addressOf, createDatabase } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
+export { createFleetBus } from './fleet-bus.ts';
 export { makeKeyText, maskKey, readKeyText } from './key-text.ts';
 export { migrate } from './migrate.ts';
 export type { MigrationResult } from './migrate.ts';
@@ -27,6 +31,9 @@ export function createStores(database: Database) {
     audit: createAuditLog(database),
     keys: createKeyStore(database),
     idempotency: createIdempotencyStore(database),
+    sessions: createSessionStore(database),
+    fleet: createFleetStateStore(database),
+    enrolments: createEnrolmentStore(database),
     statistics: createStatistics(database),
   };
 }

@@ -16,10 +16,10 @@ export function createKeyStore(database: Database): KeyStore {
         const digest = keyDigest(text);
         // Every process of a development setup registers the same key file at its start.
         await lockInTransaction(transaction, `fairlead.key:${digest}`);
-        const before = await transaction.selectFrom('api_keys').select(['id', 'name', 'role', 'revoked_at']).where('sha256', '=', digest).executeTakeFirst();
+        const before = await transaction.selectFrom('api_keys').select(['id', 'name', 'role', 'host', 'revoked_at']).where('sha256', '=', digest).executeTakeFirst();
         if (before?.revoked_at) throw revokedKey(before.name);
-        if (before !== undefined) return { identity: { id: before.id, name: before.name, role: before.role }, text };
-        const identity: KeyIdentity = { id: randomBytes(8).toString('hex'), name, role };
+        if (before !== undefined) return { identity: { id: before.id, name: before.name, role: before.role, host: before.host }, text };
+        const identity: KeyIdentity = { id: randomBytes(8).toString('hex'), name, role, host: null };
         await transaction.insertInto('api_keys').values({ ...identity, sha256: digest, masked: maskKey(text) }).execute();
         return { identity, text };
       }),
@@ -30,24 +30,25 @@ export function createKeyStore(database: Database): KeyStore {
       const candidates = await database.query('looking up a key', (db) =>
         db
           .selectFrom('api_keys')
-          .select(['id', 'name', 'role', 'sha256'])
+          .select(['id', 'name', 'role', 'host', 'sha256'])
           .where(sql<string>`left(sha256, 8)`, '=', digest.slice(0, 8))
           .where('revoked_at', 'is', null)
           .execute(),
       );
       const wanted = Buffer.from(digest, 'hex');
       const match = candidates.find((candidate) => timingSafeEqual(Buffer.from(candidate.sha256, 'hex'), wanted));
-      return match === undefined ? null : { id: match.id, name: match.name, role: match.role };
+      return match === undefined ? null : { id: match.id, name: match.name, role: match.role, host: match.host };
     },
 
     list: async () => {
       const rows = await database.query('listing keys', (db) =>
-        db.selectFrom('api_keys').select(['id', 'name', 'role', 'masked', 'created_at', 'revoked_at']).orderBy('created_at').orderBy('id').execute(),
+        db.selectFrom('api_keys').select(['id', 'name', 'role', 'host', 'masked', 'created_at', 'revoked_at']).orderBy('created_at').orderBy('id').execute(),
       );
       return rows.map((row) => ({
         id: row.id,
         name: row.name,
         role: row.role,
+        host: row.host,
         masked: row.masked,
         createdAt: row.created_at.toISOString(),
         revokedAt: row.revoked_at?.toISOString() ?? null,
@@ -65,6 +66,14 @@ export function createKeyStore(database: Database): KeyStore {
       );
       return row === undefined ? 'not_found' : 'revoked';
     },
+
+    bind: (id, host) =>
+      database.transaction(`binding key ${id} to host ${host}`, async (transaction) => {
+        const bound = await transaction.updateTable('api_keys').set({ host }).where('id', '=', id).where('role', '=', 'agent').where('host', 'is', null).returning('id').executeTakeFirst();
+        if (bound !== undefined) return 'bound';
+        const row = await transaction.selectFrom('api_keys').select('host').where('id', '=', id).executeTakeFirst();
+        return row?.host === host ? 'already' : 'other_host';
+      }),
   };
 }
 

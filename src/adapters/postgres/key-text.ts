@@ -19,6 +19,16 @@ export function readKeyText(text: string): { readonly role: KeyRole } | null {
   return { role: match[1] as KeyRole };
 }
 
+/** A token that is exchanged once for a host's own key: made as keys are, and told from them by its name. */
+const enrolmentPattern = /^fl_enrol_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
+
+export function makeEnrolmentText(): string {
+  const body = `fl_enrol_${randomBytes(32).toString('base64url')}`;
+  return body + checksum(body);
+}
+
+export const isEnrolmentText = (text: string): boolean => enrolmentPattern.exec(text)?.[2] === checksum(text.slice(0, -6));
+
 export const keyDigest = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
 
 /** What may be shown of a key: the first four random characters and the last four. */

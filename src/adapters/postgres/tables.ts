@@ -1,6 +1,8 @@
 import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
+import type { FleetState } from '../../domain/fleet/host-state.ts';
+import type { ConflictingAgent, SessionEnd, ToldRelease, Transport } from '../../domain/fleet/session.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import type { Reason } from '../../domain/failure.ts';
 import type { HostId, ProductName, ReleaseId, RolloutId, RunId, Sha256 } from '../../domain/ids.ts';
@@ -102,6 +104,7 @@ export interface Tables {
     masked: string;
     created_at: Defaulted<Instant>;
     revoked_at: NullableInstant;
+    host: Generated<HostId | null>;
   };
   idempotency: {
     caller: string;
@@ -122,6 +125,51 @@ export interface Tables {
     tried_at: Defaulted<Instant>;
     run_id: RunId | null;
     note: Generated<string>;
+  };
+  fleet_hosts: {
+    host: HostId;
+    role: Role;
+    state: Json<FleetState>;
+    updated_at: Defaulted<Instant>;
+  };
+  fleet_sessions: {
+    position: Generated<string>;
+    id: string;
+    host: HostId;
+    boot_id: string;
+    transport: Transport;
+    client_ref: Generated<string>;
+    role: Role;
+    releases: Json<readonly ToldRelease[]>;
+    agent_version: string;
+    copy: string;
+    remote_address: string;
+    connected_at: Defaulted<Instant>;
+    last_heard_at: Defaulted<Instant>;
+    ended_at: Defaulted<NullableInstant>;
+    why: Generated<SessionEnd | null>;
+    superseded_by: Generated<string | null>;
+  };
+  fleet_conflicts: {
+    position: Generated<string>;
+    id: string;
+    host: HostId;
+    agents: Json<readonly ConflictingAgent[]>;
+    found_at: Defaulted<Instant>;
+    decided_at: Defaulted<NullableInstant>;
+    decided_by: Generated<string | null>;
+    accepted_boot_id: Generated<string | null>;
+  };
+  enrolments: {
+    id: string;
+    sha256: string;
+    host: HostId | null;
+    role: Role;
+    created_by: string;
+    created_at: Defaulted<Instant>;
+    expires_at: Instant;
+    used_at: Defaulted<NullableInstant>;
+    used_by: Generated<HostId | null>;
   };
   rollouts: {
     position: Generated<string>;

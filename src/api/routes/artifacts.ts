@@ -2,7 +2,9 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { ArtifactParams } from '../../contract/index.ts';
-import type { Api } from '../api.ts';
+import { fleetHeaders } from '../../domain/fleet/protocol.ts';
+import { callerOf, type Api } from '../api.ts';
+import { requireOwnHost } from '../authentication.ts';
 import { readByteRange } from '../byte-range.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -23,6 +25,8 @@ export function artifactRoutes(app: Api, { artifactStore }: ApiDependencies): vo
     },
     async (request, reply) => {
       const { sha256 } = request.params;
+      const named = request.headers[fleetHeaders.host];
+      if (typeof named === 'string') requireOwnHost(callerOf(request), named);
       const file = await artifactStore.path(sha256);
       if (file === null) throw unknownArtifact(sha256);
       const { size } = await stat(file);

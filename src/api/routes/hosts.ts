@@ -1,65 +1,112 @@
-import { HostDetail, HostHelloAnswer, HostHelloBody, HostList, HostParams } from '../../contract/index.ts';
-import type { Host, HostDetail as HostDetailAnswer } from '../../contract/index.ts';
-import type { HostInspection } from '../../domain/host/state.ts';
-import type { RunId } from '../../domain/ids.ts';
+import { randomUUID } from 'node:crypto';
+import { AcceptAnswer, AcceptBody, HostDetail, HostHelloAnswer, HostHelloBody, HostList, HostParams, MaintenanceAnswer, MaintenanceBody, SessionList, SessionQuery } from '../../contract/index.ts';
+import type { FleetSession, Host, HostDetail as HostDetailAnswer, IdentityConflict } from '../../contract/index.ts';
+import { FairleadError } from '../../domain/failure.ts';
+import { IllegalFleetTransition } from '../../domain/fleet/host-state.ts';
+import type { Session } from '../../domain/fleet/session.ts';
+import type { HostId } from '../../domain/ids.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import type { Fleet } from '../fleet/index.ts';
 import { createHealing } from '../healing.ts';
+import { pageOf } from '../page.ts';
 import { knownHost } from '../unknown.ts';
 
 const admins = { access: ['admin'] } as const;
 const tags = ['hosts'];
-const nextHelloSeconds = 15;
 
-export function hostRoutes(app: Api, dependencies: ApiDependencies): void {
+export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, hello }: Fleet): void {
   const { stores } = dependencies;
   const healing = createHealing(dependencies);
-  const repairing = new Set<Promise<void>>();
-  app.addHook('onClose', async () => void (await Promise.all(repairing)));
 
-  app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello', response: { 200: HostList } } }, async () => ({ hosts: (await stores.hosts.list()).map(answerOf) }));
+  app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello, and those that are enrolled', response: { 200: HostList } } }, async () => {
+    const [rows, open, states] = await Promise.all([stores.hosts.list(), stores.sessions.allOpen(), stores.fleet.list()]);
+    const hosts = rows.map((row) => ({ ...answerOf(row), session: told(open.find(({ host }) => host === row.host)) }));
+    return { hosts, pending: states.filter(({ host }) => !rows.some((row) => row.host === host)) };
+  });
 
   app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host, what it told, and what becomes of what differs there', params: HostParams, response: { 200: HostDetail } } }, async ({ params }): Promise<HostDetailAnswer> => {
-    const row = await knownHost(stores, params.id);
-    return { ...answerOf(row), healing: await healing.show(row) };
+    const row = await heardHost(params.id);
+    const [shown, latest, conflict] = await Promise.all([healing.show(row), stores.sessions.list({ host: row.host, limit: 1 }), stores.sessions.conflict(row.host)]);
+    const last = latest[0];
+    const undecided = conflict !== null && conflict.decidedAt === null ? (conflict as IdentityConflict) : null;
+    return { ...answerOf(row), healing: shown, session: told(last?.endedAt === null ? last : undefined), lastSession: told(last), conflict: undecided };
+  });
+
+  app.get('/api/hosts/:id/sessions', { config: admins, schema: { tags, summary: 'When a host was connected, and what it was seen to run', params: HostParams, querystring: SessionQuery, response: { 200: SessionList } } }, async ({ params, query }) => {
+    const { rows, nextBefore } = await pageOf({ ...query, host: params.id }, stores.sessions.list, ({ id }) => id);
+    return { sessions: rows as FleetSession[], nextBefore };
+  });
+
+  app.post('/api/hosts/:id/accept', { config: admins, schema: { tags, summary: 'Decide an identity conflict: this agent is the host', params: HostParams, body: AcceptBody, response: { 200: AcceptAnswer } } }, async (request) => {
+    const { params, body } = request;
+    const actor = actorOf(callerOf(request));
+    const before = await stores.sessions.conflict(params.id);
+    const result = await stores.sessions.accept(params.id, body.bootId, actor);
+    if (result !== 'accepted') throw undecidable(params.id, body.bootId, result, before?.agents.map(({ bootId }) => bootId) ?? []);
+    await note('host.identity_accepted', actor, params.id, { conflict: before?.id ?? null, bootId: body.bootId }, `host.identity_accepted:${before?.id}`);
+    return { host: params.id, acceptedBootId: body.bootId };
+  });
+
+  app.put('/api/hosts/:id/maintenance', { config: admins, schema: { tags, summary: 'Begin a maintenance, or change its reason and end: rollouts and repairs leave the host alone', params: HostParams, body: MaintenanceBody, response: { 200: MaintenanceAnswer } } }, async (request) => {
+    const { params, body } = request;
+    if ((await stores.fleet.find(params.id)) === null) await heardHost(params.id);
+    const actor = actorOf(callerOf(request));
+    // The intent first: a state that nobody wrote down is worse than a row too many.
+    await note('host.maintenance_began', actor, params.id, { ...body });
+    return { host: params.id, state: await stores.fleet.apply(params.id, { type: 'MaintenanceBegan', by: actor, ...body }) };
+  });
+
+  app.delete('/api/hosts/:id/maintenance', { config: admins, schema: { tags, summary: 'End a maintenance', params: HostParams, response: { 200: MaintenanceAnswer } } }, async (request) => {
+    const { params } = request;
+    if ((await stores.fleet.find(params.id)) === null) await heardHost(params.id);
+    try {
+      const state = await stores.fleet.apply(params.id, { type: 'MaintenanceEnded' });
+      await note('host.maintenance_ended', actorOf(callerOf(request)), params.id, {});
+      return { host: params.id, state };
+    } catch (error) {
+      if (!(error instanceof IllegalFleetTransition)) throw error;
+      throw new FairleadError({ class: 'request', code: 'not_in_maintenance', message: `Host ${params.id} is in no maintenance.`, hint: `fairlead nodes show ${params.id}` });
+    }
   });
 
   app.post(
     '/api/hosts/:id/hello',
-    { config: { access: ['agent'] }, schema: { tags, summary: 'What an agent says at its start and every 15 seconds after', params: HostParams, body: HostHelloBody, response: { 200: HostHelloAnswer } } },
+    {
+      config: { access: ['agent'] },
+      schema: { tags, summary: 'What an agent says at its start and every 15 seconds after, where no WebSocket gets through', params: HostParams, body: HostHelloBody, response: { 200: HostHelloAnswer } },
+    },
     async (request) => {
-      const { params, body } = request;
-      const { role, agentVersion, bootId, recovered } = body;
-      const products: readonly HostInspection[] = body.products;
-      const before = await stores.hosts.find(params.id);
-      const { acknowledgedActs, endedRuns } = await healing.note(params.id, before, products);
-      await stores.hosts.hello({ host: params.id, role, agentVersion, bootId, products });
-      const acknowledgedRecoveries: RunId[] = [];
-      const unknownRuns: RunId[] = [];
-      for (const { runId, at, detail } of recovered) {
-        const run = await stores.runs.find(runId);
-        // A host may tell about its own runs only.
-        if (run === null || run.host !== params.id) {
-          unknownRuns.push(runId);
-          continue;
-        }
-        // The audit first: if the answer is lost after it, the host tells again, and nothing is written twice.
-        await stores.audit.append(
-          { at: new Date().toISOString(), event: 'run.recovered', actor: `${actorOf(callerOf(request))} on ${params.id}`, subject: run.workflowId, runId, detail: { recoveredAt: at, ...detail } },
-          `run.recovered:${runId}`,
-        );
-        await stores.runs.markRecovered(runId, at, detail);
-        acknowledgedRecoveries.push(runId);
-      }
-      // Not waited for: the agent does not need to know, and Temporal may be away.
-      const starting: Promise<void> = healing.start(params.id, before, products, request.log).finally(() => repairing.delete(starting));
-      repairing.add(starting);
-      return { host: params.id, serverTime: new Date().toISOString(), nextHelloSeconds, acknowledgedRecoveries, acknowledgedActs, endedRuns, unknownRuns };
+      const { params, body, log } = request;
+      const caller = callerOf(request);
+      await sessions.bind(caller, params.id);
+      const { role, agentVersion, bootId, session, releases = [] } = body;
+      // An agent that does not tell its sessions apart has one for each of its lives.
+      const newcomer = { host: params.id, bootId, transport: 'http' as const, clientRef: session ?? bootId, role, releases, agentVersion, remoteAddress: request.ip };
+      // Whoever asked may have died since: what it says now would come after what its successor said.
+      if (request.raw.socket?.destroyed) throw new FairleadError({ class: 'request', code: 'invalid_request', message: 'The request was given up by its sender.' });
+      await sessions.begin(newcomer, log);
+      return hello.take(params.id, actorOf(caller), body, log);
     },
   );
+
+  async function heardHost(host: HostId): Promise<HostRow> {
+    const [row, known] = [await stores.hosts.find(host), await stores.fleet.find(host)];
+    if (row !== null || known === null) return row ?? knownHost(stores, host);
+    throw new FairleadError({ class: 'request', code: 'host_pending', message: `Host ${host} is enrolled since ${known.state.since}, and was never heard.`, hint: `Start its agent: fairlead serve --role node --host-id ${host}` });
+  }
+
+  const note = (event: string, actor: string, host: HostId, detail: Record<string, unknown>, key: string = `${event}:${randomUUID()}`) =>
+    stores.audit.append({ at: new Date().toISOString(), event, actor, subject: `host/${host}`, runId: null, detail }, key);
 }
 
 /** The same members; only the contract's lists are not readonly. */
-const answerOf = (row: HostRow): Host => row as Host;
+const answerOf = (row: HostRow): Host => row as unknown as Host;
+const told = (session: Session | undefined): FleetSession | null => (session as FleetSession | undefined) ?? null;
+
+function undecidable(host: HostId, bootId: string, result: 'no_conflict' | 'unknown_boot', boots: readonly string[]): FairleadError {
+  if (result === 'no_conflict') return new FairleadError({ class: 'request', code: 'no_conflict', message: `Host ${host} has no identity conflict that waits for a decision.`, hint: `fairlead nodes show ${host}` });
+  return new FairleadError({ class: 'request', code: 'invalid_request', message: `No agent of boot id ${JSON.stringify(bootId)} was seen in the conflict of host ${host}.`, hint: `Seen were: ${boots.join(', ')}` });
+}

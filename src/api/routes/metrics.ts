@@ -27,7 +27,7 @@ export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDepende
   /** Left out while the database is away: a missing series says so, a zero would lie. */
   async function stored(): Promise<Sample[]> {
     const [outcomes, hosts] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list()]);
-    const statuses = { pending: 0, connected: 0, disconnected: 0 };
+    const statuses = { pending: 0, connected: 0, disconnected: 0, error: 0, maintenance: 0 };
     for (const { status } of hosts) statuses[status] += 1;
     return [
       gauge('fairlead_runs', 'Runs by outcome; `running` have not ended.', Object.entries(outcomes).map(([outcome, value]) => ({ labels: { outcome }, value }))),

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { createCommandRunner } from '../../adapters/process/index.ts';
+import { enrollHost } from '../../runtime/install/enroll.ts';
 import { installHost } from '../../runtime/install/index.ts';
 import type { InitSystem } from '../../runtime/install/units.ts';
 import type { Context } from '../context.ts';
@@ -9,6 +11,15 @@ import { usageError } from '../errors.ts';
 interface InstallFlags {
   readonly manager?: string;
   readonly apiUrl?: string;
+  readonly json?: boolean;
+}
+
+interface EnrollFlags {
+  readonly controller: string;
+  readonly token?: string;
+  readonly hostId?: string;
+  readonly root: string;
+  readonly replace?: boolean;
   readonly json?: boolean;
 }
 
@@ -29,5 +40,23 @@ export function registerHost(program: Command, context: Context): void {
       if (json) return printJson(context, installed);
       for (const { what, result } of installed.steps) context.out(`${result === 'done' ? 'done     ' : 'unchanged'}  ${what}\n`);
       for (const { command, why } of installed.next) context.note(`next: ${command}   (${why})`);
+    });
+
+  host
+    .command('enroll')
+    .description("exchange a one-time token (fairlead nodes enroll HOST, on the controller) for this host's own key, and write it into its key file (0600)")
+    .requiredOption('--controller <url>', 'address of the API')
+    .option('--token <token>', 'the token (or FAIRLEAD_ENROLMENT_TOKEN, which other users of the machine cannot read)')
+    .option('--host-id <name>', "this host's name; may be left out where the token names it")
+    .option('--root <dir>', 'the prefix of every path of this host', '/')
+    .option('--replace', 'take the place of a key that is here already')
+    .option('--json', 'print JSON')
+    .action(async ({ controller, token = context.env['FAIRLEAD_ENROLMENT_TOKEN'], hostId, root, replace, json }: EnrollFlags) => {
+      if (!token) throw usageError('no token is given', 'give --token TOKEN, or set FAIRLEAD_ENROLMENT_TOKEN');
+      if (!/^https?:\/\//.test(controller) || !URL.canParse(controller)) throw usageError(`--controller is ${JSON.stringify(controller)}, which is no http address`);
+      const enrolled = await enrollHost({ controller, token, hostId: hostId ?? null, root: resolve(context.cwd, root), replace: replace === true });
+      if (json) return printJson(context, enrolled);
+      context.out(`${enrolled.host} is enrolled as ${enrolled.role}; its key is in ${enrolled.keyFile}\n`);
+      context.note(`next: fairlead serve --role node --host-id ${enrolled.host} --controller ${controller}${root === '/' ? '' : ` --root ${root}`}   (or fairlead host install with the same settings; an agent that runs takes the key up by itself)`);
     });
 }

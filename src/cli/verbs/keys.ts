@@ -25,7 +25,7 @@ export function registerKeys(program: Command, context: Context): void {
   apiCommand(keys.command('list').description('all API keys, masked'), context, async (api, options: CommonOptions) => {
     const list = await api.get<KeyList>('/api/keys');
     if (options.json) return printJson(context, list);
-    context.out(renderTable(['ID', 'NAME', 'ROLE', 'KEY', 'CREATED', 'REVOKED'], list.keys.map((key) => [key.id, key.name, key.role, key.masked, key.createdAt, key.revokedAt ?? '-'])));
+    context.out(renderTable(['ID', 'NAME', 'ROLE', 'HOST', 'KEY', 'CREATED', 'REVOKED'], list.keys.map((key) => [key.id, key.name, key.role, key.host ?? '-', key.masked, key.createdAt, key.revokedAt ?? '-'])));
   });
 
   apiCommand(keys.command('revoke').description('from now on the key opens nothing').argument('<id>'), context, async (api, options: CommonOptions, id: string) => {

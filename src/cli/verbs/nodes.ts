@@ -3,6 +3,7 @@ import type { Host, HostDetail, HostList } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
+import { fleetPairs, registerFleetVerbs } from './fleet.ts';
 import { apiCommand } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
@@ -13,13 +14,14 @@ export function registerNodes(program: Command, context: Context): void {
     const list = await api.get<HostList>('/api/hosts');
     if (options.json) return printJson(context, list);
     const rows = list.hosts.flatMap((host) => {
-      const start = [host.host, host.role, host.status];
+      const start = [host.host, host.role, host.status, host.state?.since ?? '-'];
       const products = host.products.filter(({ state }) => state !== null);
       if (products.length === 0) return [[...start, '-', '-', '-', '-', host.lastSeenAt]];
       return products.map(({ product, state, intent }) => [...start, product, intent?.stranded ? 'STRANDED' : (state?.phase ?? '-'), state?.activeReleaseId ?? '-', state?.router === null || state?.router === undefined ? '-' : `127.0.0.1:${state.router.port}`, host.lastSeenAt]);
     });
-    context.out(renderTable(['HOST', 'ROLE', 'STATUS', 'PRODUCT', 'PHASE', 'ACTIVE', 'ROUTER', 'SEEN'], rows));
-    if (rows.length === 0) context.note('no hosts');
+    const pending = (list.pending ?? []).map(({ host, role, state }) => [host, role, state.phase, state.since, '-', '-', '-', '-', 'never']);
+    context.out(renderTable(['HOST', 'ROLE', 'STATUS', 'SINCE', 'PRODUCT', 'PHASE', 'ACTIVE', 'ROUTER', 'SEEN'], [...rows, ...pending]));
+    if (rows.length + pending.length === 0) context.note('no hosts');
   });
 
   apiCommand(nodes.command('show').description('one host with everything on it').argument('<host>'), context, async (api, options: CommonOptions, name: string) => {
@@ -27,12 +29,15 @@ export function registerNodes(program: Command, context: Context): void {
     if (options.json) return printJson(context, host);
     context.out(renderHost(host));
   });
+
+  registerFleetVerbs(nodes, context);
 }
 
 function renderHost(host: HostDetail): string {
   const head = renderPairs([
     ['host', `${host.host}, ${host.role}`],
-    ['status', `${host.status}, seen ${host.lastSeenAt}, first seen ${host.firstSeenAt}`],
+    ['status', `${host.status}${host.state ? ` since ${host.state.since}` : ''}, seen ${host.lastSeenAt}, first seen ${host.firstSeenAt}`],
+    ...fleetPairs(host),
     ['agent', `${host.agentVersion}, boot ${host.bootId}`],
   ]);
   const products = host.products.map(({ product, state, currentReleaseId, completeReleaseIds, intent, freeBytes, router, trustedKeyIds }) => {

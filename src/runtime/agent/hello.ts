@@ -1,8 +1,8 @@
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
 import { createInspectionActivities } from '../../../activities/host/inspection.ts';
+import { createFleetConnection } from '../../adapters/fleet-connection/index.ts';
 import type { PollerLogger } from '../../adapters/temporal/activity-poller.ts';
+import type { ToldRelease } from '../../domain/fleet/session.ts';
 import { stateAsSeen, type Finding } from '../../domain/host/drift.ts';
 import type { HealingPolicy } from '../../domain/host/healing.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
@@ -11,7 +11,8 @@ import type { Role } from '../../domain/product/manifest.ts';
 import type { ActJournal } from './acts.ts';
 
 const everyMs = 15_000;
-const soonMs = 1_000;
+const firstPauseMs = 500;
+const longestPauseMs = 10_000;
 
 interface Options {
   readonly host: HostDependencies;
@@ -25,28 +26,53 @@ interface Options {
   readonly policy: HealingPolicy;
   /** What the supervisor's last look found. */
   readonly findings: (product: ProductName) => readonly Finding[];
+  /** What really runs, looked at now. */
+  readonly observe: (product: ProductName) => Promise<ToldRelease>;
   /** Filled with the runs of which control says that they have ended, and whose intents lie here all the same. */
   readonly endedRuns: Set<RunId>;
 }
 
 /**
  * Tells control every 15 s what this host has and how it differs from what it is meant to be, and of what was done here that control has not heard of.
- * Control being away changes nothing here.
+ * Control being away changes nothing here. It goes over the fleet connection, in sessions: a new one after the agent's start, after a lost connection, and
+ * whenever what runs here was changed.
  */
-export function createHello({ host, apiUrl, readKey, agentVersion, bootId, role, logger, acts, policy, findings, endedRuns }: Options) {
+export function createHello({ host, apiUrl, readKey, agentVersion, bootId, role, logger, acts, policy, findings, observe, endedRuns }: Options) {
   const { inspectHost } = createInspectionActivities(host);
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
   let away = false;
   let answered = false;
   let wanted = false;
+  let renewing = false;
+  let pauseMs = firstPauseMs;
   let saying: Promise<void> | null = null;
 
+  const connection = createFleetConnection({
+    apiUrl,
+    host: host.host,
+    bootId,
+    readKey,
+    lost: (why) => {
+      logger.info({ apiUrl, why }, 'the fleet connection has ended; connecting again');
+      // Not all hosts of a copy that has just died at the same moment.
+      again(Math.random() * 1_000);
+    },
+    changed: (transport, why) => logger.warn({ apiUrl, transport, why }, transport === 'http' ? 'no WebSocket gets through to control; saying hello over HTTP' : 'the WebSocket gets through to control'),
+  });
+
   async function say(): Promise<void> {
+    if (renewing) {
+      renewing = false;
+      await connection.renew();
+    }
     const products = await host.store.products();
     const recovered = (await Promise.all(products.map((product) => host.store.readRecovered(product)))).flat();
     const inspections = await Promise.all(products.map(inspect));
-    const answer = await post(new URL(`/api/hosts/${host.host}/hello`, apiUrl), await readKey(), { role, agentVersion, bootId, products: inspections, recovered });
+    const answer = await connection.say(async (begins) => {
+      const releases = begins ? { releases: await Promise.all(products.map(observe)) } : {};
+      return { role, agentVersion, bootId, products: inspections, recovered, ...releases };
+    });
     const heard = [...((answer['acknowledgedRecoveries'] as RunId[] | undefined) ?? []), ...((answer['unknownRuns'] as RunId[] | undefined) ?? [])];
     for (const product of products as ProductName[]) for (const runId of heard) await host.store.forgetRecovered(product, runId);
     const heardActs = (answer['acknowledgedActs'] as string[] | undefined) ?? [];
@@ -85,12 +111,14 @@ export function createHello({ host, apiUrl, readKey, agentVersion, bootId, role,
       if (away) logger.info({ apiUrl }, 'control hears this host again');
       away = false;
       answered = true;
+      pauseMs = firstPauseMs;
     } catch (error) {
-      if (!away) logger.warn({ apiUrl, error: error instanceof Error ? error.message : String(error) }, 'control does not hear this host; saying hello again every second');
+      if (!away) logger.warn({ apiUrl, error: error instanceof Error ? error.message : String(error) }, 'control does not hear this host; saying hello again and again');
       away = true;
-      next = soonMs;
+      next = pauseMs * (0.5 + Math.random() / 2);
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
-    if (wanted) next = 0;
+    if (wanted && !away) next = 0;
     wanted = false;
     if (!stopped) timer = setTimeout(start, next);
   }
@@ -101,46 +129,34 @@ export function createHello({ host, apiUrl, readKey, agentVersion, bootId, role,
     });
   };
 
+  function again(waitMs: number): void {
+    if (stopped) return;
+    if (saying) {
+      wanted = true;
+      return;
+    }
+    if (timer) clearTimeout(timer);
+    timer = setTimeout(start, waitMs);
+  }
+
   return {
     start,
     /** Something changed: tell control now instead of in 15 s. */
-    soon(): void {
-      if (stopped) return;
-      if (saying) {
-        wanted = true;
-        return;
-      }
-      if (timer) clearTimeout(timer);
-      start();
+    soon: (): void => again(0),
+    /** What runs here was changed: begin a new session, so that control sees it come back on what it runs now. */
+    renew(): void {
+      renewing = true;
+      again(0);
     },
     async stop(): Promise<void> {
       stopped = true;
       if (timer) clearTimeout(timer);
+      // First, so that nobody waits for an answer that is told again after the next start.
+      await connection.close();
       await saying;
     },
     heard: () => !away,
     /** Whether control has answered since the start, and the last time as well. */
     answers: () => answered && !away,
   };
-}
-
-function post(url: URL, key: string, body: object): Promise<Record<string, unknown>> {
-  const text = JSON.stringify(body);
-  return new Promise((resolve, reject) => {
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) };
-    const request = send(url, { method: 'POST', headers, agent: false, timeout: 5_000 }, (response) => {
-      let answer = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => (answer += chunk));
-      response.on('end', () => {
-        if (response.statusCode !== 200) reject(new Error(`${url.href} answered ${response.statusCode}: ${answer.slice(0, 300)}`));
-        else resolve(JSON.parse(answer) as Record<string, unknown>);
-      });
-      response.on('error', reject);
-    });
-    request.on('timeout', () => request.destroy(new Error(`${url.href} did not answer within 5 s`)));
-    request.on('error', reject);
-    request.end(text);
-  });
 }

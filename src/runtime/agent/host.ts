@@ -57,7 +57,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     files: createHostFiles(root),
     releases: createExtendedReleaseStore(createReleaseStore({ root, syncTree }), store),
     backups: createBackupStore({ root, syncTree, copyTree: createCopyTree(commands) }),
-    artifacts: createHttpArtifactSource({ apiUrl, readKey }),
+    artifacts: createHttpArtifactSource({ apiUrl, host: hostId, readKey }),
     verifier: createBundleVerifier(root),
     services: createServiceManager(options, commands),
     router: await chooseRouter(options, commands),

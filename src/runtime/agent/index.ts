@@ -21,6 +21,7 @@ import { startHealthServer } from './health.ts';
 import { createHello } from './hello.ts';
 import { composeHost, createHostActivities } from './host.ts';
 import { takeAgentLock } from './lock.ts';
+import { createObserve } from './observe.ts';
 import { withRepairs } from './repair.ts';
 import { createRouterSight } from './router-sight.ts';
 import { createSight } from './sight.ts';
@@ -61,13 +62,14 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
   const endedRuns = new Set<RunId>();
   const sight = createSight(composed, createRouterSight({ root, kind: composed.router.kind, listenAddress: routerAddress }));
   const supervisor = createSupervisor({ host: composed, sight, traffic, acts, everyMs: superviseSeconds * 1000, policy: heal, logger, exclusively, endedRuns, tell: () => hello.soon() });
-  const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger, acts, policy: heal, findings: supervisor.findings, endedRuns });
+  const hello = createHello({ host: composed, apiUrl, readKey, agentVersion: version, bootId, role, logger, acts, policy: heal, findings: supervisor.findings, observe: createObserve(composed, sight), endedRuns });
   const awayWatch = createAwayWatch({ host: composed, traffic, acts, logger, exclusively, heard: hello.answers });
   const telling: AroundActivity = async (call, run) => {
     try {
       return await traffic.around(call, run);
     } finally {
-      if (tellsControl.has(call.name)) hello.soon();
+      if (changesReleases.has(call.name)) hello.renew();
+      else if (tellsControl.has(call.name)) hello.soon();
     }
   };
   const poller = createActivityPoller({
@@ -139,7 +141,7 @@ async function readKeyFile(file: string): Promise<string> {
     class: 'host',
     code: 'agent_key_missing',
     message: `This host has no key for the API: ${file} ${text === null ? 'is not there' : 'is empty'}.`,
-    hint: `Make one with fairlead keys create NAME --role agent, and write it to ${file} on the host (0600). The agent reads it anew for every request.`,
+    hint: `Enrol the host: fairlead nodes enroll HOST, on the controller, prints what to type here. The agent reads it anew for every request.`,
   });
 }
 
@@ -153,4 +155,6 @@ function keyInFile(file: string): string | null {
 }
 
 /** After these the host's inventory has changed, and the next plan should see it. */
-const tellsControl: ReadonlySet<string> = new Set(['closeIntent', 'strandHost', 'commitRelease']);
+const tellsControl: ReadonlySet<string> = new Set(['strandHost']);
+/** After these control should see the host come back on what it runs now. */
+const changesReleases: ReadonlySet<string> = new Set(['closeIntent', 'commitRelease']);

@@ -157,7 +157,7 @@ async function nextSteps(manager: InitSystem, name: string, settings: Settings, 
   const next: { command: string; why: string }[] = [];
   const { host } = settings;
   if (host !== null && host.apiKey === null && (await readIfThere(host.apiKeyFile)) === null) {
-    next.push({ command: `fairlead keys create ${host.hostId} --role agent`, why: `on the controller; write the key into ${host.apiKeyFile} here (0600)` });
+    next.push({ command: `fairlead nodes enroll ${host.hostId}`, why: `on the controller; it prints what to type here to get this host's own key into ${host.apiKeyFile}` });
   }
   const runs = (await commands.run(manager === 'systemd' ? ['systemctl', 'is-active', '--quiet', `${name}.service`] : ['rc-service', name, 'status'], { timeoutMs: 10_000 })).exitCode === 0;
   const control = (verb: string) => (manager === 'systemd' ? `systemctl ${verb} ${name}` : `rc-service ${name} ${verb}`);

@@ -26,6 +26,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   api = await startApi(postgres, { inspect });
+  otherKey = (await api.stores.keys.create('h2', 'agent')).text;
 });
 afterEach(async () => {
   await api?.end();
@@ -46,8 +47,9 @@ async function inspect(file: string): Promise<Artifact> {
 
 const call = (method: InjectOptions['method'], url: string, body?: InjectOptions['payload'], headers: Record<string, string> = {}): Promise<LightMyRequestResponse> =>
   api.app.inject({ method, url, headers: { authorization: `Bearer ${api.adminKey}`, ...headers }, ...(body === undefined ? {} : { payload: body }) });
+let otherKey: string;
 const hello = (body: object = {}, id: string = host) =>
-  call('POST', `/api/hosts/${id}/hello`, { role: 'node', agentVersion: '0.1.0', bootId: 'b1', products: [sampleInspection('r1')], ...body }, { authorization: `Bearer ${api.agentKey}` });
+  call('POST', `/api/hosts/${id}/hello`, { role: 'node', agentVersion: '0.1.0', bootId: 'b1', products: [sampleInspection('r1')], ...body }, { authorization: `Bearer ${id === host ? api.agentKey : otherKey}` });
 const publish = (releaseId: string) => api.stores.releases.publish(sampleArtifact(releaseId), 'ci');
 const apply = (headers: Record<string, string> = {}, changes: object = {}) => call('POST', '/api/updates/apply', { host, product, releaseId: 'r2', ...changes }, headers);
 const ready = async (): Promise<void> => {

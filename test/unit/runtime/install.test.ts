@@ -80,7 +80,7 @@ describe('fairlead host install', () => {
     expect(statSync(configFile()).mode & 0o777).toBe(0o600);
     expect(readFileSync(configFile(), 'utf8')).toBe(`role: node\napi:\n  url: https://control.example\nhost:\n  id: web-1\n  root: ${root()}\n  services: systemd\n`);
     expect(asked).toEqual(['systemctl daemon-reload', `systemctl is-enabled --quiet ${done.service}.service`, `systemctl enable --quiet ${done.service}.service`, `systemctl is-active --quiet ${done.service}.service`]);
-    expect(done.next.map(({ command }) => command)).toEqual(['fairlead keys create web-1 --role agent', `systemctl start ${done.service}`]);
+    expect(done.next.map(({ command }) => command)).toEqual(['fairlead nodes enroll web-1', `systemctl start ${done.service}`]);
   });
 
   test.each(['systemd', 'openrc'] as const)('%s: asked twice, it changes nothing', async (manager) => {

@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import * as initial from './0001-initial.ts';
 import * as healings from './0002-healings.ts';
+import * as fleet from './0003-fleet.ts';
 import * as rollouts from './0004-rollouts.ts';
 
 export interface Migration {
@@ -14,5 +15,6 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0001-initial', up: initial.up },
   { name: '0002-healings', up: healings.up },
+  { name: '0003-fleet', up: fleet.up },
   { name: '0004-rollouts', up: rollouts.up },
 ];

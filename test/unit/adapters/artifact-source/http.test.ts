@@ -1,3 +1,4 @@
+import type { HostId } from '../../../../src/domain/ids.ts';
 import * as fs from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -30,7 +31,7 @@ beforeEach(() => {
   body = bytes;
 });
 
-const download = (file: string) => createHttpArtifactSource({ apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, readKey: async () => 'key' }).download(artifact, file, () => undefined);
+const download = (file: string) => createHttpArtifactSource({ host: 'h1' as HostId, apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, readKey: async () => 'key' }).download(artifact, file, () => undefined);
 const failureOf = async (file: string): Promise<FairleadError> => asFairleadError(await download(file).then(() => new Error('it worked'), (error: unknown) => error), 'downloadBundle');
 
 test('the disk is full: that is said and not waited out as if the endpoint were away', async () => {
