@@ -166,7 +166,9 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
   });
   await app.ready();
   const adminKey = (await stores.keys.create('ci', 'admin')).text;
-  const agentKey = (await stores.keys.create('h1', 'agent')).text;
+  const agent = await stores.keys.create('h1', 'agent');
+  const agentKey = agent.text;
+  await stores.keys.bind(agent.identity.id, 'h1' as HostId);
   return {
     app,
     stores,

@@ -30,10 +30,10 @@ async function operations(): Promise<Operation[]> {
   return Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ ...operation, method: method.toUpperCase() as Operation['method'], path })));
 }
 
-const open = new Set(['/health', '/health/live', '/health/ready']);
+const open = new Set(['/health', '/health/live', '/health/ready', '/api/enrolments/exchange']);
 const exampleOf = (path: string): string => path.replace('{sha256}', 'a'.repeat(64)).replaceAll(/\{\w+\}/g, 'h1');
 
-test('every route but health and the OpenAPI document refuses a missing, an unknown, a malformed and a revoked key', async () => {
+test('every route but health, the exchange of a token and the OpenAPI document refuses a missing, an unknown, a malformed and a revoked key', async () => {
   const closed = (await operations()).filter(({ path }) => !open.has(path));
   expect(closed.length).toBeGreaterThanOrEqual(20);
   const revoked = await api.stores.keys.create('gone', 'admin');
@@ -63,7 +63,7 @@ test('an agent key opens the doors of agents and no other', async () => {
     if (answer.statusCode !== 403) allowed.push(`${method} ${path}`);
     else expect(answer.json()).toMatchObject({ code: 'not_allowed', hint: 'Use a key of role admin.' });
   }
-  expect(allowed.sort()).toEqual(['GET /api/artifacts/{sha256}', 'POST /api/hosts/{id}/hello']);
+  expect(allowed.sort()).toEqual(['GET /api/artifacts/{sha256}', 'GET /api/fleet', 'POST /api/hosts/{id}/hello']);
 });
 
 test('no key stands in the log, whatever was sent', async () => {

@@ -26,7 +26,9 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   api = await startApi(postgres, { inspect });
-  otherKey = (await api.stores.keys.create('h2', 'agent')).text;
+  const other = await api.stores.keys.create('h2', 'agent');
+  await api.stores.keys.bind(other.identity.id, 'h2' as HostId);
+  otherKey = other.text;
 });
 afterEach(async () => {
   await api?.end();
