@@ -47,7 +47,7 @@ export const FleetSession = z
     connectedAt: instant,
     lastHeardAt: instant,
     endedAt: instant.nullable(),
-    why: z.enum(['renewed', 'superseded', 'goodbye', 'lost', 'silent', 'protocol', 'identity_conflict', 'api_closing', 're_enrolled']).nullable(),
+    why: z.enum(['renewed', 'superseded', 'goodbye', 'lost', 'silent', 'protocol', 'identity_conflict', 'api_closing', 're_enrolled', 'key_revoked']).nullable(),
   })
   .meta({ id: 'FleetSession' });
 export type FleetSession = z.infer<typeof FleetSession>;

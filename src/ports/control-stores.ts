@@ -117,6 +117,8 @@ export interface KeyStore {
   identify(text: string): Promise<KeyIdentity | null>;
   list(): Promise<(KeyIdentity & { readonly masked: string; readonly createdAt: string; readonly revokedAt: string | null })[]>;
   revoke(id: string): Promise<'revoked' | 'not_found'>;
+  /** Whether the key opens anything still: for a connection that was made with it. */
+  isValid(id: string): Promise<boolean>;
   /** Makes an agent's key that of one host, for good. Idempotent: `already` where it is that host's, `other_host` where it is another one's. */
   bind(id: string, host: HostId): Promise<'bound' | 'already' | 'other_host'>;
 }

@@ -139,6 +139,18 @@ describe('a session', () => {
     expect((await sessionsOf(to)).map(({ why }) => why)).toEqual([null, 'renewed']);
   });
 
+  test('its key is revoked: closed with the next hello, and not let in again', async () => {
+    const to = await copyOfApi();
+    const agent = await connect(to);
+    await agent.hello();
+    const [{ id }] = (await to.api.stores.keys.list()).filter((key) => key.host === host) as unknown as [{ id: string }];
+    expect(await ask(to, `/api/keys/${id}`, 'DELETE')).toMatchObject({ status: 200 });
+    void agent.hello();
+    expect(await agent.closed).toEqual({ code: 4401, reason: 'key_revoked' });
+    expect(await refused(to)).toMatchObject({ status: 401 });
+    await eventually('ended', async () => (await sessionsOf(to))[0]?.why === 'key_revoked');
+  });
+
   test('a message that is none, in binary, too long, of another agent, or no hello in time: closed with its code, and the session ended', async () => {
     const to = await copyOfApi({ helloMs: 300 });
     const bad: [string, (agent: TestAgent) => void, number][] = [

@@ -282,7 +282,7 @@ describe('an operator is told what is wrong, where, and how to mend it', () => {
       await mustPublish(await pack('k1'));
       await fs.rm(keyFile);
       const { reason } = await refusedBy('h1', 'k1', 'agent_key_missing');
-      expect(`${reason?.message} ${reason?.hint}`).toMatch(new RegExp(`${keyFile} is not there.*fairlead keys create`, 's'));
+      expect(`${reason?.message} ${reason?.hint}`).toMatch(new RegExp(`${keyFile} is not there.*fairlead nodes enroll`, 's'));
       await fs.writeFile(keyFile, before, { mode: 0o600 });
     }, 30_000);
 

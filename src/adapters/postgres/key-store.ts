@@ -67,6 +67,8 @@ export function createKeyStore(database: Database): KeyStore {
       return row === undefined ? 'not_found' : 'revoked';
     },
 
+    isValid: async (id) => (await database.query(`looking whether key ${id} is valid`, (db) => db.selectFrom('api_keys').select('id').where('id', '=', id).where('revoked_at', 'is', null).executeTakeFirst())) !== undefined,
+
     bind: (id, host) =>
       database.transaction(`binding key ${id} to host ${host}`, async (transaction) => {
         const bound = await transaction.updateTable('api_keys').set({ host }).where('id', '=', id).where('role', '=', 'agent').where('host', 'is', null).returning('id').executeTakeFirst();

@@ -72,6 +72,8 @@ export function serveConnection(socket: WebSocket, { agent, sessions, hello, sto
     const { id, hello: body } = parsed.data;
     if (body.bootId !== bootId) return closeAs('protocol');
     try {
+      // A key is checked where the connection is made; whoever takes it away means those that stand as well.
+      if (!(await stores.keys.isValid(identity.id))) return closeAs('key_revoked');
       if (session === null) await begin(body);
       // Ended by a sweep, by a person, or by another agent: what becomes of this one is decided when it begins anew.
       else if (!(await stores.sessions.heard(session))) return closeAs('superseded');

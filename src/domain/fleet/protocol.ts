@@ -19,7 +19,8 @@ export const fleetClose = {
   /** By the agent: it begins another session at once. By the API: another session of the same agent has begun. */
   renewed: 4000,
   notAMessage: 4400,
-  reEnrolled: 4401,
+  /** The key opens nothing any more. */
+  keyGone: 4401,
   refused: 4403,
   silent: 4408,
   /** Two agents share an identity, or another agent process took the place. */
@@ -35,7 +36,8 @@ const closeOf: Readonly<Record<SessionEnd, number>> = {
   protocol: fleetClose.notAMessage,
   identity_conflict: fleetClose.conflict,
   api_closing: fleetClose.apiClosing,
-  re_enrolled: fleetClose.reEnrolled,
+  re_enrolled: fleetClose.keyGone,
+  key_revoked: fleetClose.keyGone,
 };
 
 /** The code with which the API closes a connection whose session has ended. */

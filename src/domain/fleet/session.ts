@@ -16,9 +16,10 @@ export type Transport = 'websocket' | 'http';
 /**
  * Why a session ended. `renewed`: the same agent began another one. `superseded`: another agent process of the host took its place. `goodbye`: the agent
  * said that it stops. `lost`: the connection broke. `silent`: nothing was heard for 45 s. `protocol`: what was sent was no message of ours.
- * `api_closing`: the API copy stopped; the agent goes to another one. `re_enrolled`: the host got a new identity.
+ * `api_closing`: the API copy stopped; the agent goes to another one. `re_enrolled`: the host got a new identity. `key_revoked`: the key of its connection was
+ * taken away.
  */
-export type SessionEnd = 'renewed' | 'superseded' | 'goodbye' | 'lost' | 'silent' | 'protocol' | 'identity_conflict' | 'api_closing' | 're_enrolled';
+export type SessionEnd = 'renewed' | 'superseded' | 'goodbye' | 'lost' | 'silent' | 'protocol' | 'identity_conflict' | 'api_closing' | 're_enrolled' | 'key_revoked';
 
 /** One time that a host was connected, from hello to end. Never changed afterwards but for when it was last heard and how it ended. */
 export interface Session {
