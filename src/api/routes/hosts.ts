@@ -23,8 +23,9 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, 
 
   app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello, and those that are enrolled', response: { 200: HostList } } }, async () => {
     const [rows, open, states] = await Promise.all([stores.hosts.list(), stores.sessions.allOpen(), stores.fleet.list()]);
-    const hosts = rows.map((row) => ({ ...answerOf(row), session: told(open.find(({ host }) => host === row.host)) }));
-    return { hosts, pending: states.filter(({ host }) => !rows.some((row) => row.host === host)) };
+    const sessionOf = new Map(open.map((session) => [session.host, session]));
+    const heard = new Set(rows.map(({ host }) => host));
+    return { hosts: rows.map((row) => ({ ...answerOf(row), session: told(sessionOf.get(row.host)) })), pending: states.filter(({ host }) => !heard.has(host)) };
   });
 
   app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host, what it told, and what becomes of what differs there', params: HostParams, response: { 200: HostDetail } } }, async ({ params }): Promise<HostDetailAnswer> => {
