@@ -2,15 +2,18 @@ import type { HostId, ProductName, ReleaseId, RunId } from '../../src/domain/ids
 import type { ArtifactSource } from '../../src/ports/artifact-source.ts';
 import type { BackupStore } from '../../src/ports/backup-store.ts';
 import type { BundleVerifier } from '../../src/ports/bundle-verifier.ts';
+import type { CertificateStore } from '../../src/ports/certificate-store.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import type { HealthProbe } from '../../src/ports/health-probe.ts';
 import type { HostFiles } from '../../src/ports/host-files.ts';
 import type { HostStore } from '../../src/ports/host-store.ts';
 import type { MetricSource } from '../../src/ports/metric-source.ts';
+import type { OriginProbe } from '../../src/ports/origin-probe.ts';
 import type { ReleaseStore } from '../../src/ports/release-store.ts';
 import type { Router } from '../../src/ports/router.ts';
 import type { SetupSource } from '../../src/ports/setup-source.ts';
 import type { ServiceManager } from '../../src/ports/service-manager.ts';
+import type { TlsProbe } from '../../src/ports/tls-probe.ts';
 
 /** Everything that the activities of a host act through. */
 export interface HostDependencies {
@@ -32,6 +35,9 @@ export interface HostDependencies {
   readonly probe: HealthProbe;
   readonly setup: SetupSource;
   readonly metrics: MetricSource;
+  readonly certificates: CertificateStore;
+  readonly tls: TlsProbe;
+  readonly origins: OriginProbe;
   readonly commands: CommandRunner;
   readonly now: () => Date;
 }

@@ -1,9 +1,10 @@
 import { FairleadError, type Evidence } from '../../src/domain/failure.ts';
+import type { HostState } from '../../src/domain/host/state.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
 import type { Phase, ProductManifest } from '../../src/domain/product/manifest.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { HostDependencies, ReleaseCommand } from './dependencies.ts';
-import { demandState, instanceRef } from './instance-spec.ts';
+import { demandState, instanceRef, routerStateOf } from './instance-spec.ts';
 import { probeNamed } from './proof.ts';
 import { pause } from './wait.ts';
 
@@ -15,7 +16,7 @@ const limitMs = 15_000;
 /** Each router probe is asked this often in a row, so that more than one instance answers. */
 const routerRounds = 3;
 
-export function createHealthActivities({ store, releases, services, probe }: HostDependencies) {
+export function createHealthActivities({ root, store, releases, services, probe }: HostDependencies) {
   return {
     /** The whole health model of the phase, asked of every instance and through the router as a client would; all must pass within 15 s. */
     async verifyHealth({ run, releaseId, phase, direction }: VerifyHealthInput, context: ActivityContext): Promise<{ probes: number }> {
@@ -25,7 +26,7 @@ export function createHealthActivities({ store, releases, services, probe }: Hos
       for (;;) {
         const state = demandState(await store.readState(product), product);
         const failed: Evidence[] = [];
-        const asked = questions(manifest, phase, state);
+        const asked = questions(root, manifest, phase, state);
         for (const { name, target } of asked) {
           const answer = await probe.ask(probeNamed(manifest, name), target, releaseId, context.cancel);
           context.cancel.throwIfAborted();
@@ -52,12 +53,14 @@ export function createHealthActivities({ store, releases, services, probe }: Hos
   };
 }
 
-function questions(manifest: ProductManifest, phase: Phase, state: { instances: Record<string, { service: string; port: number; admitted: boolean }>; router: { port: number } | null }) {
+function questions(root: string, manifest: ProductManifest, phase: Phase, state: HostState) {
   return manifest.health[phase].flatMap((name) => {
     const { target } = probeNamed(manifest, name);
     if (target === 'router') {
-      const port = state.router?.port ?? manifest.router?.listen ?? 0;
-      return Array.from({ length: routerRounds }, () => ({ name, target: { name: 'router', port } }));
+      // As a client would: where plain HTTP is redirected, over TLS.
+      const tls = routerStateOf(root, state, manifest)?.tls ?? null;
+      const place = tls?.redirect ? { port: tls.ports[0] ?? 443, tlsName: (tls.names[0] ?? '').replace(/^\*/, 'fairlead') } : { port: state.router?.port ?? manifest.router?.listen ?? 0 };
+      return Array.from({ length: routerRounds }, () => ({ name, target: { name: 'router', ...place } }));
     }
     return Object.entries(state.instances)
       // One that gets no requests is the old colour, kept warm, or the phase that is being left.

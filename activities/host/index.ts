@@ -1,6 +1,9 @@
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import { createActivationActivities } from './activation.ts';
 import { createBundleActivities } from './bundle.ts';
+import { createCertificateProof } from './certificate-proof.ts';
+import { createCertificateRecovery } from './certificate-recovery.ts';
+import { createCertificateActivities, createCertificateInspection } from './certificates.ts';
 import { createConfigurationActivities } from './configuration.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { createGuard } from './guard.ts';
@@ -20,6 +23,7 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { guarded, exclusively } = createGuard(dependencies);
   const { inspectHost } = createInspectionActivities(dependencies);
   const { inspectServices } = createServiceInspection(dependencies);
+  const { inspectCertificates } = createCertificateInspection(dependencies);
   const commands = {
     ...createIntentActivities(dependencies),
     ...createBundleActivities(dependencies),
@@ -33,11 +37,14 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createPromotionActivities(dependencies),
     ...createTrafficActivities(dependencies),
     ...createServiceActivities(dependencies),
+    ...createCertificateActivities(dependencies),
+    ...createCertificateProof(dependencies),
+    ...createCertificateRecovery(dependencies),
   };
   type Commands = typeof commands;
   type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };
   const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as Fenced;
-  return { activities: { inspectHost, inspectServices, ...fenced }, exclusively };
+  return { activities: { inspectHost, inspectServices, inspectCertificates, ...fenced }, exclusively };
 }
 
 type Implemented = ReturnType<typeof createHostActivities>['activities'];

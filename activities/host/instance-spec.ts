@@ -1,9 +1,9 @@
 import { FairleadError } from '../../src/domain/failure.ts';
 import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
-import type { HostState } from '../../src/domain/host/state.ts';
+import type { HostState, HostTls } from '../../src/domain/host/state.ts';
 import type { InstanceName, ProductName, ServiceName } from '../../src/domain/ids.ts';
-import { findInstance, type InstanceDeclaration, type ProductManifest } from '../../src/domain/product/manifest.ts';
-import type { RouterMember, RouterState } from '../../src/ports/router.ts';
+import { findInstance, type CertificateDeclaration, type InstanceDeclaration, type ProductManifest } from '../../src/domain/product/manifest.ts';
+import type { RouterMember, RouterState, RouterTls } from '../../src/ports/router.ts';
 import type { InstanceRef, InstanceSpec } from '../../src/ports/service-manager.ts';
 
 export function fillPlaceholders(text: string, releaseDir: string, layout: HostLayout): string {
@@ -69,7 +69,14 @@ export function routerStateOf(root: string, state: HostState, manifest: ProductM
     releaseDir: hostLayout(root, state.product).releaseDir(manifest.releaseId),
     members: members.sort((a, b) => (a.instance < b.instance ? -1 : 1)),
     split: state.split ?? null,
+    ...(state.tls ? { tls: routerTlsOf(root, state.product, state.tls, manifest.certificates) } : {}),
+    ...(manifest.certificates ? { challenges: true } : {}),
   };
+}
+
+/** Nobody is sent to https, or told to stay there, before it is proven. A release that no longer says how TLS is ended does not end it. */
+function routerTlsOf(root: string, product: ProductName, { certificate, names, ports, proven }: HostTls, declared: CertificateDeclaration | null): RouterTls {
+  return { directory: hostLayout(root, product).certificateLink(certificate), names, ports, redirect: proven && (declared?.redirect ?? true), hsts: proven ? (declared?.hsts ?? null) : null };
 }
 
 /** The host's state, which must be there once `configure` has run. */

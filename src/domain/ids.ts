@@ -19,6 +19,10 @@ export type RolloutId = Id<'rollout'>;
 export type ServiceName = Id<'service'>;
 /** An instance with its service's name in front, for example `api-a`: names the unit, the conf file and the log. */
 export type InstanceName = Id<'instance'>;
+/** A certificate of a product on a host: after the first of its host names; `wildcard` stands for a star. A folder name. */
+export type CertificateName = Id<'certificate'>;
+/** One pair of key and certificate with its chain; made from what the pair holds, so that the same pair has the same version. */
+export type CertificateVersion = Id<'certificate-version'>;
 /** SHA-256 in 64 lower-case hexadecimal digits. */
 export type Sha256 = Id<'sha256'>;
 
@@ -26,6 +30,7 @@ export type Sha256 = Id<'sha256'>;
 export const namePattern = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 /** What a release id may look like: it becomes a directory name below `releases/`. */
 export const releaseIdPattern = /^[A-Za-z0-9]([A-Za-z0-9._+-]{0,126}[A-Za-z0-9])?$/;
+export const certificateVersionPattern = /^[0-9a-f]{16}$/;
 export const sha256Pattern = /^[0-9a-f]{64}$/;
 
 /** The Temporal task queue of a host's agent. */

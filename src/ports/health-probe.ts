@@ -10,6 +10,6 @@ export interface ProbeAnswer {
 }
 
 export interface HealthProbe {
-  /** Asks once, on 127.0.0.1:`port`. Never throws: an error or a time-out is an answer that did not pass. `expectedReleaseId` null accepts any. */
-  ask(probe: Probe, target: { readonly name: string; readonly port: number }, expectedReleaseId: ReleaseId | null, cancel?: AbortSignal): Promise<ProbeAnswer>;
+  /** Asks once, on 127.0.0.1:`port`; with `tlsName` over TLS, by that name. Whether its certificate can be trusted is not judged. Never throws: an error or a time-out is an answer that did not pass. `expectedReleaseId` null accepts any. */
+  ask(probe: Probe, target: { readonly name: string; readonly port: number; readonly tlsName?: string }, expectedReleaseId: ReleaseId | null, cancel?: AbortSignal): Promise<ProbeAnswer>;
 }

@@ -21,6 +21,8 @@ export interface HostFiles {
   isFreePort(port: number): Promise<boolean>;
   /** A loopback TCP port that nothing listens on now, and that this call has not given away before. */
   freePort(): Promise<number>;
+  /** Puts a challenge up below `root` (`.well-known/acme-challenge/<token>`) while `work` runs, readable for everybody; `path` is where it is asked for. */
+  withChallenge(root: string, work: (challenge: { readonly path: string; readonly text: string }) => Promise<void>): Promise<void>;
   freeBytes(product: ProductName): Promise<number>;
   /** Downloads that are not `keep`; removes them. */
   pruneDownloads(product: ProductName, keep: readonly string[]): Promise<void>;

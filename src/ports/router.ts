@@ -1,5 +1,6 @@
+import type { RouterWorker } from '../domain/certificate/served.ts';
 import type { InstanceName, ProductName, ServiceName } from '../domain/ids.ts';
-import type { RouterDeclaration } from '../domain/product/manifest.ts';
+import type { CertificateDeclaration, RouterDeclaration } from '../domain/product/manifest.ts';
 
 /** The router's whole configuration; applying the same one twice changes nothing. */
 export interface RouterState {
@@ -12,6 +13,22 @@ export interface RouterState {
   readonly members: readonly RouterMember[];
   /** Null: the admitted members of a service share its requests evenly. */
   readonly split: TrafficSplit | null;
+  /** Left out or null: plain HTTP only. */
+  readonly tls?: RouterTls | null;
+  /** Whether challenges of certificate authorities are answered on the plain port, from `challengeRoot`. Left out: they are requests like any other. */
+  readonly challenges?: boolean;
+}
+
+/** How the router ends TLS. The pair is read at a start and at a reload. */
+export interface RouterTls extends Pick<CertificateDeclaration, 'names' | 'ports' | 'redirect' | 'hsts'> {
+  /** Holds `fullchain.pem` and `key.pem`; a symlink that a renewal switches, so that the configuration stays the same. */
+  readonly directory: string;
+}
+
+/** What a reload has changed. */
+export interface RouterReload {
+  /** The workers that accepted before it; empty where the router has none of its own. */
+  readonly workersBefore: readonly RouterWorker[];
 }
 
 /**
@@ -60,6 +77,17 @@ export interface Router {
    * configuration is proven to be the one that serves. On failure the old configuration is still served, and the error says what was wrong.
    */
   apply(state: RouterState): Promise<'applied' | 'unchanged'>;
+  /** Idempotent, and touches nothing that serves. Whether the configuration of the state, with the pair that it leads to now, could be loaded. @throws why not */
+  test(state: RouterState): Promise<void>;
+  /**
+   * Has the router read its certificates anew, and resolves once new workers have taken over: the old ones accept no connection any more and end what is under way.
+   * @throws `reload_did_nothing` with the router's own words; then what served before still does
+   */
+  reload(product: ProductName): Promise<RouterReload>;
+  /** The processes that accept connections or end what is under way; null where the router has no workers that could be told apart. */
+  workers(product: ProductName): Promise<readonly RouterWorker[] | null>;
+  /** Makes the folder below which `.well-known/acme-challenge/<token>` is answered, and tells where it is. The files have to be readable for everybody. */
+  challengeRoot(product: ProductName): Promise<string>;
   /** Requests of clients that `instance` still works on, or null where it cannot be told. Connections that idle do not count. */
   inFlight(product: ProductName, instance: InstanceName): Promise<number | null>;
   /**

@@ -45,6 +45,10 @@ export function createFakeMachine(): FakeMachine {
       routed = state;
       return 'applied';
     },
+    test: async () => undefined,
+    reload: async () => ({ workersBefore: [] }),
+    workers: async () => null,
+    challengeRoot: async () => '/nowhere',
     inFlight: async () => 0,
     traffic: async () => null,
     async stop() {

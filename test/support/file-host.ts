@@ -1,11 +1,14 @@
 import type { HostDependencies } from '../../activities/host/dependencies.ts';
 import { createBackupStore } from '../../src/adapters/backup-store/filesystem.ts';
 import { createBundleVerifier } from '../../src/adapters/bundle-verifier/filesystem.ts';
+import { createCertificateStore } from '../../src/adapters/certificate-store/filesystem.ts';
 import { createCopyTree } from '../../src/adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../src/adapters/files/sync-tree.ts';
 import { createHostFiles } from '../../src/adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../src/adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
+import { createOriginProbe } from '../../src/adapters/origin-probe/http.ts';
+import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
 import { createReleaseStore } from '../../src/adapters/release-store/filesystem/index.ts';
 import type { HostId } from '../../src/domain/ids.ts';
 import { bringUp } from '../../src/runtime/agent/boot.ts';
@@ -36,6 +39,9 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     backups: createBackupStore({ root, syncTree, copyTree: createCopyTree(commands) }),
     artifacts: artifacts ?? { download: async () => Promise.reject(new Error('this host has no control to download from')) },
     verifier: createBundleVerifier(root),
+    certificates: createCertificateStore(root),
+    tls: createTlsProbe(),
+    origins: createOriginProbe(),
     commands,
     now: () => new Date(),
     services,

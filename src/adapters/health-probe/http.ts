@@ -16,14 +16,14 @@ export function createHttpProbe(): HealthProbe {
   return {
     async ask(probe, target, expectedReleaseId, cancel) {
       const at = new Date().toISOString();
-      const judged = await get(probe, target.port, cancel).then(
+      const judged = await get(probe, target, cancel).then(
         (response) => judge(probe, response, expectedReleaseId),
         (error: unknown) => ({ passed: false, releaseId: null, answer: messagesOf(error)[0] || String(error) }),
       );
       return {
         passed: judged.passed,
         releaseId: judged.releaseId,
-        evidence: { kind: 'probe', at, probe: probe.name, target: `${target.name} http://127.0.0.1:${target.port}${probe.path}`, passed: judged.passed, answer: judged.answer },
+        evidence: { kind: 'probe', at, probe: probe.name, target: `${target.name} ${target.tlsName === undefined ? 'http' : 'https'}://127.0.0.1:${target.port}${probe.path}`, passed: judged.passed, answer: judged.answer },
       };
     },
   };
@@ -58,7 +58,7 @@ function readField(body: string, path: string): ReleaseId | null {
   }
 }
 
-function get(probe: Probe, port: number, cancel?: AbortSignal): Promise<HttpAnswer> {
+async function get(probe: Probe, { port, tlsName }: { readonly port: number; readonly tlsName?: string }, cancel?: AbortSignal): Promise<HttpAnswer> {
   const limit = AbortSignal.timeout(Math.max(1, probe.timeoutSeconds * 1000));
   const signal = cancel ? AbortSignal.any([limit, cancel]) : limit;
   const say = (error: unknown): Error => {
@@ -67,9 +67,12 @@ function get(probe: Probe, port: number, cancel?: AbortSignal): Promise<HttpAnsw
     const { code, message } = error as NodeJS.ErrnoException;
     return new Error(code === 'ECONNREFUSED' ? `nobody listens on port ${port} (ECONNREFUSED)` : message || code || 'unknown error');
   };
+  const secure = tlsName === undefined ? null : await import('node:https');
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => reject(say(error));
-    const asking = request({ host: '127.0.0.1', port, path: probe.path, method: 'GET', agent: false, signal, headers: { connection: 'close', 'user-agent': 'fairlead-probe', accept: 'application/json, */*' } });
+    const options = { host: '127.0.0.1', port, path: probe.path, method: 'GET', agent: false, signal } as const;
+    const headers = { connection: 'close', 'user-agent': 'fairlead-probe', accept: 'application/json, */*' };
+    const asking = secure === null ? request({ ...options, headers }) : secure.request({ ...options, headers: { ...headers, host: tlsName }, servername: tlsName, rejectUnauthorized: false });
     asking.on('error', fail);
     asking.on('response', (response) => {
       const chunks: Buffer[] = [];

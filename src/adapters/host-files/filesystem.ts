@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseInstanceConfig, renderInstanceConfig } from '../../domain/host/instance-config.ts';
@@ -61,6 +62,17 @@ export function createHostFiles(root: string): HostFiles {
       const port = await freePort(given);
       given.add(port);
       return port;
+    },
+    async withChallenge(root, work) {
+      const path = `/.well-known/acme-challenge/fairlead-${randomBytes(12).toString('hex')}`;
+      const text = randomBytes(24).toString('hex');
+      try {
+        await fs.writeFile(`${root}${path}`, text);
+        await fs.chmod(`${root}${path}`, 0o644);
+        await work({ path, text });
+      } finally {
+        await fs.rm(`${root}${path}`, { force: true });
+      }
     },
     async freeBytes(product) {
       const stat = await fs.statfs(await nearestExisting(hostLayout(root, product).releasesDir));

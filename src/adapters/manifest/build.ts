@@ -1,5 +1,5 @@
 import type { ProductName, ReleaseId, ServiceName } from '../../domain/ids.ts';
-import type { Phase, Probe, ProductManifest, RouterDeclaration, Service } from '../../domain/product/manifest.ts';
+import type { CertificateDeclaration, Phase, Probe, ProductManifest, RouterDeclaration, Service } from '../../domain/product/manifest.ts';
 import type { WrittenManifest, WrittenProbe, WrittenService } from './schema.ts';
 
 /** The manifest that the domain works with, with every default filled in. */
@@ -28,7 +28,7 @@ export function buildManifest(written: WrittenManifest): ProductManifest {
     setup: written.setup ? { service: written.setup.service as ServiceName, path: written.setup.path, timeoutSeconds: written.setup.timeoutSeconds } : null,
     canary: { ...written.canary, metric: written.canary.metric ?? null },
     keepWarmSeconds: written.blueGreen.keepWarmSeconds,
-    certificates: written.certificates ?? null,
+    certificates: buildCertificates(written),
     retention: written.retention,
     bakeSeconds: written.bakeSeconds,
   };
@@ -70,6 +70,12 @@ function buildProbe(name: string, probe: WrittenProbe): Probe {
 /** Not said: the ready probe of each service that has instances in the phase. */
 function healthOf(written: WrittenManifest, services: readonly Service[], phase: Phase): readonly string[] {
   return written.health[phase] ?? [...new Set(services.filter((service) => service.instances[phase].length > 0).map((service) => service.probes.ready))];
+}
+
+function buildCertificates({ certificates }: WrittenManifest): CertificateDeclaration | null {
+  if (!certificates) return null;
+  const { names, listen, redirect, hsts } = certificates;
+  return { names: names.map((name) => name.toLowerCase()), ports: typeof listen === 'number' ? [listen] : listen, redirect, hsts: hsts ?? null };
 }
 
 function buildRouter(written: WrittenManifest): RouterDeclaration | null {

@@ -1,3 +1,4 @@
+import { hostNameProblem } from '../../domain/certificate/host-name.ts';
 import { namePattern } from '../../domain/ids.ts';
 import { isReservedShort } from '../../domain/product/manifest.ts';
 import type { Path } from './position.ts';
@@ -42,6 +43,7 @@ export function checkReferences(document: unknown): Finding[] {
     ...checkPaths(document),
     ...checkSetup(document),
     ...checkCanary(document),
+    ...checkCertificates(document),
   ];
 }
 
@@ -106,6 +108,9 @@ function checkPorts(document: unknown): Finding[] {
     for (const [short, port] of Object.entries(mapAt(service, 'ports'))) take(port, ['services', name, 'ports', short]);
   }
   take(mapAt(document, 'router')['listen'], ['router', 'listen']);
+  const tls = mapAt(document, 'certificates')['listen'];
+  if (Array.isArray(tls)) tls.forEach((port, index) => take(port, ['certificates', 'listen', index]));
+  else take(tls, ['certificates', 'listen']);
   return findings;
 }
 
@@ -222,6 +227,30 @@ function checkCanary(document: unknown): Finding[] {
   if (!Array.isArray(tiers)) return [];
   const rising = tiers.every((tier, at) => at === 0 || Number(tier) > Number(tiers[at - 1]));
   return rising ? [] : [{ path: ['canary', 'tiers'], message: `canary.tiers must rise: ${tiers.join(', ')}.`, hint: 'For example [1, 10, 50]; after the last tier come all requests.' }];
+}
+
+function checkCertificates(document: unknown): Finding[] {
+  if (!('certificates' in asMap(document))) return [];
+  const certificates = mapAt(document, 'certificates');
+  const findings: Finding[] = [];
+  if (!('router' in asMap(document))) findings.push({ path: ['certificates'], at: 'key', message: 'certificates are served by the router, and none is declared.', hint: 'Add `router:`.' });
+  const seen = new Set<string>();
+  for (const [index, name] of namesAt(asMap(document)['certificates'], 'names').entries()) {
+    const path = ['certificates', 'names', index];
+    const problem = hostNameProblem(name);
+    if (problem !== null) findings.push({ path, message: `certificates.names: ${JSON.stringify(name)} ${problem}.` });
+    if (seen.has(name.toLowerCase())) findings.push({ path, message: `certificates.names has ${name} twice.` });
+    seen.add(name.toLowerCase());
+  }
+  const hsts = mapAt(certificates, 'hsts');
+  // What the list of the browsers demands; it is asked for by name and hard to leave.
+  if (hsts['preload'] === true && (hsts['includeSubDomains'] !== true || (typeof hsts['maxAgeSeconds'] === 'number' && hsts['maxAgeSeconds'] < 365 * 86_400))) {
+    findings.push({ path: ['certificates', 'hsts', 'preload'], message: 'certificates.hsts.preload needs includeSubDomains: true and maxAgeSeconds of at least 31536000.', hint: 'See hstspreload.org; leave preload out unless every subdomain is https for good.' });
+  }
+  if (certificates['redirect'] === false && 'hsts' in certificates) {
+    findings.push({ path: ['certificates', 'hsts'], at: 'key', message: 'certificates.hsts tells browsers never to use plain HTTP, and certificates.redirect: false keeps it.', hint: 'Leave one of the two out.' });
+  }
+  return findings;
 }
 
 function checkPaths(document: unknown): Finding[] {

@@ -114,7 +114,16 @@ export const manifestShape = shape({
     metric: shape({ url: z.url(must('the address of a Prometheus server')), query: text, max: z.number(must('a number')) }).optional(),
   }).prefault({}),
   blueGreen: shape({ keepWarmSeconds: seconds(86_400).default(30) }).prefault({}),
-  certificates: shape({ names: list(text, 'a list of host names').min(1, 'must have a name') }).optional(),
+  certificates: shape({
+    names: list(text, 'a list of host names').default([]),
+    listen: z.union([port, list(port, 'a list of ports').min(1, 'must have a port')], must('a port or a list of ports')).default(443),
+    redirect: z.boolean(must('true or false')).default(true),
+    hsts: shape({
+      maxAgeSeconds: whole(0, 10 * 365 * 86_400).default(365 * 86_400),
+      includeSubDomains: z.boolean(must('true or false')).default(false),
+      preload: z.boolean(must('true or false')).default(false),
+    }).optional(),
+  }).optional(),
   retention: shape({ releases: whole(1, 1000).default(3), backups: whole(1, 1000).default(3) }).prefault({}),
   bakeSeconds: seconds(86_400).default(10),
 });

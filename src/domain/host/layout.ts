@@ -1,4 +1,4 @@
-import type { InstanceName, ProductName, ReleaseId, RunId } from '../ids.ts';
+import type { CertificateName, InstanceName, ProductName, ReleaseId, RunId } from '../ids.ts';
 
 /** Where everything of one product lies on a host. Pure: joins names, touches nothing. */
 export interface HostLayout {
@@ -10,6 +10,9 @@ export interface HostLayout {
   readonly stateRoot: string;
   /** Fairlead's own part of the state root; 0700. */
   readonly fairleadDir: string;
+  /** Accounts of certificate authorities, and the certificates. */
+  readonly acmeDir: string;
+  readonly certificatesDir: string;
   readonly stateFile: string;
   readonly intentFile: string;
   readonly fenceFile: string;
@@ -24,6 +27,8 @@ export interface HostLayout {
   backupDir(runId: RunId): string;
   recoveryRecord(runId: RunId): string;
   recoveryScript(runId: RunId): string;
+  /** The symlink to the pair that is served. */
+  certificateLink(certificate: CertificateName): string;
   configFile(instance: InstanceName): string;
   logFile(instance: InstanceName): string;
 }
@@ -45,6 +50,8 @@ export function hostLayout(root: string, product: ProductName): HostLayout {
     envFile: `${configDir}/.env.production`,
     stateRoot,
     fairleadDir,
+    acmeDir: `${stateRoot}/acme`,
+    certificatesDir: `${stateRoot}/acme/certificates`,
     stateFile: `${fairleadDir}/state.json`,
     intentFile: `${fairleadDir}/intent.json`,
     fenceFile: `${fairleadDir}/fence.json`,
@@ -60,6 +67,7 @@ export function hostLayout(root: string, product: ProductName): HostLayout {
     backupDir: (runId) => `${fairleadDir}/backups/${runId}`,
     recoveryRecord: (runId) => `${fairleadDir}/recovery/${runId}.json`,
     recoveryScript: (runId) => `${fairleadDir}/recovery/${runId}.sh`,
+    certificateLink: (certificate) => `${stateRoot}/acme/certificates/${certificate}/current`,
     configFile: (instance) => `${configDir}/${instance}.conf`,
     logFile: (instance) => `${base}/var/log/${product}/${instance}.log`,
   };

@@ -1,5 +1,5 @@
 import type { RunKind } from '../run/kind.ts';
-import type { InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
+import type { CertificateName, InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
 import type { Phase } from '../product/manifest.ts';
 import type { Reason } from '../failure.ts';
 import type { Finding } from './drift.ts';
@@ -24,12 +24,24 @@ export interface HostState {
   readonly extras?: readonly ExtraInstance[];
   /** Where clients reach the product on this host. */
   readonly router: { readonly address: string; readonly port: number } | null;
+  /** The certificate that the router ends TLS with; left out or null: plain HTTP only. Written when the first one is switched to. */
+  readonly tls?: HostTls | null;
   /** While a release is tried on a part of the traffic: which instances get how much of it. */
   readonly split?: { readonly to: readonly InstanceName[]; readonly percent: number } | null;
   /** What runs the instances here, for whoever brings the host back without its agent; left out by agents before it was kept. */
   readonly manager?: ServiceManagerKind;
   readonly lastRunId: RunId | null;
   readonly updatedAt: string;
+}
+
+/** What clients reach over TLS on this host. */
+export interface HostTls {
+  readonly certificate: CertificateName;
+  /** The host names that it is served for. */
+  readonly names: readonly string[];
+  readonly ports: readonly number[];
+  /** False until it was seen to be served: plain HTTP is not redirected to it before. */
+  readonly proven: boolean;
 }
 
 export interface InstanceState {

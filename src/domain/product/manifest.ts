@@ -43,7 +43,8 @@ export interface ProductManifest {
   readonly canary: CanaryDeclaration;
   /** Blue-green: how long the old colour stays up after the flip, for a fast way back. Seconds. */
   readonly keepWarmSeconds: number;
-  readonly certificates: { readonly names: readonly string[] } | null;
+  /** How the router ends TLS once the host has a certificate; null: plain HTTP. */
+  readonly certificates: CertificateDeclaration | null;
   /** How many releases and backups stay on the host. The active and the last good release are never counted or pruned. */
   readonly retention: { readonly releases: number; readonly backups: number };
   /** How long an instance has to stay healthy on the new release before the next one is touched. */
@@ -96,6 +97,17 @@ export interface RouterDeclaration {
     /** Name of the nginx upstream of each routed service. */
     readonly upstreams: Readonly<Record<string, string>>;
   };
+}
+
+export interface CertificateDeclaration {
+  /** The host names of the certificate; empty: the name of the public origin that the host was given when it was set up. */
+  readonly names: readonly string[];
+  /** Where the router ends TLS; `router.listen` stays plain HTTP. */
+  readonly ports: readonly number[];
+  /** Whether plain HTTP is answered with a redirect to https. Challenges of certificate authorities never are. */
+  readonly redirect: boolean;
+  /** Strict-Transport-Security (RFC 6797); null sends none. */
+  readonly hsts: { readonly maxAgeSeconds: number; readonly includeSubDomains: boolean; readonly preload: boolean } | null;
 }
 
 export interface Hook {

@@ -3,6 +3,7 @@ import type { HostDependencies } from '../../../activities/host/dependencies.ts'
 import { createHttpArtifactSource } from '../../adapters/artifact-source/http.ts';
 import { createBackupStore } from '../../adapters/backup-store/filesystem.ts';
 import { createBundleVerifier } from '../../adapters/bundle-verifier/filesystem.ts';
+import { createCertificateStore } from '../../adapters/certificate-store/filesystem.ts';
 import { createCopyTree } from '../../adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../adapters/files/sync-tree.ts';
 import { createHttpProbe } from '../../adapters/health-probe/http.ts';
@@ -10,6 +11,7 @@ import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../adapters/process/index.ts';
 import { createPrometheusSource } from '../../adapters/metric-source/prometheus.ts';
+import { createOriginProbe } from '../../adapters/origin-probe/http.ts';
 import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
 import { createExtendedReleaseStore } from '../../adapters/release-store/with-extras.ts';
 import { createEmbeddedRouter } from '../../adapters/router/embedded/index.ts';
@@ -20,6 +22,7 @@ import { createEmbeddedServiceManager } from '../../adapters/service-manager/emb
 import { createOpenRcServiceManager } from '../../adapters/service-manager/openrc/index.ts';
 import { createSystemdServiceManager } from '../../adapters/service-manager/systemd/index.ts';
 import { createHttpSetupSource } from '../../adapters/setup-source/http.ts';
+import { createTlsProbe } from '../../adapters/tls-probe/node.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CommandRunner } from '../../ports/command-runner.ts';
@@ -64,6 +67,9 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     probe: createHttpProbe(),
     setup: createHttpSetupSource(),
     metrics: createPrometheusSource(),
+    certificates: createCertificateStore(root),
+    tls: createTlsProbe(),
+    origins: createOriginProbe(),
     commands,
     now: () => new Date(),
   };

@@ -23,7 +23,7 @@ async function lookAtEmbedded(root: string, listenAddress: string, wanted: Route
   const answer = await ask(routerFiles(root, wanted.product).adminSocket, '/status');
   if (answer === null) return { status: 'dead', detail: 'its admin socket does not answer' };
   const served = (JSON.parse(answer) as RouterStatus).generation;
-  const meant = configOf(wanted, listenAddress).generation;
+  const meant = configOf(wanted, listenAddress, routerFiles(root, wanted.product).webroot).generation;
   return served === meant ? serves : { status: 'differs', detail: `it serves configuration ${served || '(none)'} where ${meant} is meant` };
 }
 

@@ -5,7 +5,7 @@ import { quoteForShell } from '../../../domain/shell-word.ts';
 
 export function routerFiles(root: string, product: ProductName) {
   const directory = `${hostLayout(root, product).routerDir}/embedded`;
-  return { directory, config: `${directory}/config.json`, adminSocket: `${directory}/admin.sock`, log: `${directory}/router.log` };
+  return { directory, config: `${directory}/config.json`, adminSocket: `${directory}/admin.sock`, log: `${directory}/router.log`, webroot: `${directory}/webroot` };
 }
 
 /** What the router process is started with, and what a scan of `/proc` finds it by. */

@@ -22,7 +22,7 @@ export function forwarded(request: IncomingMessage): string[] {
   const chain = before === undefined ? client : `${Array.isArray(before) ? before.join(', ') : before}, ${client}`;
   return [
     ...endToEnd(request, ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip', 'expect']),
-    ...['X-Forwarded-For', chain, 'X-Forwarded-Proto', 'http', 'X-Forwarded-Host', request.headers.host ?? '', 'X-Real-IP', client],
+    ...['X-Forwarded-For', chain, 'X-Forwarded-Proto', 'encrypted' in request.socket ? 'https' : 'http', 'X-Forwarded-Host', request.headers.host ?? '', 'X-Real-IP', client],
   ];
 }
 

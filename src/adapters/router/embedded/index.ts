@@ -1,13 +1,15 @@
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs/promises';
-import { FairleadError } from '../../../domain/failure.ts';
+import { FairleadError, messagesOf } from '../../../domain/failure.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { Router, TrafficFigures } from '../../../ports/router.ts';
 import { ensureDirectory, readIfThere, writeFileDurably } from '../../files/durable.ts';
 import { findByEnvironment, signalProcess, waitForEnd, type ScannedProcess } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
+import { makeWebroot } from '../webroot.ts';
+import { loadPair } from './tls.ts';
 import { recoveryLines, routerFiles, routerIdentity } from './commands.ts';
-import { configOf, textOf, type RouterConfig } from './config.ts';
+import { configOf, parseConfig, textOf, type RouterConfig } from './config.ts';
 import type { RouterStatus } from './server.ts';
 
 const askLimitMs = 3_000;
@@ -16,7 +18,7 @@ const startLimitMs = 15_000;
 /**
  * A small reverse proxy in a Node process of its own, which outlives the agent: after the agent was killed it serves on, and after its own
  * death the next `apply` starts it again with what it is given. A change of members touches no connection of a client, and is acknowledged
- * by the process before `apply` resolves. HTTP only: it serves development hosts, and hosts where something else ends TLS.
+ * by the process before `apply` resolves, and neither does another certificate. HTTP/1.1 only, on one processor: it serves development hosts, and hosts without nginx.
  *
  * @param entry argv that runs `router-process.ts`, for example `[process.execPath, '<path>/router-process.ts']`; the router's directory is added to it.
  * @param listenAddress where clients connect. Default 127.0.0.1.
@@ -25,12 +27,13 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
   return {
     kind: 'embedded',
     async apply(state) {
-      const config = configOf(state, listenAddress);
+      const config = configOf(state, listenAddress, routerFiles(root, state.product).webroot);
       const text = textOf(config);
       const files = routerFiles(root, state.product);
       const serving = await askStatus(root, state.product);
       if (serving?.generation === config.generation && (await readIfThere(files.config)) === text) return 'unchanged';
       await ensureDirectory(files.directory, 0o700);
+      if (state.challenges) await makeWebroot(files.webroot);
       if (serving !== null) {
         await hand(root, state.product, config);
         // The router has it already; the file is for its next start.
@@ -42,6 +45,29 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
       await start(root, state.product, config, entry);
       return 'applied';
     },
+
+    async test(state) {
+      try {
+        if (state.tls) loadPair(state.tls.directory);
+        parseConfig(textOf(configOf(state, listenAddress, routerFiles(root, state.product).webroot)));
+      } catch (cause) {
+        throw new FairleadError({ class: 'host', code: 'router_config_invalid', message: `the configuration of the router of ${state.product} could not be loaded, the one before is still served: ${messagesOf(cause).join(': ')}` }, { cause });
+      }
+    },
+
+    async reload(product) {
+      const said = await askUnixSocket(routerFiles(root, product).adminSocket, { method: 'POST', path: '/reload', timeoutMs: askLimitMs }).then(
+        ({ status, body }) => (status === 200 ? null : errorOf(body)),
+        (error: unknown) => messagesOf(error).join(': '),
+      );
+      // One process that goes on: there are no workers that could be new.
+      if (said === null) return { workersBefore: [] };
+      throw new FairleadError({ class: 'host', code: 'reload_did_nothing', message: `the router of ${product} was told to reload and did not: ${said}`, hint: 'What it served before it still serves.' }, { retryable: true });
+    },
+
+    workers: async () => null,
+
+    challengeRoot: async (product) => makeWebroot(routerFiles(root, product).webroot),
 
     async inFlight(product, instance) {
       const status = await askStatus(root, product);
@@ -66,7 +92,7 @@ export function createEmbeddedRouter({ root, entry, listenAddress = '127.0.0.1' 
       }
     },
 
-    recoveryCommands: (state) => recoveryLines(root, state.product, configOf(state, listenAddress), entry),
+    recoveryCommands: (state) => recoveryLines(root, state.product, configOf(state, listenAddress, routerFiles(root, state.product).webroot), entry),
   };
 }
 

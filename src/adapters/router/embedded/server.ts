@@ -1,15 +1,21 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TrafficFigures } from '../../../ports/router.ts';
 import { createBalancer } from './balance.ts';
 import { parseConfig, type RouterConfig } from './config.ts';
 import { figuresOf } from '../figures.ts';
 import { createProxy } from './proxy.ts';
+import { createTlsServer, loadPair, redirectOf, strictOf, type Pair } from './tls.ts';
+import { challengePath, readChallenge } from '../webroot.ts';
 import { createTrafficRecord } from './record.ts';
 
 export const configFileName = 'config.json';
 export const adminSocketName = 'admin.sock';
+
+// Uploads may take longer than any limit; a client that sends no headers is still let go.
+const timing = { keepAliveTimeout: 75_000, headersTimeout: 60_000, requestTimeout: 0, noDelay: true } as const;
 
 /** What the admin socket answers to `GET /status`. */
 export interface RouterStatus {
@@ -45,6 +51,7 @@ export async function runRouterProcess(directory: string): Promise<void> {
 function createRouterServer() {
   let config: RouterConfig | null = null;
   let server: Server | null = null;
+  const tlsServers = new Map<number, TlsServer>();
   let stopping = false;
   const current = (): RouterConfig => config as RouterConfig;
   const balancer = createBalancer(Date.now);
@@ -52,9 +59,41 @@ function createRouterServer() {
   const proxy = createProxy({ config: current, balancer, isStopping: () => stopping, record: traffic.add });
   const upgraded = new Set<Duplex>();
 
-  function listen(host: string, port: number): Promise<Server> {
-    // Uploads may take longer than any limit; a client that sends no headers is still let go.
-    const next = createServer({ keepAliveTimeout: 75_000, headersTimeout: 60_000, requestTimeout: 0, noDelay: true }, proxy.handle);
+  async function handlePlain(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { tls, webroot } = current();
+    const path = request.url ?? '/';
+    if (webroot !== undefined && path.startsWith(`${challengePath}/`)) {
+      const text = await readChallenge(webroot, path);
+      return void response.writeHead(text === null ? 404 : 200, { 'content-type': 'text/plain' }).end(text ?? 'there is no such challenge');
+    }
+    if (!tls?.redirect) return proxy.handle(request, response);
+    const to = redirectOf(tls, request.headers.host ?? '', path);
+    response.writeHead(to === null ? 421 : 308, { ...(to === null ? {} : { location: to }), 'cache-control': 'max-age=300', 'content-length': 0 }).end();
+  }
+
+  function handleTls(request: IncomingMessage, response: ServerResponse): void {
+    const strict = strictOf(current().tls);
+    if (strict !== null) response.setHeader('Strict-Transport-Security', strict);
+    proxy.handle(request, response);
+  }
+
+  const listen = (host: string, port: number): Promise<Server> => serve(createServer(timing, (request, response) => void handlePlain(request, response)), host, port);
+
+  /** Opens what is wanted and is not there yet. What could not be opened leaves everything as it was. */
+  async function openTls(next: RouterConfig, elsewhere: boolean): Promise<{ readonly opened: Map<number, TlsServer>; readonly pair: Pair | null }> {
+    const opened = new Map<number, TlsServer>();
+    if (next.tls === undefined) return { opened, pair: null };
+    const loaded = loadPair(next.tls.directory);
+    try {
+      for (const port of next.tls.ports) if (elsewhere || !tlsServers.has(port)) opened.set(port, await serve(createTlsServer(timing, loaded, handleTls), next.listen.host, port));
+    } catch (error) {
+      for (const other of opened.values()) other.close();
+      throw error;
+    }
+    return { opened, pair: loaded };
+  }
+
+  function serve<Kind extends Server | TlsServer>(next: Kind, host: string, port: number): Promise<Kind> {
     next.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       upgraded.add(socket);
       socket.once('close', () => upgraded.delete(socket));
@@ -71,19 +110,40 @@ function createRouterServer() {
     });
   }
 
+  function usePair(next: Pair): void {
+    for (const each of tlsServers.values()) each.setSecureContext(next);
+  }
+
   return {
     /** Puts a configuration in force: requests that come after it has resolved follow it, and no connection of a client is touched. */
     async apply(next: RouterConfig): Promise<void> {
-      const moved = config === null || config.listen.port !== next.listen.port || config.listen.host !== next.listen.host;
+      const elsewhere = config !== null && config.listen.host !== next.listen.host;
+      const moved = server === null || elsewhere || config?.listen.port !== next.listen.port;
       // The first requests may come before `listen` has resolved.
       config ??= next;
+      const tls = await openTls(next, elsewhere);
       if (moved) {
-        const opened = await listen(next.listen.host, next.listen.port);
+        const opened = await listen(next.listen.host, next.listen.port).catch((error) => {
+          for (const each of tls.opened.values()) each.close();
+          throw error;
+        });
         server?.close();
         server?.closeIdleConnections();
         server = opened;
       }
       config = next;
+      for (const [port, old] of tlsServers) {
+        if (next.tls?.ports.includes(port) && !tls.opened.has(port)) continue;
+        tlsServers.delete(port);
+        old.close();
+        old.closeIdleConnections();
+      }
+      for (const [port, opened] of tls.opened) tlsServers.set(port, opened);
+      if (tls.pair !== null) usePair(tls.pair);
+    },
+    /** Reads the pair anew. Connections that are open keep theirs; every handshake from here on gets the new one. @throws where it cannot be used */
+    reload(): void {
+      if (current().tls !== undefined) usePair(loadPair(current().tls?.directory ?? ''));
     },
     status: (): RouterStatus => ({ generation: config?.generation ?? '', pid: process.pid, inFlight: balancer.inFlight() }),
     /** @param since milliseconds since 1970. */
@@ -93,10 +153,11 @@ function createRouterServer() {
     },
     async stop(graceSeconds: number): Promise<void> {
       stopping = true;
-      const closed = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
-      server?.closeIdleConnections();
+      const all = [...(server ? [server] : []), ...tlsServers.values()];
+      const closed = Promise.all(all.map((each) => new Promise<void>((resolve) => void each.close(() => resolve()))));
+      for (const each of all) each.closeIdleConnections();
       const limit = setTimeout(() => {
-        server?.closeAllConnections();
+        for (const each of all) each.closeAllConnections();
         for (const socket of upgraded) socket.destroy();
       }, graceSeconds * 1000);
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, graceSeconds * 1000 + 500))]);
@@ -106,7 +167,7 @@ function createRouterServer() {
   };
 }
 
-/** Answers on the admin socket: `GET /status`, `GET /traffic?since=MS` (null where it cannot be told), `POST /apply` with a configuration, `POST /stop?graceSeconds=N`. The directory's mode guards it. */
+/** Answers on the admin socket: `GET /status`, `GET /traffic?since=MS` (null where it cannot be told), `POST /apply` with a configuration, `POST /reload` for another certificate, `POST /stop?graceSeconds=N`. The directory's mode guards it. */
 function serveAdmin(router: ReturnType<typeof createRouterServer>): Promise<void> {
   const reply = (response: ServerResponse, status: number, body: object | null) => response.writeHead(status, { 'content-type': 'application/json', connection: 'close' }).end(JSON.stringify(body));
   const admin = createServer(async (request, response) => {
@@ -116,6 +177,10 @@ function serveAdmin(router: ReturnType<typeof createRouterServer>): Promise<void
       if (request.method === 'GET' && url.pathname === '/traffic') return void reply(response, 200, router.traffic(Number(url.searchParams.get('since') ?? 0)));
       if (request.method === 'POST' && url.pathname === '/apply') {
         await router.apply(parseConfig(await readBody(request)));
+        return void reply(response, 200, router.status());
+      }
+      if (request.method === 'POST' && url.pathname === '/reload') {
+        router.reload();
         return void reply(response, 200, router.status());
       }
       if (request.method === 'POST' && url.pathname === '/stop') {

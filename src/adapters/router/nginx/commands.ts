@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { hostLayout } from '../../../domain/host/layout.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { RouterState } from '../../../ports/router.ts';
+import { renderListeners } from './tls.ts';
 import { chosenWays, poolsOf, servicesOf, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
 import { quoteForShell } from '../../../domain/shell-word.ts';
 
@@ -23,6 +24,8 @@ export function nginxFiles(root: string, product: ProductName) {
     closingFlag: `${directory}/closing`,
     ways: `${directory}/ways`,
     way: (name: string) => `${directory}/ways/${name}`,
+    /** Challenges of certificate authorities. In here, because the workers can reach nothing else. */
+    webroot: `${directory}/webroot`,
     /** Logs of requests, see `traffic.ts`. */
     traffic: `${directory}/traffic`,
     /** The symlink that a service's requests follow to the way in use. */
@@ -49,6 +52,9 @@ export interface NginxSettings {
   readonly workerUser: { readonly user: string; readonly group: string; readonly userId: number } | null;
   /** From `nginx -v`, to use what newer versions can do. */
   readonly version: readonly [number, number, number];
+  /** Which modules were built into it, from `nginx -V`. */
+  readonly http2?: boolean;
+  readonly tls?: boolean;
 }
 
 export interface NginxConfig {
@@ -82,7 +88,8 @@ export function renderLocations(state: RouterState): string {
  * of them taken in turn (`Way`). Behind a socket, the inner layer spreads the requests over one set of instances. Letting an instance in or
  * out, or another share of the requests to a new release, is so one rename of a symlink, in force with the next request, and no reload: a reload closes the clients' idle connections, and a POST that was being written to one is lost.
  */
-function renderMain(root: string, state: RouterState, { listenAddress, workerUser, version }: NginxSettings, pools: readonly Pool[]): string {
+function renderMain(root: string, state: RouterState, settings: NginxSettings, pools: readonly Pool[]): string {
+  const { workerUser, version } = settings;
   const files = nginxFiles(root, state.product);
   // nginx 1.27.4 and newer keep idle connections of clients through a reload for so long, so that none is closed under a request.
   const keepsClients = keepsClientsThroughReload(version);
@@ -138,34 +145,7 @@ ${keepsClients ? '    keepalive_min_timeout 10s;\n' : ''}    # What a client may
 
     # The outer layer: what clients see.
 ${servicesOf(state).map((service) => renderService(upstreamName(state, service), linkName('@GENERATION@', service))).join('\n')}
-    server {
-        listen ${listenAddress}:${state.port} backlog=1024;
-        server_name _;
-        # Nowhere: a path that no location knows is answered with 404, not with a file.
-        root /proc/self/cwd/none;
-        set $fairlead_closing '';
-        if (-f /proc/self/cwd/closing) {
-            set $fairlead_closing close;
-        }
-        add_header Connection $fairlead_closing always;
-
-        proxy_http_version 1.1;
-        proxy_set_header Host $fairlead_host;
-        proxy_set_header X-Real-IP $remote_addr;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Host $fairlead_host;
-        proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection $fairlead_connection;
-        proxy_read_timeout 300s;
-        proxy_send_timeout 300s;
-        # The inner layer keeps bodies for a second try.
-        proxy_request_buffering off;
-        proxy_next_upstream off;
-
-        include ${quote(`${files.generation('@GENERATION@')}/locations.conf`)};
-    }
-
+${renderListeners(state, settings, serverBody(files.generation('@GENERATION@')), quote)}
     # The inner layer: one server for each set of instances.
 ${pools.map(renderPool).join('\n')}
     # Which generation answers. Only whoever may enter this directory can ask.
@@ -189,6 +169,32 @@ ${pools.map(renderPool).join('\n')}
 }
 `;
 }
+
+/** What a server consists of that passes requests of clients on. */
+const serverBody = (generation: string): string => `        # Nowhere: a path that no location knows is answered with 404, not with a file.
+        root /proc/self/cwd/none;
+        set $fairlead_closing '';
+        if (-f /proc/self/cwd/closing) {
+            set $fairlead_closing close;
+        }
+        add_header Connection $fairlead_closing always;
+
+        proxy_http_version 1.1;
+        proxy_set_header Host $fairlead_host;
+        proxy_set_header X-Real-IP $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Forwarded-Host $fairlead_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $fairlead_connection;
+        proxy_read_timeout 300s;
+        proxy_send_timeout 300s;
+        # The inner layer keeps bodies for a second try.
+        proxy_request_buffering off;
+        proxy_next_upstream off;
+
+        include ${quote(`${generation}/locations.conf`)};
+`;
 
 /** The zone has all workers take the slots in one turn: each on its own would need a hundred requests of its own for what one percent means. */
 function renderService(name: string, link: string): string {

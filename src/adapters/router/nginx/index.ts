@@ -9,8 +9,9 @@ import { ensureDirectory, errnoOf, exists, isMissing, readIfThere, replaceSymlin
 import { connectionsAt, connectionsTo, findByWorkingDirectory, signalProcess, socketInodes, unixConnections, waitForEnd, type ProcessStat } from '../../process/proc.ts';
 import { askUnixSocket } from '../unix-socket.ts';
 import { figuresOf } from '../figures.ts';
+import { makeWebroot } from '../webroot.ts';
 import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, slotTarget, startCommand, testCommand, trafficMark, wayTarget, type NginxConfig, type NginxSettings } from './commands.ts';
-import { parseErrors, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
+import { parseErrors, parseListens, parseModules, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
 import { chosenWays, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
 import { forgetTraffic, keepTraffic, readTraffic, trimTraffic, type TrafficMemory } from './traffic.ts';
 
@@ -36,7 +37,7 @@ const turnoverMs = 1_000;
 export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenAddress = '127.0.0.1' }: { root: string; commands: CommandRunner; nginxPath?: string; listenAddress?: string }): Router {
   let known: NginxSettings | null = null;
   const memory: TrafficMemory = new Map();
-  const settings = async (): Promise<NginxSettings> => (known ??= { listenAddress, workerUser: readWorkerUser(), version: await askVersion(commands, nginxPath) });
+  const settings = async (): Promise<NginxSettings> => (known ??= { listenAddress, workerUser: readWorkerUser(), ...(await askVersion(commands, nginxPath)) });
   const environment = { extendEnv: false, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } };
 
   async function test(directory: string, configFile: string): Promise<void> {
@@ -69,10 +70,10 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     }
   }
 
-  async function reload({ product, port }: RouterState, config: NginxConfig, master: ProcessStat, before: string | null): Promise<void> {
+  async function reload({ product }: RouterState, config: NginxConfig, master: ProcessStat, before: string | null): Promise<void> {
     const files = nginxFiles(root, product);
     const { version } = await settings();
-    if (!keepsClientsThroughReload(version)) await turnOver(files, port);
+    if (!keepsClientsThroughReload(version)) await turnOver(files);
     try {
       await replaceSymlinkDurably(`generations/${config.generation}/nginx.conf`, files.active);
       await reloadNow(product, config, master, before);
@@ -96,6 +97,21 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     throw new FairleadError({ class: 'host', code: 'router_reload_failed', message: `nginx of ${product} did not load its new configuration, the one before is in place again: ${said}`, hint: `its log is ${files.errorLog}` }, { retryable: true });
   }
 
+  async function testState(state: RouterState): Promise<{ readonly include: string | null; readonly config: NginxConfig; readonly master: NginxProcess | null }> {
+    const files = nginxFiles(root, state.product);
+    const chosen = await settings();
+    if (state.tls && chosen.tls === false) throw new FairleadError({ class: 'host', code: 'nginx_without_tls', message: `${nginxPath} was built without TLS (ngx_http_ssl_module).`, hint: 'Install a build that has it, for example nginx-light.' });
+    const include = await readInclude(state);
+    const master = (await findNginx(files.directory)).find((found) => found.title === 'master') ?? null;
+    // Workers of the generation before go on with the sockets that they know until they have stopped to accept.
+    const retired = master === null ? [] : await linkedPools(files, await readLink(files.active));
+    const config = renderConfig(root, state, include, chosen, retired);
+    await prepare(files, config);
+    if (state.challenges) await makeWebroot(files.webroot);
+    await test(files.directory, `${files.generation(config.generation)}/nginx.conf`);
+    return { include, config, master };
+  }
+
   /** That figures cannot be told is no reason to refuse a change. */
   async function keep(files: NginxFiles): Promise<void> {
     const { workerUser } = await settings();
@@ -117,11 +133,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
         return (await choose(files, wanted.generation, state)) ? 'applied' : 'unchanged';
       }
 
-      // Workers of the generation before go on with the sockets that they know until they have stopped to accept.
-      const retired = master === null ? [] : await linkedPools(files, before);
-      const config = renderConfig(root, state, include, chosen, retired);
-      await prepare(files, config);
-      await test(files.directory, `${files.generation(config.generation)}/nginx.conf`);
+      const { config } = await testState(state);
       await choose(files, config.generation, state);
       if (master !== null) {
         await reload(state, config, master, before === target ? null : before);
@@ -132,6 +144,42 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       await prune(files, config.generation, before);
       await keep(files);
       return 'applied';
+    },
+
+    async test(state) {
+      await testState(state);
+    },
+
+    async reload(product) {
+      const files = nginxFiles(root, product);
+      const found = await findNginx(files.directory);
+      const master = found.find(({ title }) => title === 'master');
+      if (master === undefined) throw new FairleadError({ class: 'host', code: 'router_not_running', message: `nginx of ${product} does not run.`, hint: `its log is ${files.errorLog}` }, { retryable: true });
+      const { version } = await settings();
+      const generation = (await readLink(files.active))?.split('/')[1] ?? '';
+      try {
+        if (!keepsClientsThroughReload(version)) await turnOver(files);
+        const old = (await findNginx(files.directory)).filter(({ title }) => title === 'worker');
+        const logged = await sizeOf(files.errorLog);
+        // As `nginx -s reload` does it: that says nothing of whether the master could, either.
+        await signalProcess(master, 'SIGHUP');
+        if (await untilServed(files, generation, old, logged)) return { workersBefore: old.map(workerOf) };
+        const said = parseErrors(await readFrom(files.errorLog, logged)).slice(0, 3).join('; ') || `its workers did not change within ${reloadLimitMs} ms`;
+        throw new FairleadError({ class: 'host', code: 'reload_did_nothing', message: `nginx of ${product} was told to reload and did not: ${said}`, hint: `What it served before it still serves. Its log is ${files.errorLog}` }, { retryable: true });
+      } finally {
+        await fs.rm(files.closingFlag, { force: true });
+      }
+    },
+
+    async workers(product) {
+      return (await findNginx(nginxFiles(root, product).directory)).filter(({ title }) => title !== 'master').map(workerOf);
+    },
+
+    async challengeRoot(product) {
+      const files = nginxFiles(root, product);
+      await ensureDirectory(files.directory, 0o711);
+      await fs.chmod(files.directory, 0o711);
+      return makeWebroot(files.webroot);
     },
 
     async inFlight(product, instance) {
@@ -187,6 +235,8 @@ async function findNginx(directory: string): Promise<NginxProcess[]> {
     return title === null ? [] : [{ ...found, title }];
   });
 }
+
+const workerOf = ({ pid, startTicks, title }: NginxProcess) => ({ pid, startTicks, accepting: title === 'worker' });
 
 async function isServed(files: NginxFiles, generation: string): Promise<boolean> {
   const answer = await askUnixSocket(files.statusSocket, { path: '/', timeoutMs: 2_000 }).catch(() => null);
@@ -352,15 +402,16 @@ async function countInFlight(files: NginxFiles, instance: string): Promise<numbe
  * Has the clients leave their connections before a reload closes them: for a second every answer says `Connection: close` (RFC 9112 section
  * 9.6), so that connections in use are not idle ones when the reload comes. Without clients there is nothing to wait for.
  */
-async function turnOver(files: NginxFiles, port: number): Promise<void> {
-  if ((await connectionsAt(port)).length === 0) return;
+async function turnOver(files: NginxFiles): Promise<void> {
+  const ports = parseListens((await readIfThere(files.active)) ?? '');
+  if ((await Promise.all(ports.map(connectionsAt))).flat().length === 0) return;
   await fs.writeFile(files.closingFlag, '');
   await pause(turnoverMs);
 }
 
-async function askVersion(commands: CommandRunner, nginxPath: string): Promise<NginxSettings['version']> {
-  const result = await commands.run([nginxPath, '-v'], { timeoutMs: commandLimitMs, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } });
-  if (result.exitCode === 0) return parseVersion(result.stderr);
+async function askVersion(commands: CommandRunner, nginxPath: string): Promise<Pick<NginxSettings, 'version' | 'tls' | 'http2'>> {
+  const result = await commands.run([nginxPath, '-V'], { timeoutMs: commandLimitMs, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } });
+  if (result.exitCode === 0) return { version: parseVersion(result.stderr), ...parseModules(result.stderr) };
   throw new FairleadError({ class: 'host', code: 'nginx_not_run', message: `nginx cannot be asked for its version: ${result.summary}`, hint: 'install nginx on the host, or choose the embedded router' });
 }
 

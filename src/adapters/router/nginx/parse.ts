@@ -4,6 +4,16 @@ export function parseVersion(text: string): [number, number, number] {
   return [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0), Number(match?.[3] ?? 0)];
 }
 
+/** Pure: the modules that matter here, from what `nginx -V` prints on stderr. */
+export function parseModules(text: string): { tls: boolean; http2: boolean } {
+  return { tls: /--with-http_ssl_module\b/.test(text), http2: /--with-http_v2_module\b/.test(text) };
+}
+
+/** Pure: the TCP ports that a configuration listens on. */
+export function parseListens(text: string): number[] {
+  return [...new Set([...text.matchAll(/^\s*listen (?!unix:)\S*?:(\d+)\b/gm)].map((match) => Number(match[1])))];
+}
+
 /** Pure: what the status socket answers: the generation, and which worker said so. */
 export function parseStatus(body: string): { generation: string; pid: number } | null {
   const match = /^(\S+) (\d+)$/.exec(body.trim());
