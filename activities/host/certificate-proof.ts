@@ -26,7 +26,13 @@ export function createCertificateProof(dependencies: HostDependencies) {
   return {
     /** Whether the router could load its configuration with the pair that is in place now (`nginx -t`). Nothing that serves is touched. */
     async testRouter({ run }: CertificateCommand): Promise<void> {
-      await router.test(await wantedOf(run.product, await stateOf(run.product)));
+      try {
+        await router.test(await wantedOf(run.product, await stateOf(run.product)));
+      } catch (error) {
+        if (!(error instanceof FairleadError) || error.reason.code !== 'router_config_invalid') throw error;
+        // The release is served with the same configuration already: it is not to blame.
+        throw new FairleadError({ class: 'host', code: 'router_test_failed', message: error.message, hint: 'What was served before still is. Look at the pair and at what else the configuration reads.' }, { cause: error });
+      }
     },
 
     /**

@@ -1,3 +1,4 @@
+import { covers } from '../../src/domain/certificate/host-name.ts';
 import { parseOrigin, sightProblem, type OriginSight } from '../../src/domain/certificate/origin.ts';
 import { pairProblem, type CertificateInspection, type PairFacts } from '../../src/domain/certificate/pair.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
@@ -149,8 +150,14 @@ export function createCertificateActivities(dependencies: HostDependencies) {
       const backup = await certificates.readBackup(product, certificate, runId);
       // Without a backup nothing was switched.
       if (backup === null) return { path: '', version: (await certificates.inspect(product, certificate)).active };
-      if (backup.version === null) await applyRouter(await writeTls(await stateOf(product), null, runId));
-      return certificates.restore(product, certificate, runId);
+      const state = await stateOf(product);
+      if (backup.version === null) await applyRouter(await writeTls(state, null, runId));
+      const restored = await certificates.restore(product, certificate, runId);
+      const facts = backup.version === null ? null : await certificates.read(product, certificate, backup.version);
+      const names = state.tls?.names.filter((name) => facts?.names.some((certified) => covers(certified, name))) ?? [];
+      // The new one may have been for more names.
+      if (state.tls && names.length > 0) await writeTls(state, { ...state.tls, names }, runId);
+      return restored;
     },
 
     /** From here on it is what a way back leads to. Plain HTTP is redirected to it, where the product wants that. */

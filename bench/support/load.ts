@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest } from 'node:http';
+import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -16,6 +17,8 @@ export interface LoadOptions {
   readonly isExpected?: (status: number) => boolean;
   /** Of one request. Default 30,000. */
   readonly timeoutMs?: number;
+  /** With addresses that begin with https: the name that is asked for. The certificate is not judged. */
+  readonly serverName?: string;
 }
 
 export interface LoadResult {
@@ -35,7 +38,8 @@ export interface LoadResult {
  * section 9.3.1 lets every client do so) and counted apart. Everything else that does not end with the expected status is a failure.
  */
 export function startLoad(options: LoadOptions): { stop(): Promise<LoadResult> } {
-  const agent = new Agent({ keepAlive: true, maxSockets: options.connections ?? 20, maxFreeSockets: options.connections ?? 20 });
+  const kept = { keepAlive: true, maxSockets: options.connections ?? 20, maxFreeSockets: options.connections ?? 20 };
+  const agent = options.urls[0]?.startsWith('https:') ? new TlsAgent({ ...kept, rejectUnauthorized: false, servername: options.serverName ?? '', maxCachedSessions: 0 }) : new Agent(kept);
   const isExpected = options.isExpected ?? ((status: number) => status >= 200 && status < 300);
   const underway = new Set<Promise<void>>();
   const failed: { at: string; error: string; path: string }[] = [];
@@ -48,10 +52,11 @@ export function startLoad(options: LoadOptions): { stop(): Promise<LoadResult> }
   async function send(method: 'GET' | 'POST', url: string): Promise<void> {
     const startedAt = performance.now();
     try {
-      let answer = await exchange(agent, method, url, options.timeoutMs ?? 30_000);
+      const { serverName, timeoutMs = 30_000 } = options;
+      let answer = await exchange(method, url, { agent, serverName, timeoutMs });
       if (answer.closedBeforeAnswer && method === 'GET') {
         retriedOnClosedConnection += 1;
-        answer = await exchange(agent, method, url, options.timeoutMs ?? 30_000, true);
+        answer = await exchange(method, url, { agent: false, serverName, timeoutMs });
       }
       if (answer.error !== null) throw answer.error;
       if (!isExpected(answer.status)) throw new Error(`status ${answer.status}: ${answer.body.slice(0, 200)}`);
@@ -98,11 +103,12 @@ interface Answer {
   readonly closedBeforeAnswer: boolean;
 }
 
-function exchange(agent: Agent, method: 'GET' | 'POST', url: string, timeoutMs: number, fresh = false): Promise<Answer> {
+function exchange(method: 'GET' | 'POST', url: string, { agent, serverName, timeoutMs }: { agent: Agent | TlsAgent | false; serverName: string | undefined; timeoutMs: number }): Promise<Answer> {
   return new Promise((resolve) => {
     const body = method === 'POST' ? JSON.stringify({ text: 'load' }) : undefined;
     const headers = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const request = httpRequest(url, { method, agent: fresh ? false : agent, headers, signal: AbortSignal.timeout(timeoutMs) });
+    const asked = { method, agent, headers, signal: AbortSignal.timeout(timeoutMs) };
+    const request = url.startsWith('https:') ? httpsRequest(url, { ...asked, servername: serverName ?? '', rejectUnauthorized: false }) : httpRequest(url, asked);
     const end = (answer: Partial<Answer>) => resolve({ status: 0, body: '', error: null, closedBeforeAnswer: false, ...answer });
     let bytesBefore = 0;
     request.on('socket', (socket) => (bytesBefore = socket.bytesRead));

@@ -158,7 +158,8 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       const { version } = await settings();
       const generation = (await readLink(files.active))?.split('/')[1] ?? '';
       try {
-        if (!keepsClientsThroughReload(version)) await turnOver(files);
+        // A courtesy: on a full disk the pair still has to be changed.
+        if (!keepsClientsThroughReload(version)) await turnOver(files).catch(() => {});
         const old = (await findNginx(files.directory)).filter(({ title }) => title === 'worker');
         const logged = await sizeOf(files.errorLog);
         // As `nginx -s reload` does it: that says nothing of whether the master could, either.
