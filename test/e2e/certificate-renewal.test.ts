@@ -19,6 +19,18 @@ const run = promisify(execFile);
 const host = certificateNames[0] as string;
 
 let authority: TestAuthority;
+// A busy machine takes its time.
+const limitMs = 240_000;
+/** What goes on beside a renewal, ended also where the test fails. */
+let beside: { stop(): Promise<unknown> }[] = [];
+const during = <Work extends { stop(): Promise<unknown> }>(work: Work): Work => {
+  beside.push(work);
+  return work;
+};
+const endBeside = async () => {
+  for (const work of beside) await work.stop();
+  beside = [];
+};
 beforeAll(async () => {
   authority = await createTestAuthority();
 });
@@ -52,12 +64,15 @@ for (const kind of routerKinds) {
       bed = await createCertificateBed(kind, ...given);
       await bed.serve();
     };
-    afterEach(() => bed?.end());
+    afterEach(async () => {
+      await endBeside();
+      await bed?.end();
+    });
 
     test('the first one: plain HTTP goes on until TLS is proven, then is redirected; no request fails on the way', async () => {
       await start({ declared: { hsts: { maxAgeSeconds: 86_400, includeSubDomains: true, preload: false } } });
       const pair = await issue();
-      const load = startLoad({ urls: [`http://127.0.0.1:${bed.plain}/api/rows`], requestsPerSecond: 200, connections: 20, isExpected: (status) => status === 200 || status === 308 });
+      const load = during(startLoad({ urls: [`http://127.0.0.1:${bed.plain}/api/rows`], requestsPerSecond: 200, connections: 20, isExpected: (status) => status === 200 || status === 308 }));
       let unproven = 0;
       const renewal = await bed.renew(pair, { before: { commitCertificate: async () => (unproven = (await ask(bed.plain, '/api/rows')).status) } });
       const result = await load.stop();
@@ -77,7 +92,7 @@ for (const kind of routerKinds) {
       expect((await ask(bed.plain, '/')).headers['strict-transport-security']).toBeUndefined();
       const { hsts, proven } = { hsts: 1, ...(await bed.dependencies.store.readState(product))?.tls };
       expect([hsts, proven]).toEqual([1, true]);
-    });
+    }, limitMs);
 
     test('challenges are answered on the plain port, with and without TLS, and nothing else from there', async () => {
       await start();
@@ -88,14 +103,14 @@ for (const kind of routerKinds) {
       expect(await answers()).toEqual(expected);
       await bed.renew(await issue());
       expect(await answers()).toEqual(expected);
-    });
+    }, limitMs);
 
     test('a renewal at 200 requests per second on kept connections: every request is answered, no handshake fails, and each place goes from the old one to the new one once', async () => {
       await start();
       const [old, next] = [await issue(), await issue()];
       await bed.renew(old);
-      const load = loadOf(bed);
-      const watch = watchHandshakes(bed.targets);
+      const load = during(loadOf(bed));
+      const watch = during(watchHandshakes(bed.targets));
       const before = await kind.find(bed.root);
       const renewal = await bed.renew(next);
       const third = await issue();
@@ -110,7 +125,7 @@ for (const kind of routerKinds) {
       const after = new Set((await kind.find(bed.root)).map(({ pid }) => pid));
       expect(before.filter(({ pid }) => after.has(pid))).not.toEqual([]);
       expect(await fs.readdir(join(bed.root, 'var/lib/shop/acme/certificates/app.example.test/versions'))).toHaveLength(2);
-    });
+    }, limitMs);
 
     test.each<[string, (pair: IssuedPair, other: IssuedPair) => Partial<IssuedPair>, string]>([
       ['is for another key', (_pair, other) => ({ key: other.key }), 'certificate_key_mismatch'],
@@ -119,12 +134,12 @@ for (const kind of routerKinds) {
       await start();
       const [old, next, other] = [await issue(), await issue(), await issue()];
       await bed.renew(old);
-      const watch = watchHandshakes(bed.targets);
+      const watch = during(watchHandshakes(bed.targets));
       const renewal = await bed.renew(next, { change: change(next, other) });
       const seen = await watch.stop();
       expect(renewal).toMatchObject({ outcome: 'refused', reason: { class: 'dependency', code } });
       expect(seen).toMatchObject({ failed: [], seen: everywhere(old.fingerprint) });
-    });
+    }, limitMs);
 
     test('the first one fails after the switch: plain HTTP goes on, TLS is off again, and no pair is left in force', async () => {
       await start();
@@ -134,7 +149,7 @@ for (const kind of routerKinds) {
       expect(await ask(bed.ports[0] as number, '/', { tls: true }).catch((error: NodeJS.ErrnoException) => error.code)).toBe('ECONNREFUSED');
       expect(await bed.active()).toBeNull();
       expect((await bed.dependencies.store.readState(product))?.tls).toBeNull();
-    });
+    }, limitMs);
 
     test('the recovery script alone puts the old pair back and has it served; twice does no harm', async () => {
       await start();
@@ -156,7 +171,7 @@ for (const kind of routerKinds) {
       // What the run expected is not served any more, and it says so.
       expect(stopped).toMatchObject({ outcome: 'rolled_back', reason: { code: 'reload_did_nothing' } });
       expect(fingerprintsOf(stopped)).toEqual([old.fingerprint]);
-    });
+    }, limitMs);
 
     test('the public origin: its name has to lead to this router, on every address', async () => {
       await start();
@@ -170,7 +185,7 @@ for (const kind of routerKinds) {
       expect(await check(origin)).toBe('right');
       bed.resolved.set(host, ['127.0.0.1', '127.0.0.9']);
       expect(await check(origin)).toBe('origin_unreachable');
-    });
+    }, limitMs);
   });
 }
 
@@ -179,6 +194,7 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
   let bed: Bed;
   let ends: (() => unknown)[] = [];
   afterEach(async () => {
+    await endBeside();
     for (const end of ends.reverse()) await end();
     ends = [];
     await bed?.end();
@@ -255,8 +271,8 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
     const [old, next] = [await issue(), await issue()];
     await bed.renew(old);
     const version = await bed.active();
-    const load = startLoad({ urls: [`https://127.0.0.1:${bed.ports[0]}/api/rows`], postShare: 0.2, requestsPerSecond: 200, connections: 20, serverName: host });
-    const watch = watchHandshakes(bed.targets);
+    const load = during(startLoad({ urls: [`https://127.0.0.1:${bed.ports[0]}/api/rows`], postShare: 0.2, requestsPerSecond: 200, connections: 20, serverName: host }));
+    const watch = during(watchHandshakes(bed.targets));
     const renewal = await bed.renew(next, {
       before: {
         [at]: async (staged: CertificateVersion) => {
@@ -274,7 +290,7 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
     for (const name of certificateNames) expect(seen.seen).toMatchObject({ [`first ${name}`]: first, [`second ${name}`]: [old.fingerprint] });
     // The next renewal heals it: nothing of the fault is left in what Fairlead keeps.
     await fs.access(join(renewal.backupPath ?? '', 'key.pem'));
-  });
+  }, limitMs);
 
   test('the disk is full at the switch: the old certificate stays, is proven, and the report says what to do', async () => {
     const disk = await fs.mkdtemp(join(tmpdir(), 'fairlead-full-'));
@@ -285,8 +301,8 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
       const [old, next] = [await issue(), await issue()];
       await bed.renew(old);
       const version = await bed.active();
-      const load = loadOf(bed);
-      const watch = watchHandshakes(bed.targets);
+      const load = during(loadOf(bed));
+      const watch = during(watchHandshakes(bed.targets));
       const renewal = await bed.renew(next, {
         before: {
           switchCertificate: async () => {
@@ -302,9 +318,10 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
       expect(seen).toMatchObject({ failed: [], seen: everywhere(old.fingerprint) });
       expect(result.failed).toEqual([]);
     } finally {
+      await endBeside();
       await bed.end();
       await run('umount', [disk]);
       await fs.rm(disk, { recursive: true });
     }
-  });
+  }, limitMs);
 });

@@ -137,7 +137,7 @@ export async function createCertificateBed(kind: RouterKind, { declared = {}, ro
   };
 }
 
-/** A handshake with every target every 100 ms. `stop` tells what was served, in order and without repetition, and every handshake that failed. */
+/** A handshake with every target every 100 ms, until `stop`, which may be called again. `stop` tells what was served, in order and without repetition, and every handshake that failed. */
 export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
   const probe = createTlsProbe();
   const seen = new Map<string, string[]>();

@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CertificateVersion } from '../../domain/ids.ts';
 import type { PairFacts, PairLink } from '../../domain/certificate/pair.ts';
@@ -18,7 +19,7 @@ export const splitPem = (text: string): string[] => (text.match(/-----BEGIN CERT
  * Reads a pair. @param key PEM @param certificates PEM, the certificate first. @throws `certificate_unreadable`, `certificate_key_unreadable`: without a word of
  * what the text was.
  */
-export function readPair(key: string, certificates: readonly string[]): { readonly texts: PairTexts; readonly facts: Promise<PairFacts> } {
+export function readPair(key: string, certificates: readonly string[]): { readonly texts: PairTexts; readonly facts: PairFacts } {
   const links = certificates.map(parseCertificate);
   const [own, ...rest] = links;
   if (own === undefined) throw unreadable('certificate_unreadable', 'There is no certificate in what was staged.');
@@ -30,7 +31,7 @@ export function readPair(key: string, certificates: readonly string[]): { readon
   return { texts, facts: factsOf(version, own, rest, secret) };
 }
 
-async function factsOf(version: CertificateVersion, own: X509Certificate, rest: readonly X509Certificate[], secret: KeyObject): Promise<PairFacts> {
+function factsOf(version: CertificateVersion, own: X509Certificate, rest: readonly X509Certificate[], secret: KeyObject): PairFacts {
   const chain = rest.map((link, at) => linkOf(link, rest[at + 1]));
   return {
     version,
@@ -40,7 +41,7 @@ async function factsOf(version: CertificateVersion, own: X509Certificate, rest: 
     publicKeySha256: sha256(own.publicKey.export({ type: 'spki', format: 'der' })),
     keyMatches: own.checkPrivateKey(secret),
     chain,
-    anchor: await anchorOf(rest.at(-1) ?? own),
+    anchor: anchorOf(rest.at(-1) ?? own),
   };
 }
 
@@ -59,8 +60,7 @@ const isSignedBy = (link: X509Certificate, by: X509Certificate): boolean => link
 const namesOf = ({ subjectAltName }: X509Certificate): string[] => (subjectAltName ?? '').split(', ').flatMap((entry) => (entry.startsWith('DNS:') ? [entry.slice(4).toLowerCase()] : []));
 
 /** Node's own list of roots is 140 certificates: looked through only here, and not kept. */
-async function anchorOf(last: X509Certificate): Promise<string | null> {
-  const { rootCertificates } = await import('node:tls');
+function anchorOf(last: X509Certificate): string | null {
   for (const pem of rootCertificates) {
     const root = new X509Certificate(pem);
     if (root.raw.equals(last.raw) || (root.subject === last.issuer && isSignedBy(last, root))) return oneLine(root.subject);

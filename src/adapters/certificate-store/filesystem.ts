@@ -104,16 +104,15 @@ export function createCertificateStore(root: string): CertificateStore {
     async stage(product, certificate, directory) {
       const files = filesOf(product, certificate);
       const { texts, facts } = await readStaged(directory);
-      const read = await facts;
-      const target = files.version(read.version);
+      const target = files.version(facts.version);
       if ((await readWhole(target)) === null) {
         await ensureDirectory(hostLayout(root, product).acmeDir, 0o700);
         await ensureDirectory(files.versions, 0o700);
         await sweepParts(files.versions);
-        await placePair(target, read.version, texts);
+        await placePair(target, facts.version, texts);
       }
       await syncDirectory(files.versions);
-      return read;
+      return facts;
     },
 
     activate: async (product, certificate, version) => activate(filesOf(product, certificate), version),

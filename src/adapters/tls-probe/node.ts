@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
-import type { DetailedPeerCertificate } from 'node:tls';
+import { connect, type DetailedPeerCertificate } from 'node:tls';
 import type { Handshake } from '../../domain/certificate/served.ts';
 import type { TlsProbe } from '../../ports/tls-probe.ts';
 
 /** Handshakes by Node's own TLS. @param limitMs of one, from connecting on. Default 5,000. */
 export function createTlsProbe({ limitMs = 5_000 }: { limitMs?: number } = {}): TlsProbe {
   return {
-    async handshake(target, cancel) {
-      const { connect } = await import('node:tls');
+    handshake(target, cancel) {
       return new Promise<Handshake>((resolve) => {
         // Who answers is compared by fingerprint; trust is the clients' question, and a new root may not be known here.
         const socket = connect({ host: target.address, port: target.port, servername: target.name, rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });

@@ -53,7 +53,7 @@ hooks:
 backup: {paths: ["{state}/data"]}
 data: {schemaGeneration: 4, readsFrom: 3, onRollback: restore}
 updateFrom: {releases: ["2026.10.1"]}
-certificates: {names: [app.example.test]}
+certificates: {names: [App.example.test], listen: [443, 8443], redirect: true, hsts: {includeSubDomains: true}}
 retention: {releases: 5, backups: 2}
 bakeSeconds: 0.5
 `;
@@ -97,7 +97,7 @@ test('everything said: all of it is read, numbers and booleans become texts wher
     backupPaths: ['{state}/data'],
     data: { schemaGeneration: 4, readsFrom: 3, onRollback: 'restore' },
     updateFrom: { releases: ['2026.10.1'] },
-    certificates: { names: ['app.example.test'] },
+    certificates: { names: ['app.example.test'], ports: [443, 8443], redirect: true, hsts: { maxAgeSeconds: 31_536_000, includeSubDomains: true, preload: false } },
     retention: { releases: 5, backups: 2 },
     bakeSeconds: 0.5,
   });
@@ -229,6 +229,13 @@ test.each<[string, string, RegExp]>([
   ['a route to no service', `${small}router: {listen: 80, routes: {/: apl}}\n`, /:8:34: .*Did you mean api\?/],
   ['a route without a slash', `${small}router: {listen: 80, routes: {api: api}}\n`, /begins with \//],
   ['an upstream of no routed service', `${small}router: {listen: 80, routes: {/: api}, nginx: {upstreams: {web: x}}}\n`, /names no routed service/],
+  ['certificates without a router', `${small}certificates: {}\n`, /:8:1: certificates are served by the router, and none is declared/],
+  ['a certificate for an address', `${small}router: {listen: 80, routes: {/: api}}\ncertificates: {names: [192.0.2.7]}\n`, /:9:24: .*is an address/],
+  ['a name twice', `${small}router: {listen: 80, routes: {/: api}}\ncertificates: {names: [a.example.org, A.example.org]}\n`, /has A.example.org twice/],
+  ['TLS on the port of plain HTTP', `${small}router: {listen: 8080, routes: {/: api}}\ncertificates: {listen: [443, 8080]}\n`, /certificates.listen.1 is port 8080, which router.listen has already/],
+  ['TLS on no port', `${small}router: {listen: 80, routes: {/: api}}\ncertificates: {listen: tls}\n`, /a port or a list of ports/],
+  ['a preload that browsers would refuse', `${small}router: {listen: 80, routes: {/: api}}\ncertificates: {hsts: {preload: true}}\n`, /preload needs includeSubDomains/],
+  ['HSTS beside plain HTTP', `${small}router: {listen: 80, routes: {/: api}}\ncertificates: {redirect: false, hsts: {}}\n`, /never to use plain HTTP/],
   ['an include outside the bundle', `${small}router: {listen: 80, routes: {/: api}, nginx: {include: ../x}}\n`, /relative path in the bundle/],
   ['a migration without a word on rollback', `${small}hooks: {migrate: {command: [x]}}\n`, /must say data.onRollback/],
   ['a restore of nothing', `${small}data: {onRollback: restore}\n`, /nothing is backed up/],

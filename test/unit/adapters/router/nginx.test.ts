@@ -1,5 +1,5 @@
 import { renderConfig, startCommand, testCommand, type NginxSettings } from '../../../../src/adapters/router/nginx/commands.ts';
-import { parseErrors, parseStatus, parseTitle, parseTrafficLine, parseVersion, parseWorkerUser } from '../../../../src/adapters/router/nginx/parse.ts';
+import { parseErrors, parseListens, parseModules, parseStatus, parseTitle, parseTrafficLine, parseVersion, parseWorkerUser } from '../../../../src/adapters/router/nginx/parse.ts';
 import { chosenWays, poolsOf } from '../../../../src/adapters/router/nginx/pools.ts';
 import type { InstanceName, ProductName, ServiceName } from '../../../../src/domain/ids.ts';
 import type { RouterState } from '../../../../src/ports/router.ts';
@@ -60,6 +60,39 @@ describe('nginx: sets of instances', () => {
   test('two hosts on one machine have sockets of different names', () => {
     const state = stateWith({ a: true });
     expect(poolsOf('/one', state)[0]?.socket).not.toBe(poolsOf('/two', state)[0]?.socket);
+  });
+});
+
+describe('nginx: TLS', () => {
+  const tls = { directory: '/var/lib/shop/acme/certificates/a.example.org/current', names: ['a.example.org', '*.b.example.org'], ports: [443, 8443], redirect: true, hsts: { maxAgeSeconds: 60, includeSubDomains: false, preload: false } };
+  const mainOf = (change: Partial<RouterState>, own: Partial<NginxSettings> = {}) => renderConfig('/h', stateWith({ a: true }, change), null, { ...settings, http2: true, tls: true, ...own }).main;
+  const serverOf = (text: string, listen: string) => text.split('    server {').find((server) => server.includes(listen)) ?? '';
+
+  test('without it, the configuration is what it was: an agent that learned TLS reloads nothing', () => {
+    expect(mainOf({})).toBe(mainOf({ tls: null, challenges: false }));
+    expect(mainOf({})).not.toMatch(/ssl|308|HTTP\/2|acme/);
+  });
+  test('every port ends TLS by the pair that `current` leads to, without session tickets, with HSTS only there', () => {
+    const text = mainOf({ tls });
+    const server = serverOf(text, 'listen 127.0.0.1:443 ssl http2');
+    for (const line of ['listen 127.0.0.1:8443 ssl http2', `ssl_certificate ${tls.directory}/fullchain.pem;`, `ssl_certificate_key ${tls.directory}/key.pem;`, 'ssl_protocols TLSv1.2 TLSv1.3;', 'ssl_session_tickets off;', 'Strict-Transport-Security "max-age=60"', 'locations.conf;']) expect(server).toContain(line);
+    expect(text.match(/Strict-Transport-Security/g)).toHaveLength(1);
+    expect(text).not.toMatch(/return 308 http:/);
+  });
+  test('plain HTTP is redirected to the name that was asked for where it is ours, else to the first one; where it is not proven, it is served', () => {
+    const text = mainOf({ tls });
+    expect(text).toContain('return 308 https://a.example.org$request_uri;');
+    expect(text).toMatch(/server_name a.example.org "\*.b.example.org";\n\s+location \/ \{\n.*\n\s+return 308 https:\/\/\$host\$request_uri;/);
+    expect(mainOf({ tls: { ...tls, ports: [8443] } })).toContain('https://a.example.org:8443$request_uri');
+    expect(mainOf({ tls: { ...tls, redirect: false } })).not.toContain('308');
+    expect(mainOf({ tls: { ...tls, names: ['*.b.example.org'] } })).toContain('return 421;');
+  });
+  test('challenges are answered on the plain port, before every redirect', () => {
+    for (const change of [{}, { tls }, { tls: { ...tls, redirect: false } }]) expect(mainOf({ ...change, challenges: true })).toMatch(/listen 127.0.0.1:8080[^}]*location \^~ \/.well-known\/acme-challenge\//);
+  });
+  test('HTTP/2 as the version says it, and none where the module is not there', () => {
+    expect(serverOf(mainOf({ tls }, { version: [1, 26, 0] }), ':443 ssl')).toMatch(/listen 127.0.0.1:443 ssl backlog=1024;[\s\S]*http2 on;/);
+    expect(mainOf({ tls }, { http2: false })).not.toMatch(/http2/);
   });
 });
 
@@ -151,4 +184,10 @@ describe('nginx: what it says', () => {
   ])('a line that counts for no instance: %s', (_what, line) => {
     expect(parseTrafficLine(line)).toBeNull();
   });
+});
+
+test('nginx: which modules it has, and where a configuration listens', () => {
+  const said = 'nginx version: nginx/1.22.1\nbuilt with OpenSSL\nconfigure arguments: --with-http_ssl_module --with-http_v2_module --with-http_v3_module_not';
+  expect([parseModules(said), parseModules('configure arguments: --with-http_v2_module_x')]).toEqual([{ tls: true, http2: true }, { tls: false, http2: false }]);
+  expect(parseListens('listen 127.0.0.1:80 backlog=1;\n  listen [::]:443 ssl;\n listen *:443 ssl;\n listen unix:pool-1.sock;\n # listen 1.1.1.1:9;')).toEqual([80, 443]);
 });
