@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { createBalancer, routeOf } from '../../../../src/adapters/router/embedded/balance.ts';
+import { redirectOf, strictOf } from '../../../../src/adapters/router/embedded/tls.ts';
 import { parseConfig, type RouterConfig } from '../../../../src/adapters/router/embedded/config.ts';
 import { createTrafficRecord } from '../../../../src/adapters/router/embedded/record.ts';
 import { addAttempt, figuresOf, mergeTally, type Tally } from '../../../../src/adapters/router/figures.ts';
@@ -181,7 +182,9 @@ describe('embedded router: headers', () => {
 
 describe('embedded router: its configuration', () => {
   test.each<[string, (good: RouterConfig) => unknown]>([
-    ['schema', (good) => ({ ...good, schema: 3 })],
+    ['schema', (good) => ({ ...good, schema: 4 })],
+    ['tls', (good) => ({ ...good, schema: 3, tls: { directory: '/d', names: ['a.example.org'], ports: [] } })],
+    ['tls', (good) => ({ ...good, schema: 3, tls: { directory: '/d', names: ['a.example.org'], ports: [99_999] } })],
     ['listen', (good) => ({ ...good, listen: { host: '127.0.0.1', port: 0 } })],
     ['route', (good) => ({ ...good, routes: [{ path: 'api', service: 'api' }] })],
     ['member', (good) => ({ ...good, members: [{ service: 'api', instance: 'a', port: 99_999, admitted: true }] })],
@@ -191,5 +194,25 @@ describe('embedded router: its configuration', () => {
   ])('a wrong %s is refused by name', (what, change) => {
     expect(parseConfig(JSON.stringify(config))).toEqual(config);
     expect(() => parseConfig(JSON.stringify(change(config)))).toThrow(what);
+  });
+});
+
+describe('embedded router: https', () => {
+  const tls = { names: ['*.b.example.org', 'a.example.org'], ports: [443] };
+  test.each<[string, string, string | null]>([
+    ['a.example.org', '/x?y=1', 'https://a.example.org/x?y=1'],
+    ['C.b.example.org:80', '/', 'https://c.b.example.org/'],
+    ['evil.example', '/', 'https://a.example.org/'],
+    ['', '/', 'https://a.example.org/'],
+    ['a.example.org', 'http://a.example.org/x', 'https://a.example.org/'],
+  ])('plain HTTP for %j is sent on by a name of the certificate only', (host, path, to) => expect(redirectOf(tls, host, path)).toBe(to));
+
+  test('another port is named; with nothing but a star there is no place to send to', () => {
+    expect(redirectOf({ ...tls, ports: [8443, 443] }, 'a.example.org', '/')).toBe('https://a.example.org:8443/');
+    expect(redirectOf({ ...tls, names: ['*.b.example.org'] }, 'evil.example', '/')).toBeNull();
+  });
+
+  test('Strict-Transport-Security as it was chosen', () => {
+    expect([strictOf(undefined), strictOf({ hsts: null }), strictOf({ hsts: { maxAgeSeconds: 60, includeSubDomains: true, preload: true } })]).toEqual([null, null, 'max-age=60; includeSubDomains; preload']);
   });
 });
