@@ -39,7 +39,7 @@ export interface LoadResult {
  */
 export function startLoad(options: LoadOptions): { stop(): Promise<LoadResult> } {
   const kept = { keepAlive: true, maxSockets: options.connections ?? 20, maxFreeSockets: options.connections ?? 20 };
-  const agent = options.urls[0]?.startsWith('https:') ? new TlsAgent({ ...kept, rejectUnauthorized: false, servername: options.serverName ?? '', maxCachedSessions: 0 }) : new Agent(kept);
+  const agent = options.urls[0]?.startsWith('https:') ? new TlsAgent({ ...kept, rejectUnauthorized: false, servername: options.serverName ?? '' }) : new Agent(kept);
   const isExpected = options.isExpected ?? ((status: number) => status >= 200 && status < 300);
   const underway = new Set<Promise<void>>();
   const failed: { at: string; error: string; path: string }[] = [];
@@ -148,10 +148,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       rate: { type: 'string', default: '100' },
       connections: { type: 'string', default: '20' },
       'post-share': { type: 'string', default: '0' },
+      'server-name': { type: 'string' },
     },
   });
   if (!values.url?.length) {
-    console.error('usage: node bench/support/load.ts --url URL [--url URL] [--post-url URL] [--rate 100] [--connections 20] [--post-share 0.1]');
+    console.error('usage: node bench/support/load.ts --url URL [--url URL] [--post-url URL] [--rate 100] [--connections 20] [--post-share 0.1] [--server-name NAME]');
     process.exit(64);
   }
   const load = startLoad({
@@ -160,6 +161,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     requestsPerSecond: Number(values.rate),
     connections: Number(values.connections),
     postShare: Number(values['post-share']),
+    ...(values['server-name'] === undefined ? {} : { serverName: values['server-name'] }),
   });
   const end = async () => {
     console.log(JSON.stringify(await load.stop()));

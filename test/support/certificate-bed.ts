@@ -137,10 +137,14 @@ export async function createCertificateBed(kind: RouterKind, { declared = {}, ro
   };
 }
 
-/** A handshake with every target every 100 ms, until `stop`, which may be called again. `stop` tells what was served, in order and without repetition, and every handshake that failed. */
+/**
+ * A handshake with every target every 100 ms, until `stop`, which may be called again. `stop` tells every handshake that failed, which certificates were
+ * seen at each place, by when they were first seen, and which was the last. While nginx reloads, old and new workers accept side by side for a moment.
+ */
 export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
   const probe = createTlsProbe();
   const seen = new Map<string, string[]>();
+  const last = new Map<string, string>();
   const failed: string[] = [];
   let [count, going] = [0, true];
   const work = (async () => {
@@ -151,17 +155,18 @@ export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
         const place = `${targets[0]?.port === target.port ? 'first' : 'second'} ${target.name}`;
         if (error !== null) failed.push(`${place}: ${error}`);
         const list = seen.get(place) ?? [];
-        if (chain[0] !== undefined && list.at(-1) !== chain[0]) list.push(chain[0]);
+        if (chain[0] !== undefined) last.set(place, chain[0]);
+        if (chain[0] !== undefined && !list.includes(chain[0])) list.push(chain[0]);
         seen.set(place, list);
       });
       await Promise.all([...rounds, pause(100)]);
     }
   })();
   return {
-    async stop(): Promise<{ readonly failed: readonly string[]; readonly count: number; readonly seen: Readonly<Record<string, readonly string[]>> }> {
+    async stop(): Promise<{ readonly failed: readonly string[]; readonly count: number; readonly seen: Readonly<Record<string, readonly string[]>>; readonly last: readonly string[] }> {
       going = false;
       await work;
-      return { failed, count, seen: Object.fromEntries(seen) };
+      return { failed, count, seen: Object.fromEntries(seen), last: [...new Set(last.values())] };
     },
   };
 }

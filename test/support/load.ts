@@ -1,2 +1,37 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { LoadOptions, LoadResult } from '../../bench/support/load.ts';
+
 export { startLoad } from '../../bench/support/load.ts';
 export type { LoadOptions, LoadResult } from '../../bench/support/load.ts';
+
+/** The same clients in a process of their own: what the test itself does cannot slow them down. `stop` may be called again. */
+export function startLoadProcess({ urls, postUrl, requestsPerSecond, connections = 20, postShare = 0, serverName }: Omit<LoadOptions, 'isExpected' | 'timeoutMs'>): { stop(): Promise<LoadResult> } {
+  const argv = [...urls.flatMap((url) => ['--url', url]), ...(postUrl === undefined ? [] : ['--post-url', postUrl]), ...(serverName === undefined ? [] : ['--server-name', serverName]), '--rate', String(requestsPerSecond), '--connections', String(connections), '--post-share', String(postShare)];
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../../bench/support/load.ts'), ...argv], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+  const ended = once(child, 'close');
+  let stopped: Promise<LoadResult> | null = null;
+  return {
+    stop() {
+      stopped ??= (async () => {
+        // One that has not yet begun to listen to signals would end without a word.
+        while (said === '' && child.exitCode === null && !(await started(child.pid))) await new Promise((resolve) => setTimeout(resolve, 20));
+        child.kill('SIGTERM');
+        await ended;
+        return JSON.parse(said) as LoadResult;
+      })();
+      return stopped;
+    },
+  };
+}
+
+/** Whether the process catches SIGTERM (proc(5), SigCgt). */
+async function started(pid: number | undefined): Promise<boolean> {
+  const { readFile } = await import('node:fs/promises');
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const caught = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1];
+  return caught === undefined || (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n;
+}
