@@ -22,6 +22,8 @@ export function nginxFiles(root: string, product: ProductName) {
     statusSocket: `${directory}/${statusSocketName}`,
     /** While it is there, answers tell clients to come back on a new connection. */
     closingFlag: `${directory}/closing`,
+    /** What the flag is renamed from and to: that works on a full disk too. */
+    loweredFlag: `${directory}/not-closing`,
     ways: `${directory}/ways`,
     way: (name: string) => `${directory}/ways/${name}`,
     /** Challenges of certificate authorities. In here, because the workers can reach nothing else. */

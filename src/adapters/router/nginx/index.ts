@@ -60,7 +60,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     await untilNoneAccepts(files.directory, orphans);
     // A killed nginx leaves its sockets behind, and a new one would refuse to bind them.
     for (const name of await fs.readdir(files.directory)) if (/^(pool-.*|status|unavailable)\.sock$/.test(name)) await fs.rm(`${files.directory}/${name}`, { force: true });
-    await fs.rm(files.closingFlag, { force: true });
+    await lowerFlag(files);
     await forgetTraffic(files);
     await keep(files);
     const result = await commands.run(startCommand(nginxPath, files.directory), { cwd: files.directory, timeoutMs: commandLimitMs, ...environment });
@@ -78,7 +78,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
       await replaceSymlinkDurably(`generations/${config.generation}/nginx.conf`, files.active);
       await reloadNow(product, config, master, before);
     } finally {
-      await fs.rm(files.closingFlag, { force: true });
+      await lowerFlag(files);
     }
   }
 
@@ -168,7 +168,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
         const said = parseErrors(await readFrom(files.errorLog, logged)).slice(0, 3).join('; ') || `its workers did not change within ${reloadLimitMs} ms`;
         throw new FairleadError({ class: 'host', code: 'reload_did_nothing', message: `nginx of ${product} was told to reload and did not: ${said}`, hint: `What it served before it still serves. Its log is ${files.errorLog}` }, { retryable: true });
       } finally {
-        await fs.rm(files.closingFlag, { force: true });
+        await lowerFlag(files);
       }
     },
 
@@ -273,6 +273,7 @@ async function prepare(files: NginxFiles, config: NginxConfig): Promise<void> {
   await ensureDirectory(files.generation(config.generation), 0o755);
   await ensureDirectory(`${files.directory}/temp`, 0o711);
   await fs.chmod(files.directory, 0o711);
+  if (!(await exists(files.loweredFlag)) && !(await exists(files.closingFlag))) await fs.writeFile(files.loweredFlag, '');
   await writeFileDurably(`${files.generation(config.generation)}/locations.conf`, config.locations, 0o644);
   await writeFileDurably(`${files.generation(config.generation)}/pools.json`, poolFileText(config), 0o644);
   await writeFileDurably(`${files.generation(config.generation)}/nginx.conf`, config.main, 0o644);
@@ -406,8 +407,13 @@ async function countInFlight(files: NginxFiles, instance: string): Promise<numbe
 async function turnOver(files: NginxFiles): Promise<void> {
   const ports = parseListens((await readIfThere(files.active)) ?? '');
   if ((await Promise.all(ports.map(connectionsAt))).flat().length === 0) return;
-  await fs.writeFile(files.closingFlag, '');
+  await fs.rename(files.loweredFlag, files.closingFlag).catch(() => fs.writeFile(files.closingFlag, ''));
   await pause(turnoverMs);
+}
+
+/** Clients keep their connections again. */
+async function lowerFlag(files: NginxFiles): Promise<void> {
+  await fs.rename(files.closingFlag, files.loweredFlag).catch((error) => (isMissing(error) ? undefined : fs.rm(files.closingFlag, { force: true })));
 }
 
 async function askVersion(commands: CommandRunner, nginxPath: string): Promise<Pick<NginxSettings, 'version' | 'tls' | 'http2'>> {
