@@ -13,6 +13,8 @@ export interface Reason {
   readonly message: string;
   /** What a person can do about it; a command where there is one. */
   readonly hint?: string;
+  /** When the other side may be asked again, as it said (already bounded); ISO 8601. Who asks before that makes matters worse. */
+  readonly retryAt?: string;
 }
 
 /** An error whose code and class survive every border: process, activity, workflow, HTTP. */
