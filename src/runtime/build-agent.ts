@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile, type Plugin } from 'esbuild';
-import { bundleThread, threadSource } from './thread-source.ts';
+import { threadInputs, threadSource } from './thread-source.ts';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
 export const agentEntry = 'workers/host.ts';
@@ -37,7 +37,7 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   await fs.rename(temporary, file);
   const inputs: Record<string, string> = {};
   // How it is built counts as well.
-  for (const path of [...Object.keys(metafile.inputs), ...(await bundleThread()).inputs, 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
+  for (const path of [...Object.keys(metafile.inputs), ...(await threadInputs()), 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
   await fs.writeFile(stampFile, JSON.stringify(inputs));
   return { file, built: true };
 }

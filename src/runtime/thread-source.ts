@@ -1,14 +1,41 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync } from 'node:zlib';
 import { build, type Plugin } from 'esbuild';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Bundles the program of the extraction's thread. @returns its text, and the files that it was made of, relative to the project's directory */
-export async function bundleThread(): Promise<{ text: string; inputs: string[] }> {
+/** A program that runs in a thread of its own, bundled by itself into text that a module of the agent holds. */
+interface ThreadProgram {
+  readonly entry: string;
+  /** The module that stands for the text, and is null where Fairlead runs from its sources. */
+  readonly module: RegExp;
+  readonly name: string;
+  /** Packed text is smaller in the agent's memory, and slower to begin with. */
+  readonly packed: boolean;
+}
+
+const programs: readonly ThreadProgram[] = [
+  { entry: 'src/adapters/bundle/extract-worker-entry.ts', module: /\/bundle\/extract-worker-source\.ts$/, name: 'extractWorkerSource', packed: false },
+  { entry: 'src/adapters/certificate-issuer/acme/thread-entry.ts', module: /\/acme\/thread-text\.ts$/, name: 'acmeThreadText', packed: true },
+];
+
+/**
+ * What acme-client brings and Fairlead does not use: a second HTTP client, a second implementation of X.509, and its own course of an order.
+ * Each would be used only through functions that are replaced or never called (`src/adapters/certificate-issuer/acme/client.ts`).
+ */
+const unusedOfAcmeClient: Plugin = {
+  name: 'unused-of-acme-client',
+  setup(building) {
+    building.onLoad({ filter: /\/acme-client\/src\/(axios|auto|verify|crypto\/forge)\.js$/ }, () => ({ contents: 'module.exports = {};' }));
+    building.onLoad({ filter: /\/acme-client\/src\/logger\.js$/ }, () => ({ contents: 'exports.log = () => undefined; exports.setLogger = () => undefined;' }));
+  },
+};
+
+async function bundleOne({ entry }: ThreadProgram): Promise<{ text: string; inputs: string[] }> {
   const result = await build({
     absWorkingDir: project,
-    entryPoints: ['src/adapters/bundle/extract-worker-entry.ts'],
+    entryPoints: [entry],
     bundle: true,
     platform: 'node',
     target: 'node22',
@@ -17,6 +44,7 @@ export async function bundleThread(): Promise<{ text: string; inputs: string[] }
     legalComments: 'none',
     minifyWhitespace: true,
     minifySyntax: true,
+    plugins: [unusedOfAcmeClient],
     write: false,
     metafile: true,
     logLevel: 'silent',
@@ -24,13 +52,21 @@ export async function bundleThread(): Promise<{ text: string; inputs: string[] }
   return { text: result.outputFiles[0]?.text ?? '', inputs: Object.keys(result.metafile.inputs) };
 }
 
-/** Puts the thread's program where `extract-worker-source.ts` stands. For every bundle that holds the extraction. */
+/** @returns the files that the threads' programs are made of, relative to the project's directory */
+export async function threadInputs(): Promise<string[]> {
+  return (await Promise.all(programs.map(bundleOne))).flatMap(({ inputs }) => inputs);
+}
+
+/** Puts each thread's program where its module stands. For every bundle that starts threads. */
 export const threadSource: Plugin = {
   name: 'thread-source',
   setup(building) {
-    building.onLoad({ filter: /\/bundle\/extract-worker-source\.ts$/ }, async () => {
-      const { text, inputs } = await bundleThread();
-      return { contents: `export const extractWorkerSource = ${JSON.stringify(text)};`, watchFiles: inputs.map((path) => join(project, path)) };
-    });
+    for (const program of programs) {
+      building.onLoad({ filter: program.module }, async ({ path }) => {
+        const { text, inputs } = await bundleOne(program);
+        const held = program.packed ? brotliCompressSync(text).toString('base64') : text;
+        return { contents: `export const ${program.name} = ${JSON.stringify(held)};`, resolveDir: dirname(path), watchFiles: inputs.map((input) => join(project, input)) };
+      });
+    }
   },
 };

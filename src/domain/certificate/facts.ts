@@ -27,9 +27,3 @@ export interface CertificateFacts extends ChainLink {
 
 /** How long the certificate is valid, in milliseconds. */
 export const lifetimeMs = ({ notBefore, notAfter }: Pick<CertificateFacts, 'notBefore' | 'notAfter'>): number => Date.parse(notAfter) - Date.parse(notBefore);
-
-/** Whether one of `names` covers `name`: the same, or a wildcard in place of its first label (RFC 9525, 6.3). */
-export function covers(names: readonly string[], name: string): boolean {
-  const wildcard = `*.${name.split('.').slice(1).join('.')}`;
-  return names.includes(name) || (!name.startsWith('*.') && names.includes(wildcard));
-}
