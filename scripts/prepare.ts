@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FairleadError } from '../src/domain/failure.ts';
+import { ensurePebble } from '../src/runtime/pebble-toolchain.ts';
 import { ensureTemporalCli, findOnPath, missingPrograms, runProgram } from '../src/runtime/toolchain.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -14,6 +15,8 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   verify: ['scripts/test.ts', 'all'],
   'test:fast': ['scripts/test.ts', 'fast'],
 };
+
+const isTesting = (name: string | undefined): boolean => name !== undefined && name !== 'demo';
 
 async function installPrograms(): Promise<void> {
   const missing = await missingPrograms(process.env);
@@ -49,6 +52,7 @@ async function main(argv: readonly string[]): Promise<number> {
     say(`ready. Temporal: ${temporal.path} (${temporal.version}). Next: npm run demo, npm test, or bin/fairlead dev`);
     return 0;
   }
+  if (isTesting(name)) await ensurePebble(process.env, say);
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...command, ...rest], {
     cwd: root,
     stdio: 'inherit',

@@ -114,11 +114,14 @@ export const serviceManagerPrograms = [
   { program: 'debootstrap', package: 'debootstrap', for: 'the image in which systemd is tested' },
 ] as const;
 
-export type MachineProgram = (typeof machinePrograms)[number] | (typeof serviceManagerPrograms)[number];
+/** Likewise: what the tests of certificates use beside pebble, which is built (`ensurePebble`). */
+export const certificatePrograms = [{ program: 'certbot', package: 'certbot', for: 'tests against certbot' }] as const;
+
+export type MachineProgram = (typeof machinePrograms)[number] | (typeof serviceManagerPrograms)[number] | (typeof certificatePrograms)[number];
 
 /** The programs that this machine should have and has not. */
 export async function missingPrograms(env: Environment): Promise<MachineProgram[]> {
-  const wanted: readonly MachineProgram[] = env['FAIRLEAD_REQUIRE_ALL'] === '1' ? [...machinePrograms, ...serviceManagerPrograms] : machinePrograms;
+  const wanted: readonly MachineProgram[] = env['FAIRLEAD_REQUIRE_ALL'] === '1' ? [...machinePrograms, ...serviceManagerPrograms, ...certificatePrograms] : machinePrograms;
   const found = await Promise.all(wanted.map(({ program }) => findOnPath(program, env)));
   return wanted.filter((_, at) => found[at] === null);
 }
@@ -164,15 +167,22 @@ async function downloadTemporal(target: string): Promise<string | null> {
 }
 
 /** Null, or why it did not work. */
-async function buildTemporal(target: string, env: Environment): Promise<string | null> {
+const buildTemporal = (target: string, env: Environment): Promise<string | null> => installWithGo([`github.com/temporalio/cli/cmd/temporal@v${temporalCliVersion}`], join(target, '..'), env);
+
+/**
+ * Builds commands with Go and puts each into `directory`, which is there.
+ * @param packages each with its version, all of one module
+ * @returns null, or why it did not work
+ */
+export async function installWithGo(packages: readonly string[], directory: string, env: Environment): Promise<string | null> {
   const go = (await findOnPath('go', env)) ?? (await findOnPath('go', { PATH: '/usr/local/go/bin' }));
   if (go === null) return 'there is no Go on this machine';
   // A build of its own beside the target: two of them may run at once, and a killed one leaves nothing that looks whole.
-  const scratch = await mkdtemp(join(target, '..', '.build-'));
+  const scratch = await mkdtemp(join(directory, '.build-'));
   try {
-    const { code, output } = await runProgram([go, 'install', `github.com/temporalio/cli/cmd/temporal@v${temporalCliVersion}`], { timeoutMs: 1_200_000, env: { ...env, GOBIN: scratch } });
+    const { code, output } = await runProgram([go, 'install', ...packages], { timeoutMs: 1_200_000, env: { ...env, GOBIN: scratch } });
     if (code !== 0) return `go install ended with ${code ?? 'a signal'}: ${output.trim().split('\n').slice(-3).join(' ')}`;
-    await rename(join(scratch, 'temporal'), target);
+    for (const name of await readdir(scratch)) await rename(join(scratch, name), join(directory, name));
     return null;
   } finally {
     await rm(scratch, { recursive: true, force: true });

@@ -15,6 +15,8 @@ export interface NewCertificateExpectation {
 const day = 24 * 3_600_000;
 /** No CA means longer than ten years for a server, and none shorter than an hour can be renewed in time. */
 const lifetimeLimits = { leastMs: 3_600_000, mostMs: 10 * 366 * day } as const;
+/** By how much a host's clock may be behind a CA that does not date its certificates back. */
+const leewayMs = 5 * 60_000;
 
 /**
  * What must hold of a new certificate before it may take the place of one that works.
@@ -30,7 +32,7 @@ export function checkNewCertificate(facts: CertificateFacts, { names, publicKeyS
   }
   const missing = names.filter((name) => !facts.names.includes(name));
   if (missing.length > 0) refuse('certificate_names_missing', `${which} lacks ${missing.join(', ')}; it has ${facts.names.join(', ') || 'no name'}.`, 'Ask for names that the issuer gives, or use another issuer.');
-  if (Date.parse(facts.notBefore) > now) {
+  if (Date.parse(facts.notBefore) > now + leewayMs) {
     refuse('certificate_not_yet_valid', `${which} is valid from ${facts.notBefore}, and it is ${new Date(now).toISOString()} here.`, "Check the host's clock (timedatectl, chronyc tracking).");
   }
   if (Date.parse(facts.notAfter) <= now) {
