@@ -188,7 +188,7 @@ describeWith([pebbleIsThere], 'an ACME server at fault', () => {
     });
 
     test('for a name that the CA does not certify: names_rejected, class request', async () => {
-      expect(await reasonOf(bed.issuer().order(await bed.request({ names: ['blocked.example.org'] }), null))).toMatchObject({ class: 'request', code: 'names_rejected' });
+      expect(await reasonOf(bed.issuer().order(await bed.request({ names: ['app.blocked.org'] }), null))).toMatchObject({ class: 'request', code: 'names_rejected' });
       expect(proxy.count(isNewOrder)).toBe(1);
     });
 

@@ -243,10 +243,11 @@ describeWith([givenMachine, program('certbot'), pebbleIsThere], "the host's cert
   issuerSuite(setUp);
 
   test('a hook of its own that fails is a failure here, although certbot succeeds; the certificate is not issued a second time for it', async () => {
-    const { issuer, request, work, end } = await setUp();
+    const { request, directory, work, end } = await setUp();
     try {
-      await fs.mkdir(join(work, 'letsencrypt/renewal-hooks/deploy'), { recursive: true });
-      await fs.writeFile(join(work, 'letsencrypt/cli.ini'), 'deploy-hook = /bin/false\n');
+      await fs.mkdir(join(work, 'xdg/letsencrypt'), { recursive: true });
+      await fs.writeFile(join(work, 'xdg/letsencrypt/cli.ini'), 'deploy-hook = /bin/false\n');
+      const issuer = createCertbotIssuer({ directory, commands: { run: (argv, options) => commands.run(argv, { ...options, env: { ...options.env, XDG_CONFIG_HOME: join(work, 'xdg') } }) } });
       await issuer.order(request, null);
       expect(await reasonOf(issuer.finalize(request))).toMatchObject({ class: 'host', code: 'certbot_hook_failed' });
       const live = await fs.readFile(join(work, 'letsencrypt/live/app/cert.pem'), 'utf8');

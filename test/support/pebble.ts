@@ -72,7 +72,8 @@ export async function startPebble({ nonceReject = 0, authorizationReuse = 0, ext
         tlsPort,
         externalAccountBindingRequired: externalAccount,
         externalAccountMACKeys: externalAccount ? { 'kid-1': macKey } : {},
-        domainBlocklist: ['blocked.example.org'],
+        // Of two labels: for a longer one it breaks down (index out of range) when a shorter name is ordered.
+        domainBlocklist: ['blocked.org'],
         retryAfter: { authz: retryAfterSeconds, order: retryAfterSeconds },
         keyAlgorithm: 'ecdsa',
         profiles: { default: profile(90 * 24), shortlived: profile(6 * 24), hours: profile(6) },
