@@ -5,8 +5,8 @@ import { build, type Plugin } from 'esbuild';
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
-/** A program that runs in a thread of its own, bundled by itself into text that a module of the agent holds. */
-interface ThreadProgram {
+/** A program that runs in a thread or a process of its own, bundled by itself into text that a module of the agent holds. */
+interface InnerProgram {
   readonly entry: string;
   /** The module that stands for the text, and is null where Fairlead runs from its sources. */
   readonly module: RegExp;
@@ -15,9 +15,9 @@ interface ThreadProgram {
   readonly packed: boolean;
 }
 
-const programs: readonly ThreadProgram[] = [
+const programs: readonly InnerProgram[] = [
   { entry: 'src/adapters/bundle/extract-worker-entry.ts', module: /\/bundle\/extract-worker-source\.ts$/, name: 'extractWorkerSource', packed: false },
-  { entry: 'src/adapters/certificate-issuer/acme/thread-entry.ts', module: /\/acme\/thread-text\.ts$/, name: 'acmeThreadText', packed: true },
+  { entry: 'src/adapters/certificate-issuer/acme/process-entry.ts', module: /\/acme\/program-text\.ts$/, name: 'acmeProgramText', packed: true },
 ];
 
 /**
@@ -32,14 +32,14 @@ const unusedOfAcmeClient: Plugin = {
   },
 };
 
-async function bundleOne({ entry }: ThreadProgram): Promise<{ text: string; inputs: string[] }> {
+async function bundleOne({ entry }: InnerProgram): Promise<{ text: string; inputs: string[] }> {
   const result = await build({
     absWorkingDir: project,
     entryPoints: [entry],
     bundle: true,
     platform: 'node',
     target: 'node22',
-    // What a thread that starts from text has to be.
+    // What a thread, or a process, that starts from text has to be.
     format: 'cjs',
     legalComments: 'none',
     minifyWhitespace: true,
@@ -52,12 +52,12 @@ async function bundleOne({ entry }: ThreadProgram): Promise<{ text: string; inpu
   return { text: result.outputFiles[0]?.text ?? '', inputs: Object.keys(result.metafile.inputs) };
 }
 
-/** @returns the files that the threads' programs are made of, relative to the project's directory */
+/** @returns the files that these programs are made of, relative to the project's directory */
 export async function threadInputs(): Promise<string[]> {
   return (await Promise.all(programs.map(bundleOne))).flatMap(({ inputs }) => inputs);
 }
 
-/** Puts each thread's program where its module stands. For every bundle that starts threads. */
+/** Puts each program where its module stands. For every bundle that starts them. */
 export const threadSource: Plugin = {
   name: 'thread-source',
   setup(building) {

@@ -15,7 +15,7 @@ import { describeWith, givenMachine, program } from '../support/requirement.ts';
 
 const commands = createCommandRunner();
 
-describeWith([pebbleIsThere], 'ACME, each step in a thread of its own', () => {
+describeWith([pebbleIsThere], 'ACME, each step in a process of its own', () => {
   let pebble: TestPebble;
   beforeAll(async () => {
     pebble = await startPebble();

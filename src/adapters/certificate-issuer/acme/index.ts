@@ -6,7 +6,7 @@ import { orderFiles } from '../order-file.ts';
 import { dropStaged } from '../staging.ts';
 import { cleanupChallenge, presentChallenge } from './challenge.ts';
 import type { AcmeRequest, AcmeSteps } from './steps.ts';
-import { createAcmeThreads } from './thread.ts';
+import { createAcmeProcesses } from './process.ts';
 
 export interface AcmeIssuerOptions {
   /** The state root's `acme`, absolute. */
@@ -14,12 +14,12 @@ export interface AcmeIssuerOptions {
   readonly commands: CommandRunner;
   /** For one request to the CA, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Takes the steps that need the CA: in a thread, unless a test gives something else. */
+  /** Takes the steps that need the CA: each in a process, unless a test gives something else. */
   readonly steps?: AcmeSteps;
 }
 
 /** Gets certificates from a CA that speaks ACME (RFC 8555), with renewal information (RFC 9773) and profiles where it offers them. */
-export function createAcmeIssuer({ directory, commands, timeoutMs = 30_000, steps = createAcmeThreads({ directory, timeoutMs }) }: AcmeIssuerOptions): CertificateIssuer {
+export function createAcmeIssuer({ directory, commands, timeoutMs = 30_000, steps = createAcmeProcesses({ directory, commands, timeoutMs }) }: AcmeIssuerOptions): CertificateIssuer {
   const asked = (request: CertificateRequest): AcmeRequest => {
     if (request.issuer.kind === 'acme') return request as AcmeRequest;
     throw new FairleadError({ class: 'request', code: 'issuer_kind_wrong', message: `${request.issuer.name} is of kind ${request.issuer.kind}; ACME was to be spoken with it.` });

@@ -18,7 +18,7 @@ import { createAcmeTransport, invalid, type AcmeResponse } from './transport.ts'
 
 export type AcmeRequest = CertificateRequest & { readonly issuer: AcmeIssuerConfiguration };
 
-/** The parts of the port that need the CA. They run in a thread of their own (`thread.ts`), so all that crosses is data. */
+/** The parts of the port that need the CA. They run in a process of their own (`process.ts`), so all that crosses is data. */
 export interface AcmeSteps {
   renewalInformation(request: AcmeRequest, certificate: string): Promise<RenewalInformation | null>;
   order(request: AcmeRequest, current: string | null): Promise<OrderProgress>;

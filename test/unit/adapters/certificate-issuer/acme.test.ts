@@ -60,19 +60,20 @@ describe('what certbot came to', () => {
   });
 });
 
-test('bundled into one file, the ACME thread starts from the packed text in that file; the text has no HTTP client but Node’s in it', async () => {
+test('bundled into one file, the program that talks to a CA starts from the packed text in that file; the text has no HTTP client but Node’s in it', async () => {
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-bundled-'));
   try {
     const sources = resolve(import.meta.dirname, '../../../../src/adapters/certificate-issuer');
     await fs.writeFile(
       join(work, 'main.ts'),
-      `import { createAcmeThreads } from '${sources}/acme/thread.ts';
+      `import { createAcmeProcesses } from '${sources}/acme/process.ts';
+      import { createCommandRunner } from '${sources}/../process/index.ts';
       const request = { certificate: 'app', names: ['a.example.org'], issuer: { kind: 'acme', name: 'none', scope: 'public', rootsFile: null, directoryUrl: 'https://127.0.0.1:9/dir', contact: [], caBundleFile: null, externalAccountBinding: null, profile: null }, challenge: { kind: 'http-01', webroot: '/w' }, keyType: 'ecdsa-p256' };
-      await createAcmeThreads({ directory: process.argv[2], timeoutMs: 5000 }).order(request, null).catch((error) => console.log(JSON.stringify(error.reason)));`,
+      await createAcmeProcesses({ directory: process.argv[2], commands: createCommandRunner(), timeoutMs: 5000 }).order(request, null).catch((error) => console.log(JSON.stringify(error.reason)));`,
     );
-    const { metafile } = await build({ entryPoints: [join(work, 'main.ts')], plugins: [threadSource], outfile: join(work, 'dist/agent.mjs'), bundle: true, platform: 'node', format: 'esm', logLevel: 'error', metafile: true });
-    expect(Object.keys(metafile.inputs).filter((path) => /node_modules/.test(path))).toEqual([]);
-    expect((await fs.stat(join(work, 'dist/agent.mjs'))).size).toBeLessThan(250_000);
+    const { metafile } = await build({ entryPoints: [join(work, 'main.ts')], plugins: [threadSource], outfile: join(work, 'dist/agent.mjs'), bundle: true, platform: 'node', format: 'esm', logLevel: 'error', metafile: true, banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" } });
+    expect(Object.keys(metafile.inputs).filter((path) => /node_modules\/(acme-client|@peculiar|axios|node-forge)\//.test(path))).toEqual([]);
+    expect((await fs.stat(join(work, 'dist/agent.mjs'))).size).toBeLessThan(1_000_000);
     const { stdout } = await promisify(execFile)(process.execPath, [join(work, 'dist/agent.mjs'), join(work, 'acme')], { timeout: 50_000 });
     expect(JSON.parse(stdout)).toMatchObject({ class: 'dependency', code: 'ca_away' });
   } finally {

@@ -1,13 +1,10 @@
-import { parentPort, workerData } from 'node:worker_threads';
 import { asFairleadError } from '../../../domain/system-failure.ts';
+import { callVariable, type AcmeAnswer, type AcmeCall } from './process-protocol.ts';
 import { createAcmeSteps } from './steps.ts';
-import type { AcmeThreadData, FromAcmeThread } from './thread-protocol.ts';
 
-const { step, given, directory, timeoutMs } = workerData as AcmeThreadData;
-const steps = createAcmeSteps({ directory, timeoutMs, now: Date.now });
-
-async function take(): Promise<FromAcmeThread> {
+async function take({ step, given, directory, timeoutMs }: AcmeCall): Promise<AcmeAnswer> {
   try {
+    const steps = createAcmeSteps({ directory, timeoutMs, now: Date.now });
     return { kind: 'done', result: await (steps[step] as (...values: readonly unknown[]) => Promise<unknown>)(...given) };
   } catch (error) {
     // Causes stay here: they may quote what was sent.
@@ -16,4 +13,4 @@ async function take(): Promise<FromAcmeThread> {
   }
 }
 
-void take().then((answer) => parentPort?.postMessage(answer));
+void take(JSON.parse(process.env[callVariable] ?? '') as AcmeCall).then((answer) => process.stdout.write(`${JSON.stringify(answer)}\n`));
