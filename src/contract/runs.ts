@@ -15,6 +15,7 @@ export const Reason = z
     code: z.string().meta({ description: 'Stable code, for programs', examples: ['probe_failed'] }),
     message: z.string().meta({ description: 'What happened, where, and which limit was reached' }),
     hint: z.string().optional().meta({ description: 'What to do about it' }),
+    retryAt: z.string().optional().meta({ description: 'When the other side said that it may be asked again' }),
   })
   .meta({ id: 'Reason', description: 'Why something did not work' }) satisfies z.ZodType<DomainReason>;
 
