@@ -76,6 +76,14 @@ function suite(setUp: () => Promise<IssuerUnderTest>): void {
     expect(second.facts.publicKeySha256).not.toBe(first.facts.publicKeySha256);
   }, 120_000);
 
+  test('renews also where the order before was not forgotten, though its certificate is in use', async () => {
+    await bed.deliver();
+    const first = await issue(bed.issuer, bed.request);
+    const current = await fs.readFile(join(first.directory, 'fullchain.pem'), 'utf8');
+    await bed.deliver();
+    expect((await issue(bed.issuer, bed.request, current)).facts.serial).not.toBe(first.facts.serial);
+  }, 120_000);
+
   test('nothing that it returns holds a key, an account, or a part of one', async () => {
     await bed.deliver();
     const { issuer, request } = bed;

@@ -57,6 +57,16 @@ export async function readStaged(directory: string, certificate: string, order: 
   return kept.order === order ? { directory: staged, facts: kept.facts } : null;
 }
 
+/** Whether the pair that was staged is the one in use: its order was not forgotten when it should have been, and is spent. */
+export const isInUse = (staged: StagedCertificate | null, current: string | null): boolean => staged !== null && currentOf(current)?.fingerprintSha256 === staged.facts.fingerprintSha256;
+
+/** @param current PEM; null where there is none */
+export function currentOf(current: string | null): CurrentCertificate | null {
+  if (current === null) return null;
+  const { fingerprintSha256, serial } = readCertificateFacts(current, []);
+  return { fingerprintSha256, serial };
+}
+
 /** Durable, idempotent. */
 export async function dropStaged(directory: string, certificate: string): Promise<void> {
   const staged = stagingDirectory(directory, certificate);

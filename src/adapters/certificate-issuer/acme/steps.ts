@@ -6,9 +6,8 @@ import type { RenewalInformation } from '../../../domain/certificate/renewal.ts'
 import { orderIdentity, type AcmeIssuerConfiguration, type CertificateRequest } from '../../../domain/certificate/request.ts';
 import { FairleadError } from '../../../domain/failure.ts';
 import type { OrderProgress, StagedCertificate } from '../../../ports/certificate-issuer.ts';
-import { readCertificateFacts } from '../facts.ts';
 import { orderFiles, type NotedChallenge, type OrderFile } from '../order-file.ts';
-import { checkPair, dropStaged, readStaged, stagePair, type CurrentCertificate } from '../staging.ts';
+import { checkPair, currentOf, dropStaged, isInUse, readStaged, stagePair } from '../staging.ts';
 import { withAccount, type AcmeContext } from './account.ts';
 import { askRenewalInformation, certificateIdOf } from './ari.ts';
 import { createAcmeClient, type AcmeClient } from './client.ts';
@@ -76,7 +75,8 @@ export function createAcmeSteps(context: AcmeContext): AcmeSteps {
       withAccount(context, request.issuer, async (client) => {
         const files = orderFiles(directory, request.certificate);
         const file = await files.read();
-        if (file !== null && !file.failed && file.identity === orderIdentity(request) && (await files.readKey()) !== null) {
+        const isSpent = file !== null && isInUse(await readStaged(directory, request.certificate, file.order), current);
+        if (file !== null && !file.failed && !isSpent && file.identity === orderIdentity(request) && (await files.readKey()) !== null) {
           const { order, progress } = await look(client, file).catch((error: unknown) => {
             if (error instanceof AcmeProblem && isForgotten(error)) return { order: null, progress: null };
             throw error;
@@ -188,10 +188,4 @@ async function createKey({ names, keyType }: AcmeRequest): Promise<{ key: string
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   const [, csr] = await acme.crypto.createCsr({ altNames: [...names] }, key);
   return { key, csr: csr.toString() };
-}
-
-function currentOf(pem: string | null): CurrentCertificate | null {
-  if (pem === null) return null;
-  const { fingerprintSha256, serial } = readCertificateFacts(pem, []);
-  return { fingerprintSha256, serial };
 }

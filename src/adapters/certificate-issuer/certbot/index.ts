@@ -7,7 +7,7 @@ import type { CommandRunner } from '../../../ports/command-runner.ts';
 import { isMissing } from '../../files/durable.ts';
 import { readCertificateFacts } from '../facts.ts';
 import { orderFiles, type OrderFile } from '../order-file.ts';
-import { checkPair, dropStaged, readStaged, stagePair, type Pair } from '../staging.ts';
+import { checkPair, currentOf, dropStaged, readStaged, stagePair, type Pair } from '../staging.ts';
 import { certbotEnvironment, certonly, type CertbotRequest } from './commands.ts';
 import { certbotFailure } from './parse.ts';
 
@@ -36,11 +36,12 @@ export function createCertbotIssuer({ directory, commands, now = Date.now }: { r
       const asked = assertCertbot(request);
       const files = orderFiles(directory, request.certificate);
       const file = await files.read();
-      if (file !== null && !file.failed && file.identity === orderIdentity(request)) return look(asked, file);
-      await dropStaged(directory, request.certificate);
       const live = await readLive(asked);
-      const facts = current === null ? null : readCertificateFacts(current, []);
-      const next: OrderFile = { identity: orderIdentity(request), order: live === null ? '' : fingerprintOf(live), replaces: false, current: facts, failed: false, challenges: [] };
+      // What certbot got for the order is in use already: it was not forgotten when it should have been.
+      const isSpent = file !== null && live !== null && fingerprintOf(live) !== file.order && fingerprintOf(live) === currentOf(current)?.fingerprintSha256;
+      if (file !== null && !file.failed && !isSpent && file.identity === orderIdentity(request)) return look(asked, file);
+      await dropStaged(directory, request.certificate);
+      const next: OrderFile = { identity: orderIdentity(request), order: live === null ? '' : fingerprintOf(live), replaces: false, current: currentOf(current), failed: false, challenges: [] };
       await files.write(next);
       return look(asked, next);
     },

@@ -7,7 +7,7 @@ import type { CertificateIssuer, OrderProgress } from '../../../ports/certificat
 import { isMissing } from '../../files/durable.ts';
 import { readCertificateFacts, splitPem } from '../facts.ts';
 import { orderFiles, type OrderFile } from '../order-file.ts';
-import { checkPair, dropStaged, readStaged, stagePair, type Pair } from '../staging.ts';
+import { checkPair, currentOf, dropStaged, readStaged, stagePair, type Pair } from '../staging.ts';
 
 /**
  * Takes certificates from a directory where a company's CA, or a person, puts them: `<directory>/<certificate>/key.pem` with `fullchain.pem`, or with
@@ -30,8 +30,7 @@ export function createDirectoryIssuer({ directory, now = Date.now }: { readonly 
     kind: 'directory',
     renewalInformation: async () => null,
     async order(request, current) {
-      const facts = current === null ? null : readCertificateFacts(current, []);
-      const file: OrderFile = { identity: orderIdentity(request), order: configuredDirectory(request), replaces: false, current: facts, failed: false, challenges: [] };
+      const file: OrderFile = { identity: orderIdentity(request), order: configuredDirectory(request), replaces: false, current: currentOf(current), failed: false, challenges: [] };
       await orderFiles(directory, request.certificate).write(file);
       return look(request, file);
     },
