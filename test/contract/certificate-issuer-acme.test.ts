@@ -1,17 +1,12 @@
 import * as fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAcmeIssuer } from '../../src/adapters/certificate-issuer/acme/index.ts';
-import { createCertbotIssuer } from '../../src/adapters/certificate-issuer/certbot/index.ts';
-import { createDirectoryIssuer } from '../../src/adapters/certificate-issuer/directory/index.ts';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
-import type { CertificateRequest } from '../../src/domain/certificate/request.ts';
-import { createAuthority, type TestAuthority } from '../support/certificate-authority.ts';
 import { issuerSuite, secretsBelow } from '../support/certificate-issuer-suite.ts';
 import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.ts';
 import { createIssuingBed, issue, pollUntil, reasonOf, type IssuingBed } from '../support/issuing.ts';
 import { pebbleIsThere, startPebble, type PebbleOptions, type TestPebble } from '../support/pebble.ts';
-import { describeWith, givenMachine, program } from '../support/requirement.ts';
+import { describeWith } from '../support/requirement.ts';
 
 const commands = createCommandRunner();
 
@@ -141,137 +136,6 @@ describeWith([pebbleIsThere], 'an ACME server as it may be set', () => {
     expect(await secretsBelow(join(bed.directory, 'accounts'))).toEqual(keys);
     expect([made('/sign-me-up'), made('/order-plz')]).toEqual([2, 2]);
     expect(await fs.readdir(join(bed.webroot, '.well-known/acme-challenge'))).toEqual([]);
-  }, 120_000);
-});
-
-describe('files that a company CA puts into a directory', () => {
-  let authority: TestAuthority;
-  let intermediate: TestAuthority;
-  let work: string;
-  beforeAll(async () => {
-    authority = await createAuthority('Company Root');
-    intermediate = await authority.intermediate('Company Issuing CA');
-  });
-  const setUp = async () => {
-    work = await fs.mkdtemp(join(tmpdir(), 'fairlead-directory-'));
-    await fs.writeFile(join(work, 'roots.pem'), authority.cert);
-    await fs.mkdir(join(work, 'from-ca/app'), { recursive: true });
-    const request: CertificateRequest = { certificate: 'app', names: ['app.corp.internal'], issuer: { kind: 'directory', name: 'company', scope: 'private', rootsFile: join(work, 'roots.pem'), directory: join(work, 'from-ca') }, challenge: { kind: 'none' }, keyType: 'ecdsa-p256' };
-    return {
-      issuer: createDirectoryIssuer({ directory: join(work, 'acme') }),
-      request,
-      directory: join(work, 'acme'),
-      deliver: () => deliver({}),
-      issued: () => null,
-      end: () => fs.rm(work, { recursive: true, force: true }),
-    };
-  };
-  const deliver = async ({ chain = intermediate.cert, names = ['app.corp.internal'] }: { chain?: string; names?: string[] }): Promise<void> => {
-    const { key, cert } = await intermediate.issue({ names });
-    await fs.writeFile(join(work, 'from-ca/app/key.pem'), key);
-    await fs.writeFile(join(work, 'from-ca/app/fullchain.pem'), `${cert}${chain}`);
-  };
-
-  issuerSuite(setUp);
-
-  test('nothing there, half of a pair, or the one in use: waited for, and certificate_not_delivered', async () => {
-    const { issuer, request, end } = await setUp();
-    try {
-      expect(await issuer.order(request, null)).toMatchObject({ status: 'processing' });
-      await fs.writeFile(join(work, 'from-ca/app/fullchain.pem'), '-----BEGIN CERTIFICATE-----\nMIIB');
-      await fs.writeFile(join(work, 'from-ca/app/key.pem'), 'half');
-      expect(await issuer.poll(request)).toMatchObject({ status: 'processing' });
-      expect(await reasonOf(issuer.download(request))).toMatchObject({ class: 'dependency', code: 'certificate_not_delivered' });
-      await deliver({});
-      const staged = await issue(issuer, request);
-      await issuer.forget(request);
-      expect(await issuer.order(request, await fs.readFile(join(work, 'from-ca/app/fullchain.pem'), 'utf8'))).toMatchObject({ status: 'processing' });
-      expect(staged.facts.names).toEqual(['app.corp.internal']);
-    } finally {
-      await end();
-    }
-  });
-
-  test.each([
-    { name: 'without its chain', given: { chain: '' }, code: 'certificate_chain_incomplete' },
-    { name: 'for another name', given: { names: ['b.corp.internal'] }, code: 'certificate_names_missing' },
-  ])('a pair $name: $code, and nothing is staged', async ({ given, code }) => {
-    const { issuer, request, directory, end } = await setUp();
-    try {
-      await deliver(given);
-      await issuer.order(request, null);
-      expect(await reasonOf(issuer.download(request))).toMatchObject({ class: 'dependency', code });
-      await expect(fs.access(join(directory, 'staged/app/staged.json'))).rejects.toThrow('ENOENT');
-    } finally {
-      await end();
-    }
-  });
-
-  test('a key that does not fit its certificate, as while both are being copied: certificate_key_mismatch', async () => {
-    const { issuer, request, end } = await setUp();
-    try {
-      await deliver({});
-      await fs.writeFile(join(work, 'from-ca/app/key.pem'), (await intermediate.issue({ names: ['app.corp.internal'] })).key);
-      await issuer.order(request, null);
-      expect(await reasonOf(issuer.download(request))).toMatchObject({ class: 'dependency', code: 'certificate_key_mismatch' });
-    } finally {
-      await end();
-    }
-  });
-});
-
-describeWith([givenMachine, program('certbot'), pebbleIsThere], "the host's certbot", () => {
-  let pebble: TestPebble;
-  beforeAll(async () => {
-    pebble = await startPebble();
-  }, 120_000);
-  afterAll(() => pebble?.stop());
-  const setUp = async () => {
-    const bed = await createIssuingBed(pebble);
-    const work = join(bed.webroot, '..');
-    const { issuer: _acme, ...request } = await bed.request();
-    return {
-      issuer: createCertbotIssuer({ directory: bed.directory, commands }),
-      request: { ...request, issuer: { kind: 'certbot', name: 'certbot', scope: 'public', rootsFile: join(work, 'roots.pem'), configDir: join(work, 'letsencrypt'), workDir: join(work, 'work'), logsDir: join(work, 'logs'), directoryUrl: pebble.directoryUrl, caBundleFile: pebble.caBundleFile, email: null } } as CertificateRequest,
-      directory: bed.directory,
-      deliver: async () => undefined,
-      issued: () => null,
-      work,
-      end: () => bed.end(),
-    };
-  };
-  issuerSuite(setUp);
-
-  test('a hook of its own that fails is a failure here, although certbot succeeds; the certificate is not issued a second time for it', async () => {
-    const { request, directory, work, end } = await setUp();
-    try {
-      await fs.mkdir(join(work, 'xdg/letsencrypt'), { recursive: true });
-      await fs.writeFile(join(work, 'xdg/letsencrypt/cli.ini'), 'deploy-hook = /bin/false\n');
-      const issuer = createCertbotIssuer({ directory, commands: { run: (argv, options) => commands.run(argv, { ...options, env: { ...options.env, XDG_CONFIG_HOME: join(work, 'xdg') } }) } });
-      await issuer.order(request, null);
-      expect(await reasonOf(issuer.finalize(request))).toMatchObject({ class: 'host', code: 'certbot_hook_failed' });
-      const live = await fs.readFile(join(work, 'letsencrypt/live/app/cert.pem'), 'utf8');
-      const staged = await issue(issuer, request);
-      expect(await fs.readFile(join(staged.directory, 'cert.pem'), 'utf8')).toBe(live);
-    } finally {
-      await end();
-    }
-  }, 120_000);
-
-  test('the CA is away: ca_away; validation fails: validation_failed', async () => {
-    const { issuer, request, end } = await setUp();
-    try {
-      await issuer.order(request, null);
-      const away = { ...request, issuer: { ...request.issuer, directoryUrl: 'https://127.0.0.1:9/dir' } as CertificateRequest['issuer'] };
-      await issuer.order(away, null);
-      expect(await reasonOf(issuer.finalize(away))).toMatchObject({ class: 'dependency', code: 'ca_away' });
-      const elsewhere = { ...request, challenge: { kind: 'http-01' as const, webroot: await fs.mkdtemp(join(tmpdir(), 'fairlead-webroot-')) } };
-      await issuer.order(elsewhere, null);
-      expect(await reasonOf(issuer.finalize(elsewhere))).toMatchObject({ class: 'dependency', code: 'validation_failed' });
-      await fs.rm(elsewhere.challenge.webroot, { recursive: true });
-    } finally {
-      await end();
-    }
   }, 120_000);
 });
 
