@@ -11,7 +11,7 @@ export interface Fleet extends Stack {
   /** Publishes both artifacts of a release. @param faults of the instances, on every host */
   release(releaseId: string, faults?: Record<string, unknown>): Promise<void>;
   /** @returns the rollout's id */
-  rollOut(releaseId: string, more?: Partial<RolloutBody>): Promise<string>;
+  rollOut(releaseId: string, more?: Omit<Partial<RolloutBody>, 'hosts'> & { readonly hosts?: readonly string[] }): Promise<string>;
   rollout(id: string): Promise<Rollout>;
   rolloutHosts(id: string): Promise<readonly RolloutHost[]>;
   /** The rollout, once it has ended. */

@@ -24,7 +24,8 @@ export const isSetup = instance.endsWith('-setup');
 export function readFaults(service) {
   const all = { ...readIfThere(join(releaseDir, 'faults.json')), ...readIfThere(join(dataDir, 'faults.json')), ...JSON.parse(process.env.FAULTS ?? '{}') };
   const only = all.only === undefined ? [] : [all.only].flat();
-  return only.length === 0 || only.includes(service) || only.includes(instance) ? all : {};
+  const isMeant = only.length === 0 || only.includes(service) || only.includes(instance);
+  return isMeant && (all.releases === undefined || [all.releases].flat().includes(releaseId)) ? all : {};
 }
 
 function readIfThere(file) {
