@@ -1,11 +1,11 @@
 // npm run record-histories [-- NAME…]: records test/histories/*.json, the histories that test/workflows/replay.test.ts replays, from real runs on a real
 // stack. See docs/checklists/changing-a-workflow-in-flight.md for when to run it. About two minutes; one of them is a host that stays away.
 import * as fs from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { renderHistory } from './history-text.ts';
+import { recordRollouts } from './record-rollouts.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
 import type { Outcome, RunProgress, RunReport } from '../src/domain/run/report.ts';
@@ -181,18 +181,6 @@ async function reportOf(stack: CheckedStack, runId: string): Promise<RunReport> 
   throw new Error(`run ${runId} did not end`);
 }
 
-/** What no replay looks at, and what would make every recording differ. */
-const bookkeeping: ReadonlySet<string> = new Set(['taskId', 'requestId', 'workerVersion', 'meteringMetadata']);
-
-/** One event a line, so that a new recording can be compared; this machine's name is nobody's business. */
-/** Stack traces name the files of the checkout that made them. */
-const checkout = fileURLToPath(new URL('../', import.meta.url));
-
-function render(history: Parameters<typeof historyToJSON>[0]): string {
-  const { events } = JSON.parse(historyToJSON(history), (key, value: unknown) => (bookkeeping.has(key) ? undefined : value)) as { events: unknown[] };
-  return `{"events":[\n${events.map((event) => JSON.stringify(event)).join(',\n')}\n]}\n`.replaceAll(hostname(), 'host').replaceAll(checkout, '/srv/fairlead/');
-}
-
 async function record(names: readonly string[]): Promise<void> {
   await fs.mkdir(directory); // Not one that is there: it is removed afterwards.
   const stack = await startCheckedStack({ dir: directory, hosts: 2, env: { FAIRLEAD_HEAL: 'report' } });
@@ -230,7 +218,7 @@ async function record(names: readonly string[]): Promise<void> {
       // A restart is carried out by an execution with a run id of its own, whose memo names the run.
       const handle = of === 'restart' ? workflow.getHandle(report.workflowId, runId) : workflow.getHandle(hostId, memo?.['runId'] === runId ? newest : runId);
       await handle.result(); // The report is there a moment before the last event.
-      const text = render(await handle.fetchHistory());
+      const text = renderHistory(await handle.fetchHistory());
       if (names.length === 0 || names.includes(name)) await fs.writeFile(join(target, `${name}.json`), text);
       process.stdout.write(`${name}: ${outcome}, ${text.split('\n').length - 3} events, ${Math.ceil(text.length / 1024)} KiB\n`);
     }
@@ -242,4 +230,6 @@ async function record(names: readonly string[]): Promise<void> {
 }
 
 await fs.mkdir(target, { recursive: true });
-await record(process.argv.slice(2));
+const wanted = process.argv.slice(2);
+if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')));
+if (wanted.length === 0 || wanted.some((name) => name.startsWith('rollout'))) await recordRollouts(directory, target);

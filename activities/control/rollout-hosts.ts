@@ -36,7 +36,7 @@ export function createRolloutHostActivities({ rollouts, observer, now }: Pick<Ro
   async function observe({ host, product, releaseId, run, verifySeconds }: HostConclusion): Promise<Observation | null> {
     const deadline = now().getTime() + verifySeconds * 1000;
     for (;;) {
-      const seen = await observer.observed(host, product, releaseId, run.startedAt);
+      const seen = await observer.observed(host, product, releaseId, run.outcome === 'unchanged' ? null : run.startedAt);
       if (seen?.releaseId === releaseId || now().getTime() >= deadline) return seen;
       await sleep(lookMs);
     }

@@ -11,7 +11,7 @@ import { inspectBundle } from '../adapters/bundle/inspect.ts';
 import { createCronerCalendar } from '../adapters/calendar/croner.ts';
 import { createHttpGateSource } from '../adapters/gate-source/http.ts';
 import type { Logger } from '../adapters/logger.ts';
-import { createRegistryObserver } from '../adapters/postgres/registry-observer.ts';
+import { createSessionObserver } from '../adapters/postgres/session-observer.ts';
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
@@ -120,7 +120,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
       name: 'worker',
       start: async () => {
         const stores = createStores(database);
-        const dependencies = { ...stores, observer: createRegistryObserver(stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(), gates: createHttpGateSource(), now: () => new Date() };
+        const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(), gates: createHttpGateSource(), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();

@@ -41,8 +41,16 @@ const serviceRecordings: Readonly<Record<string, Outcome>> = {
 };
 /** Workflows that gather requests and hand them over: they end without an outcome. */
 const handedOver = ['restart-gathered', 'restart-after-another'];
+/** Rollouts and their shards: what each ended with. */
+const ofRollouts: Readonly<Record<string, object>> = {
+  rollout: { outcome: 'succeeded', ok: true },
+  'rollout-shard': { direction: 'forward', counts: { updated: 1, failed: 0 } },
+  'rollout-undone': { outcome: 'rolled_back', ok: false, reason: { code: 'budget_exceeded' } },
+  'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
+  'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
+};
 const ofServices = [...Object.keys(serviceRecordings), ...handedOver];
-const names = [...Object.keys(recordings), ...ofServices];
+const names = [...Object.keys(recordings), ...ofServices, ...Object.keys(ofRollouts)];
 
 const recorded = await readRecordings(directory);
 const failing = (codePath: string): Promise<Map<string, Error>> => replay(codePath, recorded);
@@ -67,6 +75,10 @@ test.each(handedOver)('%s was handed over to the host', (name) => {
   expect(resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
 });
 
+test.each(Object.entries(ofRollouts))('%s ends as its name says', (name, result) => {
+  expect(resultOf(name)).toMatchObject(result);
+});
+
 test('today’s workflows replay every recorded run', async () => {
   expect([...(await failing(await workflowBundle()))]).toEqual([]);
 });
@@ -89,7 +101,7 @@ async function alteredBundle(file: string, from: string, to: string, use: (codeP
   }
 }
 
-const notReached = ['unchanged', 'refused', ...ofServices];
+const notReached = ['unchanged', 'refused', ...ofServices, ...Object.keys(ofRollouts)];
 test('an incompatible change is found: another activity in the place of one that recorded runs have called', async () => {
   await alteredBundle('workflows/support/update-steps.ts', "c.call('openIntent'", "c.call('runPreflight'", async (codePath) => {
     const failed = await failing(codePath);
@@ -117,6 +129,18 @@ test('an incompatible change is found: another order of the steps of a restart',
 test('an incompatible change is found: a restart that waits for its turn without saying for whom', async () => {
   await alteredBundle('workflows/service-restart.ts', 'const holder = await controlCalls.holderOf({ host: first.host, product: first.product, but: runId });', 'const holder = null as { runId: RunId; kind: string } | null;', async (codePath) => {
     expect([...(await failing(codePath)).keys()]).toEqual(['restart-after-another']);
+  });
+});
+
+test('an incompatible change is found: a rollout that does not look for a freeze', async () => {
+  await alteredBundle('workflows/fleet-rollout.ts', '      await lookForFreeze();\n', '', async (codePath) => {
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-undone']);
+  });
+});
+
+test('an incompatible change is found: a shard that does not verify its hosts', async () => {
+  await alteredBundle('workflows/rollout-shard.ts', 'await conclude({ rolloutId, host: row.host, product, direction, releaseId, run, verifySeconds: input.verifySeconds })', "{ outcome: 'updated' as const, reasonClass: null, ...(conclude === null ? { run } : {}) }", async (codePath) => {
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-failed']);
   });
 });
 

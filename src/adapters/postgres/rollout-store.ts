@@ -121,18 +121,18 @@ export function createRolloutStore(database: Database): RolloutStore {
     hosts: (rolloutId, { wave, outcome, limit, after }) =>
       database.query(`listing hosts of rollout ${rolloutId}`, async (db) => {
         // Hosts in no wave come last: one comparison of rows pages through all of them.
-        const key = (table: string) => sql`(coalesce(${sql.ref(`${table}.wave`)}, 1000000), coalesce(${sql.ref(`${table}.position`)}, 0), ${sql.ref(`${table}.host`)})`;
+        const key = (table: string) => sql`coalesce(${sql.ref(`${table}.wave`)}, 1000000), coalesce(${sql.ref(`${table}.position`)}, 0), ${sql.ref(`${table}.host`)}`;
         let query = db
           .selectFrom('rollout_hosts as hosts')
           .leftJoin('rollouts', 'rollouts.rollout_id', 'hosts.rollout_id')
           .selectAll('hosts')
           .select((row) => row.selectFrom('runs').select('runs.run_id').whereRef('runs.host', '=', 'hosts.host').whereRef('runs.product', '=', 'rollouts.product').where('runs.ended_at', 'is', null).orderBy('runs.fence', 'desc').limit(1).as('open_run_id'))
           .where('hosts.rollout_id', '=', rolloutId)
-          .orderBy(key('hosts'))
+          .orderBy(sql`(${key('hosts')})`)
           .limit(limit);
         if (wave !== undefined) query = query.where('hosts.wave', '=', wave);
         if (outcome !== undefined) query = query.where('hosts.outcome', '=', outcome);
-        if (after !== undefined) query = query.where(sql<boolean>`${key('hosts')} > (select ${key('last')} from rollout_hosts as last where last.rollout_id = ${rolloutId} and last.host = ${after})`);
+        if (after !== undefined) query = query.where(sql<boolean>`(${key('hosts')}) > (select ${key('last')} from rollout_hosts as last where last.rollout_id = ${rolloutId} and last.host = ${after})`);
         return (await query.execute()).map(hostOf);
       }),
 
