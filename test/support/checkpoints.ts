@@ -22,11 +22,16 @@ export interface Checkpoint {
   readonly point: Point;
 }
 export const points: readonly Point[] = ['before', 'during', 'after'];
+/** Whether the machine is there for testing: what takes a quarter of an hour is for it alone. */
+export const triesEverything = process.env['FAIRLEAD_REQUIRE_ALL'] === '1';
+
+/** How long the upload of a client takes that stays for long. Seconds. A change waits for it, so that the whole of it is for a machine which is there for testing. */
+export const uploadSeconds = triesEverything ? 20 : 4;
+
 /**
  * Every activity at every point takes a quarter of an hour: that is for a machine which is there for testing (FAIRLEAD_REQUIRE_ALL=1). Elsewhere each
  * activity is tried at one of the points, the next one at another.
  */
-export const triesEverything = process.env['FAIRLEAD_REQUIRE_ALL'] === '1';
 export const tried = <Activity extends string>(activities: readonly Activity[]): (readonly [Point, Activity])[] =>
   activities.flatMap((activity, at) => (triesEverything ? points : [points[at % points.length] as Point]).map((point) => [point, activity] as const));
 

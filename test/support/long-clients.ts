@@ -1,5 +1,5 @@
 import { request } from 'node:http';
-import { triesEverything } from './checkpoints.ts';
+import { uploadSeconds } from './checkpoints.ts';
 
 const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
@@ -74,9 +74,6 @@ export function holdUpload(url: string, { seconds }: { readonly seconds: number 
     upload.once('close', () => clearInterval(timer));
   });
 }
-
-/** How long the upload of a client takes that stays for long. Seconds. A change waits for it, so that the whole of it is for a machine which is there for testing. */
-export const uploadSeconds = triesEverything ? 20 : 4;
 
 export interface LongStory {
   readonly socket: SocketStory;

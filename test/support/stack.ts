@@ -12,7 +12,7 @@ import { hostLayout, type HostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import type { ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
-import { uploadSeconds } from './long-clients.ts';
+import { uploadSeconds } from './checkpoints.ts';
 import { startDev, type DevOptions, type RunningDev } from '../../src/runtime/dev/index.ts';
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
