@@ -8,7 +8,9 @@ import { eventually } from '../support/host-root.ts';
 import { brokenActivation } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 
-const nodes = 5;
+const nodes = 9;
+/** Whatever is tried beside the whole fleet needs few hosts. The controller is among them: nodes come after it. */
+const few = ['h1', 'h2', 'h3', 'h4'];
 const ends = (hosts: readonly RolloutHost[]): Record<string, string | null> => Object.fromEntries(hosts.map(({ host, outcome }) => [host, outcome]));
 
 describe('a release across a fleet', () => {
@@ -17,7 +19,7 @@ describe('a release across a fleet', () => {
   beforeAll(async () => {
     fleet = await startFleet({ nodes, start: startDevProgram, replace: { env: { FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_HEAL: 'report', FAIRLEAD_SUPERVISE_SECONDS: '1', FAIRLEAD_STICKY_TIMEOUT_MS: '300' } } });
     await fleet.release('r1');
-    for (const host of fleet.hosts) expect((await fleet.apply(host, 'r1')).outcome).toBe('succeeded');
+    await Promise.all(fleet.hosts.map(async (host) => expect((await fleet.apply(host, 'r1')).outcome).toBe('succeeded')));
   }, 300_000);
   afterAll(() => fleet?.end(), 60_000);
 
@@ -56,7 +58,7 @@ describe('a release across a fleet', () => {
   test('every host is updated, the controller first, each verified by what control saw of it: ok, and exit code 0', async () => {
     const releaseId = await next();
     const plan = await fleet.fairlead('rollout', 'plan', releaseId, '--waves', 'count:3');
-    expect(plan.stdout).toContain('6 hosts in 3 waves');
+    expect(plan.stdout).toContain('10 hosts in 4 waves');
     expect(plan.stdout).toContain('h1: open-intent, download, verify, extract');
     const { exitCode, stdout } = await fleet.fairlead('rollout', 'start', releaseId, '--waves', 'count:3', '--bake-seconds', '0', '--max-parallel', '3', '--host-bake-seconds', '0', '--json');
     const result = JSON.parse(stdout) as { ok: boolean; hosts: { host: string; artifactRole: string; artifactProfile: string; from: string; to: string; outcome: string; verification: { releaseId: string } | null; recovery: unknown }[] };
@@ -82,7 +84,7 @@ describe('a release across a fleet', () => {
     await eventually('control knows of it', async () => (await fleet.ask<{ products: { currentReleaseId: string }[] }>('GET', '/api/hosts/h2')).body.products[0]?.currentReleaseId === releaseId, 60_000);
     const { exitCode, stderr } = await fleet.fairlead('rollout', 'start', '--plan', file);
     expect([exitCode, stderr]).toEqual([3, expect.stringContaining('no longer as it was')]);
-    expect((await fleet.ended(await fleet.rollOut(releaseId))).ok).toBe(true);
+    expect((await fleet.ended(await fleet.rollOut(releaseId, { hosts: few }))).ok).toBe(true);
   }, 240_000);
 
   test('a host that cannot be reached: skipped, waited for, or a failure, as the policy says; ok only where it was updated', async () => {
@@ -94,7 +96,7 @@ describe('a release across a fleet', () => {
       expect([(await fleet.ended(failed)).outcome, ends(await fleet.rolloutHosts(failed))]).toEqual(['failed', { h1: 'unchanged', h6: 'offline' }]);
     });
     const waited = await away('h6', async () => {
-      const id = await fleet.rollOut(releaseId, { strategy: { waves: { by: 'count', hosts: 10 }, offline: { policy: 'wait', waitSeconds: 600, then: 'fail' } } });
+      const id = await fleet.rollOut(releaseId, { hosts: ['h1', 'h3', 'h6'], strategy: { waves: { by: 'count', hosts: 10 }, offline: { policy: 'wait', waitSeconds: 600, then: 'fail' } } });
       await eventually('the others are done', async () => (await fleet.rolloutHosts(id)).filter(({ host, outcome }) => host !== 'h6' && outcome === null).length === 0, 180_000);
       expect((await fleet.rollout(id)).endedAt).toBeNull();
       return id;
@@ -109,19 +111,19 @@ describe('a release across a fleet', () => {
       const borne = await fleet.rollOut(releaseId, { hosts: ['h1', 'h4'], strategy: { budget: { count: 1, percent: null } } });
       const rollout = await fleet.ended(borne);
       expect([rollout.outcome, rollout.ok, ends(await fleet.rolloutHosts(borne))]).toEqual(['partial', false, { h1: 'updated', h4: 'rolled_back' }]);
-      const spent = await fleet.rollOut(releaseId, { allowFailed: true, strategy: { waves: { by: 'count', hosts: 3 }, maxParallel: 3, budget: { count: 0, percent: null }, onFailure: 'roll-back-all' } });
+      const spent = await fleet.rollOut(releaseId, { hosts: [...few, 'h5'], allowFailed: true, strategy: { waves: { by: 'count', hosts: 3 }, maxParallel: 3, budget: { count: 0, percent: null }, onFailure: 'roll-back-all' } });
       const ended = await fleet.ended(spent);
       expect([ended.outcome, ended.reason?.code]).toEqual(['rolled_back', 'budget_exceeded']);
-      expect(ends(await fleet.rolloutHosts(spent))).toEqual({ h1: 'unchanged', h2: 'returned', h3: 'returned', h4: 'rolled_back', h5: null, h6: null });
+      expect(ends(await fleet.rolloutHosts(spent))).toEqual({ h1: 'unchanged', h2: 'returned', h3: 'returned', h4: 'rolled_back', h5: null });
     });
     expect([await releaseOf('h2'), await releaseOf('h4')]).toEqual([before, before]);
-    const again = await fleet.ended(await fleet.rollOut(releaseId, { allowFailed: true }));
+    const again = await fleet.ended(await fleet.rollOut(releaseId, { hosts: few, allowFailed: true }));
     expect([again.outcome, again.ok]).toEqual(['succeeded', true]);
   }, 420_000);
 
   test('paused, it stays paused over a restart of control and Temporal, and goes on when it is resumed', async () => {
     const releaseId = await next();
-    const id = await fleet.rollOut(releaseId, { strategy: { waves: { by: 'count', hosts: 1 } } });
+    const id = await fleet.rollOut(releaseId, { hosts: few, strategy: { waves: { by: 'count', hosts: 1 } } });
     await fleet.until(id, 'has a node done', ({ waves }) => (waves[1]?.counts.updated ?? 0) > 0);
     expect((await fleet.command(id, 'pause', { comment: 'lunch' })).status).toBe(200);
     for (const name of ['control', 'temporal', 'api']) process.kill(fleet.dev.pids()[name] as number, 'SIGKILL');
@@ -129,7 +131,7 @@ describe('a release across a fleet', () => {
     expect(paused.standing.waiting).toMatchObject({ for: expect.stringContaining('paused by'), release: expect.stringContaining('resume') });
     await eventually('hosts in flight have ended', async () => (await fleet.rolloutHosts(id)).every(({ outcome, openRunId }) => outcome !== null || openRunId === null), 120_000);
     const done = (await fleet.rolloutHosts(id)).filter(({ outcome }) => outcome !== null).length;
-    expect(done).toBeLessThan(nodes + 1);
+    expect(done).toBeLessThan(few.length);
     await eventually('it can be resumed', async () => (await fleet.command(id, 'resume').catch(() => ({ status: 0 }))).status === 200, 60_000);
     expect((await fleet.ended(id)).ok).toBe(true);
   }, 300_000);
@@ -137,7 +139,7 @@ describe('a release across a fleet', () => {
   test('a gate waits for somebody else than who asked; why tells; approved by another key it opens', async () => {
     const releaseId = await next();
     const gates = [{ kind: 'approval' as const, name: 'go', before: 'between' as const, role: 'admin', quorum: 1, commentRequired: true }];
-    const id = await fleet.rollOut(releaseId, { strategy: { waves: { by: 'count', hosts: 10 }, gates } });
+    const id = await fleet.rollOut(releaseId, { hosts: ['h1', 'h2'], strategy: { waves: { by: 'count', hosts: 10 }, gates } });
     await fleet.until(id, 'is gated', ({ standing }) => standing.status === 'gated');
     const why = await fleet.fairlead('rollout', 'why', id);
     expect(why.stdout).toContain('gate go: 0 of 1 approvals');
@@ -164,13 +166,13 @@ describe('a release across a fleet', () => {
     try {
       const url = `http://127.0.0.1:${(prometheus.address() as AddressInfo).port}`;
       const strategy = { waves: { by: 'count' as const, hosts: 10 }, gates: [{ kind: 'metric' as const, name: 'errors', before: 'between' as const, url, query: 'errors', max: 0.01, everySeconds: 1 }] };
-      const id = await fleet.rollOut(releaseId, { strategy });
+      const id = await fleet.rollOut(releaseId, { hosts: ['h1', 'h2'], strategy });
       const gated = await fleet.until(id, 'waits for data', ({ standing }) => standing.waiting?.for.includes('no value') === true);
       expect(gated.standing.status).toBe('gated');
       value = '0.5';
       expect([(await fleet.ended(id)).outcome, (await fleet.rollout(id)).reason?.code]).toEqual(['failed', 'gate_failed']);
       value = '0.001';
-      const next = await fleet.rollOut(releaseId, { strategy: { ...strategy, gates: strategy.gates.map((gate) => ({ ...gate, before: 'all' as const })) } });
+      const next = await fleet.rollOut(releaseId, { hosts: ['h1', 'h2'], strategy: { ...strategy, gates: strategy.gates.map((gate) => ({ ...gate, before: 'all' as const })) } });
       expect((await fleet.ended(next)).ok).toBe(true);
     } finally {
       await new Promise((resolve) => prometheus.close(resolve));
@@ -179,11 +181,11 @@ describe('a release across a fleet', () => {
 
   test('a window closes in the middle of a wave: hosts in flight finish, the wave parks, and goes on when it opens', async () => {
     const releaseId = await next();
-    // Opens at each full minute for a minute, as seen from now: closed until the next one where it just has ended cannot be had, so it opens every other minute.
-    const minute = new Date().getUTCMinutes();
+    // Open for every other minute. The hosts of the wave need longer than what is left of the one that is taken.
+    const left = 60 - new Date().getUTCSeconds();
+    const [minute, openSeconds] = left < 20 ? [new Date().getUTCMinutes() + 1, 60] : [new Date().getUTCMinutes(), left];
     const gates = [{ kind: 'window' as const, name: 'night', before: 'all' as const, window: { cron: `${minute % 2}-59/2 * * * *`, zone: 'UTC', durationSeconds: 60 } }];
-    const slow = { bakeSeconds: 8 };
-    const id = await fleet.rollOut(releaseId, { strategy: { waves: { by: 'count', hosts: 10 }, maxParallel: 1, gates }, onHost: slow });
+    const id = await fleet.rollOut(releaseId, { hosts: ['h2', 'h3', 'h4'], strategy: { waves: { by: 'count', hosts: 10 }, maxParallel: 1, controllerFirst: false, gates }, onHost: { bakeSeconds: Math.ceil(openSeconds / 5) } });
     const parked = await fleet.until(id, 'is parked', ({ standing }) => standing.status === 'parked', 180_000);
     expect(parked.standing.waiting).toMatchObject({ for: expect.stringContaining('window'), until: expect.any(String), release: expect.stringContaining('window') });
     await eventually('hosts in flight have ended', async () => (await fleet.rolloutHosts(id)).every(({ outcome, openRunId }) => outcome !== null || openRunId === null), 120_000);
@@ -194,26 +196,27 @@ describe('a release across a fleet', () => {
   test('while a freeze lasts, none begins; a newer one supersedes it, or waits behind it', async () => {
     const [first, second, third] = [await next(), await next(), await next()] as const;
     const { body: freeze } = await fleet.ask<{ id: string }>('POST', '/api/freezes', { reason: 'Christmas', until: new Date(Date.now() + 3_600_000).toISOString() });
-    const frozen = await fleet.rollOut(first);
+    const hosts = ['h1', 'h2'];
+    const frozen = await fleet.rollOut(first, { hosts });
     expect((await fleet.until(frozen, 'is frozen', ({ standing }) => standing.status === 'frozen')).standing.waiting?.for).toContain('Christmas');
-    expect((await fleet.ask('POST', '/api/rollouts', { product: fleet.product, releaseId: second })).status).toBe(202);
-    const newer = await fleet.rollOut(second, { whenBusy: 'supersede' });
+    expect((await fleet.ask('POST', '/api/rollouts', { product: fleet.product, releaseId: second, hosts })).status).toBe(202);
+    const newer = await fleet.rollOut(second, { hosts, whenBusy: 'supersede' });
     expect((await fleet.ended(frozen)).outcome).toBe('superseded');
-    const queued = await fleet.rollOut(third, { whenBusy: 'queue' });
+    const queued = await fleet.rollOut(third, { hosts, whenBusy: 'queue' });
     expect((await fleet.until(queued, 'is queued', ({ standing }) => standing.status === 'queued')).standing.waiting?.for).toContain(newer);
     expect((await fleet.ask('DELETE', `/api/freezes/${freeze.id}`)).status).toBe(200);
     expect([(await fleet.ended(newer)).ok, (await fleet.ended(queued)).ok]).toEqual([true, true]);
-    for (const host of fleet.hosts) expect(await releaseOf(host)).toBe(third);
+    for (const host of hosts) expect(await releaseOf(host)).toBe(third);
   }, 300_000);
 
   test('control, API, Temporal and PostgreSQL are killed in the middle of a rollout: it ends, and no host was updated twice', async () => {
     const releaseId = await next();
-    const id = await fleet.rollOut(releaseId, { strategy: { waves: { by: 'count', hosts: 3 } } });
+    const id = await fleet.rollOut(releaseId, { hosts: few, strategy: { waves: { by: 'count', hosts: 3 } } });
     await fleet.until(id, 'has nodes under way', ({ standing }) => standing.wave === 1);
     for (const name of ['control', 'api', 'temporal', 'postgres']) process.kill(fleet.dev.pids()[name] as number, 'SIGKILL');
     const rollout = await fleet.ended(id, 240_000);
     expect([rollout.outcome, rollout.ok]).toEqual(['succeeded', true]);
-    for (const host of fleet.hosts) {
+    for (const host of few) {
       const { body } = await fleet.ask<{ runs: { toReleaseId: string; outcome: string }[] }>('GET', `/api/runs?host=${host}&limit=20`);
       expect([host, body.runs.filter((run) => run.toReleaseId === releaseId).map(({ outcome }) => outcome)]).toEqual([host, ['succeeded']]);
     }
