@@ -3,6 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
+import { createCertificateProof } from '../../activities/host/certificate-proof.ts';
+import { createCertificateRecovery } from '../../activities/host/certificate-recovery.ts';
+import { createCertificateActivities, createCertificateInspection } from '../../activities/host/certificates.ts';
 import { createPromotionActivities } from '../../activities/host/promotion.ts';
 import { createTrafficActivities } from '../../activities/host/traffic.ts';
 import { createServiceActivities, createServiceInspection } from '../../activities/host/services.ts';
@@ -24,8 +27,12 @@ import { startStack, type Stack } from './stack.ts';
  */
 /** What an update in place does not use: promotions, and releases beside the old one, have a matrix of their own, kill-change.test.ts. */
 export const changeActivities: readonly string[] = [...Object.keys(createPromotionActivities({} as never)), ...Object.keys(createTrafficActivities({} as never))];
-export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name) && !changeActivities.includes(name));
+export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name) && !isOfCertificates(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
+/** Renewals have a matrix of their own. */
+function isOfCertificates(name: string): boolean {
+  return [createCertificateInspection, createCertificateActivities, createCertificateProof, createCertificateRecovery].some((create) => name in create({} as never));
+}
 /** Runs about services have a matrix of their own: kill-restart.test.ts. */
 function isOfServices(name: string): boolean {
   return [...Object.keys(createServiceActivities({} as never)), ...Object.keys(createServiceInspection({} as never)), 'stopInstance'].includes(name);
