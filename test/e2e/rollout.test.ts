@@ -65,7 +65,8 @@ describe('a release across a fleet', () => {
     expect([exitCode, result.ok]).toEqual([0, true]);
     expect(result.hosts.map(({ host, artifactRole, artifactProfile, from, to, outcome, recovery }) => [host, artifactRole, artifactProfile, from, to, outcome, recovery])).toEqual([
       ['h1', 'controller', 'controller-runtime', 'r1', releaseId, 'updated', null],
-      ...others('h1').map((host) => [host, 'node', 'node-runtime', 'r1', releaseId, 'updated', null]),
+      // In the order of their names.
+      ...others('h1').sort().map((host) => [host, 'node', 'node-runtime', 'r1', releaseId, 'updated', null]),
     ]);
     expect(result.hosts.map(({ verification }) => verification?.releaseId)).toEqual(fleet.hosts.map(() => releaseId));
     for (const host of fleet.hosts) expect([await releaseOf(host), await brokenActivation(rootOf(host), fleet.product)]).toEqual([releaseId, []]);
@@ -106,7 +107,7 @@ describe('a release across a fleet', () => {
 
   test('a host fails its health: it is rolled back and counted; past the budget the rollout stops, and updated hosts are taken back', async () => {
     const releaseId = await next();
-    const before = await releaseOf('h2');
+    const before = [await releaseOf('h2'), await releaseOf('h4')];
     await broken('h4', async () => {
       const borne = await fleet.rollOut(releaseId, { hosts: ['h1', 'h4'], strategy: { budget: { count: 1, percent: null } } });
       const rollout = await fleet.ended(borne);
@@ -116,7 +117,7 @@ describe('a release across a fleet', () => {
       expect([ended.outcome, ended.reason?.code]).toEqual(['rolled_back', 'budget_exceeded']);
       expect(ends(await fleet.rolloutHosts(spent))).toEqual({ h1: 'unchanged', h2: 'returned', h3: 'returned', h4: 'rolled_back', h5: null });
     });
-    expect([await releaseOf('h2'), await releaseOf('h4')]).toEqual([before, before]);
+    expect([await releaseOf('h2'), await releaseOf('h4')]).toEqual(before);
     const again = await fleet.ended(await fleet.rollOut(releaseId, { hosts: few, allowFailed: true }));
     expect([again.outcome, again.ok]).toEqual(['succeeded', true]);
   }, 420_000);
