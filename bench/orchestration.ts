@@ -19,6 +19,7 @@ import { buildAgent } from '../src/runtime/build-agent.ts';
 import { startDev, type RunningDev } from '../src/runtime/dev/index.ts';
 import { planWalk } from '../test/support/walk-plan.ts';
 import { startBareChain } from './support/bare-chain.ts';
+import { databaseUrlOf } from './support/dev-database.ts';
 import { gapsOf, type Gaps } from './support/gaps.ts';
 import { machine, median, shown } from './support/figures.ts';
 import { bundleInstantProduct } from './support/instant-product.ts';
@@ -147,12 +148,6 @@ function processorMsOf(dev: RunningDev): Record<string, number> {
       return [name, (Number(stat[11]) + Number(stat[12])) * 10];
     }),
   );
-}
-
-/** As the control worker was given it. */
-function databaseUrlOf(dev: RunningDev): string {
-  const environment = readFileSync(`/proc/${dev.pids()['control']}/environ`, 'utf8').split('\0');
-  return environment.find((entry) => entry.startsWith('FAIRLEAD_DATABASE_URL='))?.slice('FAIRLEAD_DATABASE_URL='.length) ?? '';
 }
 
 console.log(`${machine()}; min / median / max of ${repetitions} updates after ${warmUps}`);
