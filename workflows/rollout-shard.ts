@@ -4,7 +4,7 @@ import type { HostRunEnd } from '../activities/control/rollout-hosts.ts';
 import { hostWorkflowId, rolloutWorkflowId, type HostId, type RunId } from '../src/domain/ids.ts';
 import { shardOrderSignal, shardReportSignal, type ShardInput, type ShardReport } from '../src/domain/rollout/names.ts';
 import type { HostCounts } from '../src/domain/rollout/outcome.ts';
-import { countsOf, nextHosts, nextShardState, openShard, releaseFor, reportNow, shardOver, waitOver, type ShardEvent, type ShardHost, type ShardOrder } from '../src/domain/rollout/shard.ts';
+import { countsOf, nextHosts, nextShardState, openShard, pauseBetween, releaseFor, reportNow, shardOver, waitOver, type ShardEvent, type ShardHost, type ShardOrder } from '../src/domain/rollout/shard.ts';
 import { searchAttributes } from '../src/domain/run/names.ts';
 import type { RunReport } from '../src/domain/run/report.ts';
 import type { UpdateRequest } from '../src/domain/update/request.ts';
@@ -14,10 +14,6 @@ import { updateApply } from './update-apply.ts';
 const orderSignal = defineSignal<[ShardOrder]>(shardOrderSignal);
 const reportSignal = defineSignal<[ShardReport]>(shardReportSignal);
 
-/** Counts that are no news for the budget are told this often. */
-const reportEveryMs = 5_000;
-/** How often hosts that are away are looked for. */
-const lookEveryMs = 5_000;
 /** A host that another run holds is tried again, up to this long. */
 const busyLimitMs = 1_800_000;
 const firstBusyPauseMs = 1_000;
@@ -34,7 +30,11 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
   let changes = 0;
   const parent = getExternalWorkflowHandle(rolloutWorkflowId(rolloutId));
   let told: HostCounts = countsOf(openShard([], input.order, direction, offline, now()));
-  let toldAt = Date.now();
+  const began = Date.now();
+  let toldAt = began;
+  /** Milliseconds until what is no news for the budget is told as well. */
+  const untilReport = (): number => pauseBetween('reports', toldAt - began) - (Date.now() - toldAt);
+  const nextLook = (): number => Date.now() + pauseBetween('looks', Date.now() - began);
 
   function take(event: ShardEvent): void {
     state = nextShardState(state, event);
@@ -60,7 +60,7 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
 
   return CancellationScope.nonCancellable(async () => {
     await keepSettled(rolloutId, rows, state.hosts);
-    let lookAt = Date.now() + lookEveryMs;
+    let lookAt = nextLook();
     while (!shardOver(state)) {
       if (waitOver(state, now())) {
         const missing = state.hosts.filter(({ standing }) => standing === 'away').map(({ host }) => ({ host, outcome: state.awayThen }));
@@ -73,7 +73,7 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
         void runHost(row);
       }
       const counts = countsOf(state);
-      if (!same(counts, told) && (reportNow(told, counts) || Date.now() - toldAt >= reportEveryMs)) {
+      if (!same(counts, told) && (reportNow(told, counts, state.order) || untilReport() <= 0)) {
         told = counts;
         toldAt = Date.now();
         await parent.signal(reportSignal, report()).catch(() => undefined); // A rollout that was terminated hears nothing; the hosts in flight still end well.
@@ -82,11 +82,11 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
       const away = state.hosts.filter(({ standing }) => standing === 'away').map(({ host }) => host);
       if (away.length > 0 && Date.now() >= lookAt) {
         for (const host of await rolloutCalls.hostsThere({ hosts: away })) take({ type: 'HostCame', host });
-        lookAt = Date.now() + lookEveryMs;
+        lookAt = nextLook();
         continue;
       }
       const seen = changes;
-      const wakes = [...(same(counts, told) ? [] : [reportEveryMs - (Date.now() - toldAt)]), ...(away.length > 0 ? [lookAt - Date.now(), untilOf(state.awayUntil)] : [])];
+      const wakes = [...(same(counts, told) ? [] : [untilReport()]), ...(away.length > 0 ? [lookAt - Date.now(), untilOf(state.awayUntil)] : [])];
       if (wakes.length === 0) await condition(() => changes !== seen);
       else await condition(() => changes !== seen, Math.max(1, Math.min(...wakes)));
     }
@@ -156,5 +156,5 @@ async function keepSettled(rolloutId: ShardInput['rolloutId'], rows: readonly { 
 }
 
 const now = (): string => new Date().toISOString();
-const untilOf = (at: string | null): number => (at === null ? reportEveryMs : Date.parse(at) - Date.now());
+const untilOf = (at: string | null): number => (at === null ? Infinity : Date.parse(at) - Date.now());
 const same = (a: HostCounts, b: HostCounts): boolean => (Object.keys(a) as (keyof HostCounts)[]).every((key) => a[key] === b[key]);

@@ -117,6 +117,9 @@ export const serviceManagerPrograms = [
 /** Likewise: what the tests of certificates use beside pebble, which is built (`ensurePebble`). */
 export const certificatePrograms = [{ program: 'certbot', package: 'certbot', for: 'tests against certbot' }] as const;
 
+/** What a bench compares Fairlead with: installed by that bench, where it is missing. */
+export const peerProgram = { program: 'ansible-playbook', package: 'ansible-core', for: 'the bench beside Ansible' } as const;
+
 export type MachineProgram = (typeof machinePrograms)[number] | (typeof serviceManagerPrograms)[number] | (typeof certificatePrograms)[number];
 
 /** The programs that this machine should have and has not. */
@@ -124,6 +127,18 @@ export async function missingPrograms(env: Environment): Promise<MachineProgram[
   const wanted: readonly MachineProgram[] = env['FAIRLEAD_REQUIRE_ALL'] === '1' ? [...machinePrograms, ...serviceManagerPrograms, ...certificatePrograms] : machinePrograms;
   const found = await Promise.all(wanted.map(({ program }) => findOnPath(program, env)));
   return wanted.filter((_, at) => found[at] === null);
+}
+
+/** Installs packages of the distribution. @param apt the path of apt-get @returns null, or what apt said last where it could not */
+export async function installPackages(apt: string, packages: readonly string[], env: Environment): Promise<string | null> {
+  const options = { timeoutMs: 600_000, env: { ...env, DEBIAN_FRONTEND: 'noninteractive' } };
+  const install = [apt, 'install', '--yes', '--no-install-recommends', ...packages];
+  let { code, output } = await runProgram(install, options);
+  if (code !== 0) {
+    await runProgram([apt, 'update'], options);
+    ({ code, output } = await runProgram(install, options));
+  }
+  return code === 0 ? null : (output.trim().split('\n').at(-1) ?? '');
 }
 
 const cachedTemporalCli = (env: Environment): string => join(toolsDirectory(env), temporalCliVersion, 'temporal');

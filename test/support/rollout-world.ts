@@ -138,7 +138,7 @@ export function runRollout(plan: RolloutPlan, request: RolloutRequest, fleet: re
       tell({ type: 'ShardEnded', ...facts });
       return true;
     }
-    if (reportNow(shard.told, counts) || options.pick(3) === 1) tell({ type: 'ShardReported', ...facts });
+    if (reportNow(shard.told, counts, shard.state.order) || options.pick(3) === 1) tell({ type: 'ShardReported', ...facts });
     shard.told = counts;
     return moved;
   }

@@ -145,8 +145,21 @@ export function countsOf({ hosts, direction }: ShardState): HostCounts {
   return { ...noHosts, updated, unchanged, failed, stranded: of('stranded'), left: settled.length - updated - unchanged - failed };
 }
 
-/** Whether the rollout must hear of it at once: a failure decides about the budget of all shards; the rest can wait for the next report. */
-export const reportNow = (told: HostCounts, counts: HostCounts): boolean => counts.failed !== told.failed;
+/**
+ * Whether the rollout must hear of it at once: a failure decides about the budget of all shards. Where failures have no limit they decide nothing, and wait for the
+ * next report like the rest: as many as there are hosts would be more than the rollout's history can hold.
+ */
+export const reportNow = (told: HostCounts, counts: HostCounts, { failuresAllowed }: Pick<ShardOrder, 'failuresAllowed'>): boolean => failuresAllowed !== null && counts.failed !== told.failed;
+
+const shortestPauseMs = 5_000;
+
+/**
+ * How long a shard waits between two reports, or between two looks for hosts that are away: five seconds at first, then a share of the time that it has run. At a
+ * fixed pace a wave of thousands of slow hosts, or a wait of a day, would outgrow the 51,200 events that a history can hold, and the server would end the run;
+ * so their number grows with the logarithm of the time.
+ * @param ranMs since the shard began. Milliseconds
+ */
+export const pauseBetween = (what: 'reports' | 'looks', ranMs: number): number => Math.max(shortestPauseMs, Math.round(ranMs / (what === 'reports' ? 10 : 50)));
 
 /** The release that a host is taken to: on the way back, the one that it had. */
 export const releaseFor = ({ direction }: Pick<ShardState, 'direction'>, host: ShardRow): ReleaseId => (direction === 'back' ? (host.fromReleaseId ?? host.toReleaseId) : host.toReleaseId);
