@@ -11,6 +11,7 @@ import { createSyncTree } from '../src/adapters/files/sync-tree.ts';
 import { createCommandRunner } from '../src/adapters/process/index.ts';
 import type { Artifact, BundleFormat } from '../src/domain/bundle/artifact.ts';
 import type { ReleaseId } from '../src/domain/ids.ts';
+import { writeSourceTree } from './support/source-tree.ts';
 
 /**
  * How long a host takes to verify and unpack a bundle, against `sha256sum BUNDLE && tar -xf BUNDLE`, which hashes the archive but checks no
@@ -31,41 +32,7 @@ async function buildUnpackInto(work: string): Promise<UnpackInto> {
   return ((await import(pathToFileURL(outfile).href)) as { unpackInto: UnpackInto }).unpackInto;
 }
 
-/** A generator with a fixed seed (xorshift32): every run packs the same bytes. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
-
-/** Source-like text: few words often, many words seldom, some numbers that no compressor can guess. Shrinks to about a quarter. */
-function writeFiles(directory: string): void {
-  const random = randomFrom(0x2545f491);
-  const words = Array.from({ length: 6_000 }, () => Array.from({ length: 3 + Math.floor(random() * 9) }, () => String.fromCharCode(97 + Math.floor(random() * 26))).join(''));
-  const weights = Array.from({ length: fileCount }, () => -Math.log(random()));
-  const sum = weights.reduce((total, weight) => total + weight, 0);
-  for (const [index, weight] of weights.entries()) {
-    const folder = join(directory, 'lib', `package-${Math.floor(index / 20)}`);
-    fs.mkdirSync(folder, { recursive: true });
-    const size = Math.floor((totalBytes * weight) / sum);
-    const parts: string[] = [];
-    for (let length = 0; length < size; ) {
-      const word = words[Math.floor(random() ** 7 * words.length)] ?? '';
-      const part = random() < 0.03 ? `${word} = ${Math.floor(random() * 2 ** 40).toString(16)};\n` : `${word} `;
-      parts.push(part);
-      length += part.length;
-    }
-    fs.writeFileSync(join(folder, `module-${index}.js`), parts.join('').slice(0, size));
-  }
-  fs.writeFileSync(
-    join(directory, 'fairlead.yaml'),
-    'schema: 1\nproduct: bench\nreleaseId: r0\nservices:\n  api: {command: [node, a.js], instances: {installed: [a]}, ports: {a: 4100}, probes: {ready: ready}}\nprobes:\n  ready: {service: api}\n',
-  );
-}
+const manifest = 'schema: 1\nproduct: bench\nreleaseId: r0\nservices:\n  api: {command: [node, a.js], instances: {installed: [a]}, ports: {a: 4100}, probes: {ready: ready}}\nprobes:\n  ready: {service: api}\n';
 
 async function timed(work: () => void | Promise<void>): Promise<number> {
   const start = performance.now();
@@ -115,7 +82,8 @@ const work = fs.mkdtempSync(join(process.env['BENCH_DIR'] ?? tmpdir(), 'fairlead
 try {
   const source = join(work, 'source');
   fs.mkdirSync(source);
-  writeFiles(source);
+  writeSourceTree(source, fileCount, totalBytes);
+  fs.writeFileSync(join(source, 'fairlead.yaml'), manifest);
   console.log(`${fileCount} files, ${(totalBytes / 2 ** 20).toFixed(0)} MiB unpacked, ${availableParallelism()} processors, Node ${process.version}, in ${work}`);
   const unpackInto = await buildUnpackInto(work);
   let held = true;

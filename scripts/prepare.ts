@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FairleadError } from '../src/domain/failure.ts';
 import { ensurePebble } from '../src/runtime/pebble-toolchain.ts';
-import { ensureTemporalCli, findOnPath, missingPrograms, runProgram } from '../src/runtime/toolchain.ts';
+import { ensureTemporalCli, findOnPath, installPackages, missingPrograms } from '../src/runtime/toolchain.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const say = (line: string): void => void process.stderr.write(`setup: ${line}\n`);
@@ -29,14 +29,8 @@ async function installPrograms(): Promise<void> {
     return;
   }
   say(`installing ${packages.join(', ')} with apt (up to a minute, once) …`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const install = [apt, 'install', '--yes', '--no-install-recommends', ...packages];
-  let { code, output } = await runProgram(install, { timeoutMs: 600_000, env });
-  if (code !== 0) {
-    await runProgram([apt, 'update'], { timeoutMs: 600_000, env });
-    ({ code, output } = await runProgram(install, { timeoutMs: 600_000, env }));
-  }
-  if (code !== 0) say(`apt could not install them; tests that need them are skipped. It said: ${output.trim().split('\n').at(-1) ?? ''}`);
+  const problem = await installPackages(apt, packages, process.env);
+  if (problem !== null) say(`apt could not install them; tests that need them are skipped. It said: ${problem}`);
 }
 
 async function main(argv: readonly string[]): Promise<number> {
