@@ -170,8 +170,12 @@ async function measure({ summary, pids }: RunningDev): Promise<boolean> {
 /** The longest of each kind, and what the runs of some hosts are made of. */
 async function tellHistories(client: Client): Promise<void> {
   for (const type of ['fleetRollout', 'rolloutShard', 'updateApply']) {
-    const all: WorkflowExecutionInfo[] = [];
-    for await (const info of client.workflow.list({ query: `WorkflowType = "${type}"`, pageSize: 1000 })) all.push(info);
+    const all: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'historyLength' | 'historySize'>[] = [];
+    for await (const info of client.workflow.list({ query: `WorkflowType = "${type}"`, pageSize: 1000 })) {
+      // The list knows no length of those that are open.
+      const open = info.closeTime === undefined || info.closeTime === null;
+      if (!open || type !== 'updateApply') all.push(open ? await client.workflow.getHandle(info.workflowId, info.runId).describe() : info);
+    }
     const longest = Math.max(...all.map(({ historyLength }) => historyLength));
     const largest = Math.max(...all.map(({ historySize }) => historySize ?? Number.NaN));
     console.log(`  ${`histories of ${type}`.padEnd(25)}${all.length}, the longest ${longest} events, ${(largest / 1024).toFixed(0)} KiB`);
