@@ -37,7 +37,7 @@ export function createLogger({ name, level, destination }: LoggerOptions): Logge
 /** Takes out of a text whatever looks like a secret. */
 export function hideSecrets(text: string): string {
   return text
-    .replace(/\bfl_(admin|agent)_[A-Za-z0-9_-]{20,}/g, 'fl_$1_[redacted]')
+    .replace(/\bfl_(viewer|operator|approver|admin|agent|enrol)_[A-Za-z0-9_-]{20,}/g, 'fl_$1_[redacted]')
     .replace(/\bBearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, 'Bearer [redacted]')
     .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, '$1:[redacted]@');
 }

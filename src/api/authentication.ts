@@ -1,17 +1,35 @@
+import type { IncomingMessage } from 'node:http';
+import type { FastifyRequest } from 'fastify';
+import { refuseRole } from '../domain/access/may.ts';
+import { accessOf, type RouteAccess } from '../domain/access/table.ts';
 import { FairleadError } from '../domain/failure.ts';
 import type { KeyIdentity, KeyStore } from '../ports/control-stores.ts';
 import type { Access, Api } from './api.ts';
 import { problemContent } from './problems.ts';
+import type { RateLimits } from './rate-limits.ts';
+
+/** Where clients of the older kind send their key. */
+export const olderKeyHeader = 'x-runtime-api-key';
+
+type Headers = IncomingMessage['headers'];
 
 /**
  * Whose key it is.
- * @param header the Authorization header: `Bearer` and the key
- * @throws FairleadError `key_missing`, `key_unknown`, or `not_allowed` where the key has another role
+ * @param headers with `Authorization: Bearer` and the key (RFC 6750 section 2.1), or the key alone in `X-RUNTIME-API-KEY` as older clients send it; the first wins
+ * @param address whose failures are counted
+ * @throws FairleadError `key_missing`, `key_unknown`, `rate_limited`, or `not_allowed` where the key has another role
  */
-export async function identify(keys: KeyStore, header: string | undefined, access: Exclude<Access, 'public'>): Promise<KeyIdentity> {
-  const identity = await keys.identify(bearerOf(header));
-  if (identity === null) throw unknownKey();
-  if (!access.includes(identity.role)) throw notAllowed(identity.name, identity.role, access);
+export async function identify(keys: KeyStore, limits: RateLimits, headers: Headers, address: string, route: Pick<RouteAccess, 'roles'>): Promise<KeyIdentity> {
+  const text = keyTextOf(headers);
+  limits.beforeLookup(address, text);
+  const identity = text === null ? null : await keys.identify(text);
+  if (identity === null) {
+    limits.failed(address, text);
+    throw text === null ? missingKey() : unknownKey();
+  }
+  limits.succeeded(text!);
+  const refused = refuseRole(identity, route);
+  if (refused !== null) throw new FairleadError(refused);
   return identity;
 }
 
@@ -27,23 +45,35 @@ export function requireOwnHost(identity: KeyIdentity, host: string): void {
 }
 
 /**
- * Checks the bearer token (RFC 6750 section 2.1) of every request before its body is read. A route that does not say who may use it is
- * a mistake that ends the start.
+ * Holds every request against the table of routes before its body is read: first how much its address may ask, then whose key it has, then the key's role. A route
+ * that stands in no table is a mistake that ends the start.
  */
-export function requireKeys(app: Api, keys: KeyStore): void {
+export function requireKeys(app: Api, keys: KeyStore, limits: RateLimits): void {
   app.decorateRequest('identity', null);
   app.addHook('onRoute', (route) => {
-    const access = route.config?.access;
-    if (access === undefined) throw new Error(`${String(route.method)} ${route.url} does not say who may use it (config.access)`);
-    route.schema = { ...route.schema, security: access === 'public' ? [] : [{ bearer: [] }], response: { ...problemResponses(access), ...(route.schema?.response as object) } };
+    const found = accessOf(String(route.method), route.url) ?? (route.config?.access === undefined ? null : { roles: route.config.access, subject: 'everything' as const });
+    if (found === null) throw new Error(`${String(route.method)} ${route.url} stands in no table of who may use it (src/domain/access/table.ts)`);
+    route.config = { ...route.config, route: found };
+    const security: Record<string, string[]>[] = found.roles === 'public' ? [] : [{ bearer: [] }, { runtimeApiKey: [] }];
+    route.schema = { ...route.schema, security, response: { ...problemResponses(found.roles), ...(route.schema?.response as object) } };
   });
   app.addHook('onRequest', async (request) => {
+    if (!isUnlimited(request)) limits.address(request.ip);
     if (request.is404) return;
-    const access = request.routeOptions.config.access ?? [];
-    if (access === 'public') return;
-    request.identity = await identify(keys, request.headers.authorization, access);
+    const route = request.routeOptions.config.route ?? { roles: [], subject: 'everything' as const };
+    // What proves itself by its body (a token) is guessed at as keys are.
+    if (route.roles === 'public' && request.method === 'POST') limits.beforeLookup(request.ip, null);
+    if (route.roles === 'public') return;
+    request.identity = await identify(keys, limits, request.headers, request.ip, route);
+    if (!isUnlimited(request)) limits.key(request.identity.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    if (reply.statusCode === 401 && request.routeOptions.config.route?.roles === 'public') limits.failed(request.ip, null);
   });
 }
+
+/** Whoever watches Fairlead must see it while others ask too much. */
+const isUnlimited = ({ url }: FastifyRequest): boolean => /^\/(health|metrics)(\/|\?|$)/.test(url);
 
 const problemResponses = (access: Access): Record<string, unknown> =>
   access === 'public'
@@ -51,15 +81,19 @@ const problemResponses = (access: Access): Record<string, unknown> =>
     : {
         401: problemContent('No key, or one that is not known'),
         403: problemContent('The key may not do this'),
+        429: problemContent('Too much was asked in a short time; `Retry-After` says when to ask again'),
         '4XX': problemContent('The request was refused'),
         '5XX': problemContent('Something that the answer needs is away'),
       };
 
-function bearerOf(header: string | undefined): string {
-  if (header === undefined) throw missingKey();
-  const [scheme, text, ...rest] = header.trim().split(/\s+/);
-  if (scheme?.toLowerCase() !== 'bearer' || text === undefined || rest.length > 0) throw missingKey();
-  return text;
+function keyTextOf(headers: Headers): string | null {
+  const { authorization } = headers;
+  if (authorization === undefined) {
+    const older = headers[olderKeyHeader];
+    return typeof older === 'string' && older.trim() !== '' ? older.trim() : null;
+  }
+  const [scheme, text, ...rest] = authorization.trim().split(/\s+/);
+  return scheme?.toLowerCase() !== 'bearer' || text === undefined || rest.length > 0 ? null : text;
 }
 
 const missingKey = (): FairleadError =>
@@ -67,7 +101,7 @@ const missingKey = (): FairleadError =>
     class: 'request',
     code: 'key_missing',
     message: 'The request has no key.',
-    hint: 'Send it as "Authorization: Bearer fl_…"; the command line reads it from FAIRLEAD_API_KEY. Make one with: fairlead keys create',
+    hint: 'Send it as "Authorization: Bearer fl_…" (older clients: X-RUNTIME-API-KEY); the command line reads it from FAIRLEAD_API_KEY. Make one with: fairlead keys create',
   });
 
 // The same words for a key that never was and one that was revoked: whoever tries keys learns nothing.
@@ -75,14 +109,6 @@ const unknownKey = (): FairleadError =>
   new FairleadError({
     class: 'request',
     code: 'key_unknown',
-    message: 'The key is not known, or was revoked.',
-    hint: 'Check that the whole key was copied (fl_, role, 49 characters), or make a new one with: fairlead keys create',
-  });
-
-const notAllowed = (name: string, role: string, access: Exclude<Access, 'public'>): FairleadError =>
-  new FairleadError({
-    class: 'request',
-    code: 'not_allowed',
-    message: `Key "${name}" has role ${role}; this needs ${access.join(' or ')}.`,
-    hint: `Use a key of role ${access[0]}.`,
+    message: 'The key is not known, has expired, or was revoked.',
+    hint: 'Check that the whole key was copied (fl_, role, 49 characters) and see whether it is valid: fairlead keys list, or make a new one with: fairlead keys create',
   });

@@ -10,6 +10,7 @@ import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
+import type { RateLimitSettings } from './rate-limits.ts';
 
 export interface ApiStores {
   readonly releases: ReleaseCatalog;
@@ -41,6 +42,10 @@ export interface ApiServerSettings {
   /** This copy of the API among the others; a name that no other one has. Made up where none is given. */
   readonly copy?: string;
   readonly fleet?: FleetTimes;
+  /** Of this copy. Left out: `defaultRateLimits`. */
+  readonly rateLimits?: RateLimitSettings;
+  /** Addresses and networks that may be asked although they are refused otherwise. */
+  readonly outgoingAllow?: readonly string[];
 }
 
 /** Limits of the fleet connection, in milliseconds and bytes; for tests. */

@@ -11,6 +11,7 @@ import { createEventStreams } from './event-streams.ts';
 import { countRequests } from './metrics.ts';
 import { describeRoutes } from './openapi.ts';
 import { answerWithProblems } from './problems.ts';
+import { createRateLimits } from './rate-limits.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { createFleet } from './fleet/index.ts';
 import { auditRoutes } from './routes/audit.ts';
@@ -26,6 +27,7 @@ import { rolloutRoutes } from './routes/rollouts.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/services.ts';
 import { updateRoutes } from './routes/updates.ts';
+import { requireScopes } from './scopes.ts';
 
 export type { Api } from './api.ts';
 export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependencies.ts';
@@ -63,7 +65,9 @@ export function createApi(dependencies: ApiDependencies): Api {
     streams.close();
     closeConnectionsAsTheyIdle(app.server);
   });
-  requireKeys(app, stores.keys);
+  const limits = createRateLimits(settings.rateLimits);
+  requireKeys(app, stores.keys, limits);
+  requireScopes(app, stores);
 
   // Within `after`, because swagger's own hook must stand before the first route.
   describeRoutes(app, settings.version);
@@ -76,14 +80,14 @@ export function createApi(dependencies: ApiDependencies): Api {
     runRoutes(app, dependencies, streams);
     releaseRoutes(app, dependencies);
     artifactRoutes(app, dependencies);
-    const fleet = createFleet(app, dependencies);
+    const fleet = createFleet(app, dependencies, limits);
     hostRoutes(app, dependencies, fleet);
     enrolmentRoutes(app, dependencies, fleet);
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
     healthRoutes(app, dependencies, check, streams);
     metricRoutes(app, dependencies, requests, check, streams);
-    app.get('/api/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
+    app.get('/api/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
   });
   return app;
 }

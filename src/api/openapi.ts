@@ -13,7 +13,12 @@ export function describeRoutes(app: Api, version: string): void {
         description: 'Deploys self-hosted products onto the machines that run them. Whatever is refused is answered with problem details (RFC 9457): `code` for programs, `detail` and `hint` for people.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'fl_<role>_<49 characters>' } } },
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'fl_<role>_<49 characters>' },
+          runtimeApiKey: { type: 'apiKey', in: 'header', name: 'X-RUNTIME-API-KEY', description: 'The same key, for clients of the older kind' },
+        },
+      },
       tags: [
         { name: 'updates', description: 'Updates of one host' },
         { name: 'runs', description: 'What was started, and how it goes' },

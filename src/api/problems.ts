@@ -6,6 +6,7 @@ import { FairleadError } from '../domain/failure.ts';
 import type { FailureClass, Reason } from '../domain/failure.ts';
 import { runHeldBy } from '../ports/run-starter.ts';
 import type { Api } from './api.ts';
+import { RateLimited } from './rate-limits.ts';
 
 /** The problem answer in a route's schema. */
 export const problemContent = (description: string) => ({ description, content: { [problemMediaType]: { schema: Problem } } });
@@ -16,6 +17,9 @@ const statusOfCode: Readonly<Record<string, number>> = {
   key_missing: 401,
   key_unknown: 401,
   not_allowed: 403,
+  out_of_scope: 403,
+  rate_limited: 429,
+  key_rotating: 409,
   not_this_host: 403,
   enrolment_unknown: 401,
   enrolment_other_host: 403,
@@ -90,6 +94,7 @@ function sendProblem(reply: FastifyReply, body: Problem, error?: Error): Fastify
   else log.debug({ err: error, code: body.code }, 'request refused');
   if (body.status === 401) void reply.header('www-authenticate', 'Bearer realm="fairlead"');
   if (body.retryable && (body.status === 503 || body.status === 409)) void reply.header('retry-after', String(retryAfterSeconds));
+  if (error instanceof RateLimited) void reply.header('retry-after', String(error.retryAfterSeconds));
   // What the route has already said of the answer that it did not give.
   void reply.header('cache-control', 'no-store').removeHeader('etag');
   // Serialized here: the route's own schema for this status may be another one.

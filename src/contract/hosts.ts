@@ -4,6 +4,7 @@ import type { HostInspection as DomainHostInspection } from '../domain/host/stat
 import { runKinds } from '../domain/run/kind.ts';
 import { FleetSession, FleetState, IdentityConflict, ToldRelease } from './fleet.ts';
 import { hostId, instanceName, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
+import { Labels } from './keys.ts';
 import { outcome, Reason } from './runs.ts';
 
 // Loose, because an agent may be newer than control: what it tells beyond this must reach the database unharmed.
@@ -94,6 +95,7 @@ export const Host = z
     host: hostId,
     role,
     status: hostStatus,
+    labels: Labels,
     state: FleetState.nullable().meta({ description: 'The same with time, reason and failures; null for a host last heard before there was a fleet connection' }),
     agentVersion: z.string(),
     bootId: z.string().meta({ description: "New at every start of the agent's process" }),

@@ -17,7 +17,7 @@ const httpUrl = z.url({ protocol: /^https?$/ });
 
 export const Gate = z
   .discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('approval'), name: gateName, before, ...timed, role: z.string().min(1).max(63).default('admin'), quorum: z.number().int().min(1).max(100).default(1), requesterMayApprove: z.boolean().default(false), commentRequired: z.boolean().default(false) }),
+    z.strictObject({ kind: z.literal('approval'), name: gateName, before, ...timed, role: z.string().min(1).max(63).default('approver').meta({ description: "Whose approval counts; an admin's always does" }), quorum: z.number().int().min(1).max(100).default(1), requesterMayApprove: z.boolean().default(false), commentRequired: z.boolean().default(false) }),
     z.strictObject({ kind: z.literal('metric'), name: gateName, before, ...timed, url: httpUrl, query: z.string().min(1).max(2_000), min: z.number().nullable().default(null), max: z.number().nullable().default(null), everySeconds }),
     z.strictObject({ kind: z.literal('window'), name: gateName, before: before.default('all'), window: z.strictObject({ cron: z.string().min(1).max(200), zone: z.string().min(1).max(64), durationSeconds: z.number().min(60).max(366 * 86_400) }) }),
     z.strictObject({ kind: z.literal('external'), name: gateName, before, ...timed, url: httpUrl, everySeconds }),

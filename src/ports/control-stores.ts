@@ -1,3 +1,5 @@
+import type { KeyRole } from '../domain/access/role.ts';
+import type { KeyScope, Labels } from '../domain/access/scope.ts';
 import type { RunKind } from '../domain/run/kind.ts';
 import type { Artifact, ArtifactRef } from '../domain/bundle/artifact.ts';
 import type { AuditEntry, AuditRow } from '../domain/audit/chain.ts';
@@ -8,12 +10,18 @@ import type { Role } from '../domain/product/manifest.ts';
 import type { Outcome, RunReport } from '../domain/run/report.ts';
 import type { RunEvent } from '../domain/run/event.ts';
 
+/** What a list is limited to, for keys with a scope; null is no limit. */
+export interface Within {
+  readonly products: readonly ProductName[] | null;
+  readonly hosts: readonly HostId[] | null;
+}
+
 /** Releases that control knows, one row per artifact (product, release, role, profile). */
 export interface ReleaseCatalog {
   /** Idempotent for the same digest. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
   publish(artifact: Artifact, publishedBy: string): Promise<'published' | 'already_published'>;
   /** Newest first. `before` is the digest of the last row of the page before. */
-  list(filter: { product?: ProductName; releaseId?: ReleaseId; limit: number; before?: string }): Promise<PublishedRelease[]>;
+  list(filter: { product?: ProductName; releaseId?: ReleaseId; limit: number; before?: string; within?: Within }): Promise<PublishedRelease[]>;
   /** The artifact for a role, or null. With `profile` undefined, the only one there is for the role. */
   find(product: ProductName, releaseId: ReleaseId, role: Role, profile?: string): Promise<Artifact | null>;
   findByDigest(sha256: Sha256): Promise<Artifact | null>;
@@ -41,6 +49,8 @@ export interface HostRow {
   readonly status: HostStatus;
   /** What the fleet knows of it; null for a host that was last heard before there was a fleet connection. */
   readonly state: FleetState | null;
+  /** What people say of it; keys are limited by them. */
+  readonly labels: Labels;
   readonly agentVersion: string;
   /** New at every start of the agent's process. */
   readonly bootId: string;
@@ -55,6 +65,8 @@ export interface HostRegistry {
   /** `disconnected` is computed: no beat for 45 s. */
   list(): Promise<HostRow[]>;
   find(host: HostId): Promise<HostRow | null>;
+  /** Sets labels, and takes away those that are null. @returns all of them, or null for a host that was never heard */
+  label(host: HostId, changes: Readonly<Record<string, string | null>>): Promise<Labels | null>;
 }
 
 export interface RunRow {
@@ -87,7 +99,7 @@ export interface RunStore {
   markRecovered(runId: RunId, at: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
   find(runId: RunId): Promise<RunRow | null>;
   /** Newest first. `before` is the run id of the last row of the page before. */
-  list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; limit: number; before?: string }): Promise<RunRow[]>;
+  list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; limit: number; before?: string; within?: Within }): Promise<RunRow[]>;
   events(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
 }
 
@@ -100,22 +112,45 @@ export interface AuditLog {
   verify(): Promise<{ readonly rows: number; readonly ok: boolean; readonly firstBroken: { readonly sequence: number; readonly why: string } | null }>;
 }
 
-export type KeyRole = 'admin' | 'agent';
+export type { KeyRole } from '../domain/access/role.ts';
 export interface KeyIdentity {
   readonly id: string;
   readonly name: string;
   readonly role: KeyRole;
   /** The only host that an agent's key may speak for; null for keys of people, and for one that has not been used by an agent yet. */
   readonly host: HostId | null;
+  /** What a key of people is limited to; null for everything. */
+  readonly scope: KeyScope | null;
+}
+
+/** A key as it is shown. */
+export interface ListedKey extends KeyIdentity {
+  readonly masked: string;
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly revokedAt: string | null;
+  /** To the minute. */
+  readonly lastUsedAt: string | null;
+  /** The text before the last rotation, and when it ends; null once it has. */
+  readonly previous: { readonly masked: string; readonly endsAt: string } | null;
 }
 
 /** API keys: 256 random bits, of which only the SHA-256 is stored. */
 export interface KeyStore {
-  /** Makes a key, or registers the given text. The text is returned once and never stored. */
-  create(name: string, role: KeyRole, text?: string): Promise<{ readonly identity: KeyIdentity; readonly text: string }>;
-  /** Who the key belongs to, or null. */
+  /**
+   * Makes a key, or registers the given text. The text is returned once and never stored.
+   * @throws FairleadError `invalid_key`, `key_revoked`, `scope_not_for_role`, `invalid_scope`
+   */
+  create(name: string, role: KeyRole, given?: { readonly text?: string; readonly scope?: KeyScope | null; readonly expiresSeconds?: number | null }): Promise<{ readonly identity: KeyIdentity; readonly text: string }>;
+  /** Who the key belongs to, or null; also by the text before a rotation, for as long as that works. Notes when it was used, once a minute. */
   identify(text: string): Promise<KeyIdentity | null>;
-  list(): Promise<(KeyIdentity & { readonly masked: string; readonly createdAt: string; readonly revokedAt: string | null })[]>;
+  list(): Promise<ListedKey[]>;
+  /**
+   * Gives the key another text. The old one works for `graceSeconds` more; with 0, every older text ends at once.
+   * @returns `under_way` where an older text works still and would have to end now for this
+   */
+  rotate(id: string, graceSeconds: number): Promise<{ readonly result: 'rotated'; readonly identity: KeyIdentity; readonly text: string; readonly previousEndsAt: string } | { readonly result: 'under_way'; readonly previousEndsAt: string } | { readonly result: 'not_found' }>;
+  /** Both texts, at once. */
   revoke(id: string): Promise<'revoked' | 'not_found'>;
   /** Whether the key opens anything still: for a connection that was made with it. */
   isValid(id: string): Promise<boolean>;

@@ -9,6 +9,7 @@ import type { RolloutRequest } from '../domain/rollout/request.ts';
 import type { ShardRow } from '../domain/rollout/shard.ts';
 import type { RolloutStanding } from '../domain/rollout/standing.ts';
 import type { RecoveryRecord } from '../domain/run/report.ts';
+import type { Within } from './control-stores.ts';
 
 export interface RolloutRow {
   readonly rolloutId: RolloutId;
@@ -83,9 +84,9 @@ export interface RolloutStore {
   close(rolloutId: RolloutId, end: { readonly outcome: RolloutOutcome; readonly ok: boolean; readonly reason: Reason | null; readonly at: string; readonly standing: RolloutStanding }): Promise<void>;
   find(rolloutId: RolloutId): Promise<RolloutRow | null>;
   /** Newest first. `before` is the id of the last row of the page before. */
-  list(filter: { product?: ProductName; open?: boolean; limit: number; before?: RolloutId }): Promise<RolloutRow[]>;
+  list(filter: { product?: ProductName; open?: boolean; limit: number; before?: RolloutId; within?: Within }): Promise<RolloutRow[]>;
   /** In the order of waves and positions; those in no wave last. `after` is the last host of the page before. */
-  hosts(rolloutId: RolloutId, filter: { wave?: number; outcome?: HostOutcome; limit: number; after?: HostId }): Promise<RolloutHost[]>;
+  hosts(rolloutId: RolloutId, filter: { wave?: number; outcome?: HostOutcome; limit: number; after?: HostId; within?: Within }): Promise<RolloutHost[]>;
   /** Idempotent by id. */
   setFreeze(freeze: Freeze): Promise<void>;
   /** Ends a freeze now. @returns whether it was in force */

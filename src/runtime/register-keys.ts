@@ -14,7 +14,7 @@ export async function registerKeys(keys: KeyStore, { adminKeyFile, agentKeysDir 
   const register = async (name: string, role: KeyRole, text: string): Promise<void> => {
     if (text === '') return;
     try {
-      const identity = (await keys.identify(text)) ?? (await keys.create(name, role, text)).identity;
+      const identity = (await keys.identify(text)) ?? (await keys.create(name, role, { text })).identity;
       if (role === 'agent') await keys.bind(identity.id, name as HostId);
     } catch (error) {
       // A file that nobody removed must not bring a revoked key back, nor keep the API from starting.

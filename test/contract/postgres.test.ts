@@ -315,18 +315,18 @@ describe('key store', () => {
     expect((await stores.keys.list())[0]?.revokedAt).toBe(first);
     expect(await stores.keys.identify(text)).toBeNull();
     expect(await stores.keys.revoke('none')).toBe('not_found');
-    await expect(stores.keys.create('ci', 'agent', text)).rejects.toMatchObject({ reason: { code: 'key_revoked' } });
+    await expect(stores.keys.create('ci', 'agent', { text })).rejects.toMatchObject({ reason: { code: 'key_revoked' } });
   });
 
   test('a given text registered by two processes at once: one key', async () => {
     const text = makeKeyText('agent');
-    const [one, two] = await Promise.all([stores.keys.create('h1', 'agent', text), stores.keys.create('h1', 'agent', text)]);
+    const [one, two] = await Promise.all([stores.keys.create('h1', 'agent', { text }), stores.keys.create('h1', 'agent', { text })]);
     expect(one.identity).toEqual(two.identity);
     expect(await stores.keys.list()).toHaveLength(1);
   });
 
   test.each([['no key at all', 'hunter2'], ['of another role', makeKeyText('agent')]])('a given text that is %s: refused', async (_what, text) => {
-    await expect(stores.keys.create('ci', 'admin', text)).rejects.toMatchObject({ reason: { class: 'request', code: 'invalid_key', message: expect.not.stringContaining(text) } });
+    await expect(stores.keys.create('ci', 'admin', { text })).rejects.toMatchObject({ reason: { class: 'request', code: 'invalid_key', message: expect.not.stringContaining(text) } });
   });
 });
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Selectable } from 'kysely';
+import type { Labels } from '../../domain/access/scope.ts';
 import { isInMaintenance, type FleetState } from '../../domain/fleet/host-state.ts';
 import { silenceMs } from '../../domain/fleet/session.ts';
 import type { HostRegistry, HostRow } from '../../ports/control-stores.ts';
@@ -37,12 +38,21 @@ export function createHostRegistry(database: Database): HostRegistry {
     },
     list: () => rows('listing hosts'),
     find: async (host) => (await rows(`looking up host ${host}`, host))[0] ?? null,
+    label: (host, changes) => {
+      const set = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null)) as Labels;
+      const gone = Object.keys(changes).filter((name) => changes[name] === null);
+      return database.query(`labelling host ${host}`, async (db) => {
+        const row = await db.updateTable('hosts').set({ labels: sql<string>`(labels - ${gone}::text[]) || ${toJson(set)}::jsonb` }).where('host', '=', host).returning('labels').executeTakeFirst();
+        return row?.labels ?? null;
+      });
+    },
   };
 }
 
 const hostOf = (row: Selectable<Tables['hosts']> & { silent: boolean; now: Date; state: FleetState | null }): HostRow => ({
   host: row.host,
   role: row.role,
+  labels: row.labels,
   status: statusOf(row),
   state: row.state,
   agentVersion: row.agent_version,

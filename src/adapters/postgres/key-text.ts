@@ -5,7 +5,7 @@ import type { KeyRole } from '../../ports/control-stores.ts';
  * The text of a key: `fl_<role>_<43><6>`: 256 random bits in base64url (RFC 4648 section 5), then six characters of a checksum, by which
  * a mistyped key is told from a revoked one without asking the database, and by which scanners find leaked ones.
  */
-const keyPattern = /^fl_(admin|agent)_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
+const keyPattern = /^fl_(viewer|operator|approver|admin|agent)_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
 
 export function makeKeyText(role: KeyRole): string {
   const body = `fl_${role}_${randomBytes(32).toString('base64url')}`;

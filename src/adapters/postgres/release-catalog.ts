@@ -4,6 +4,7 @@ import { FairleadError } from '../../domain/failure.ts';
 import type { ReleaseId } from '../../domain/ids.ts';
 import type { PublishedRelease, ReleaseCatalog } from '../../ports/control-stores.ts';
 import type { Database } from './database.ts';
+import { anyOf } from './any-of.ts';
 import { toJson } from './json.ts';
 import { lockInTransaction } from './database.ts';
 import type { Tables } from './tables.ts';
@@ -34,11 +35,12 @@ export function createReleaseCatalog(database: Database): ReleaseCatalog {
         return 'already_published';
       }),
 
-    list: ({ product, releaseId, limit, before }) =>
+    list: ({ product, releaseId, limit, before, within }) =>
       database.query('listing releases', async (db) => {
         let query = db.selectFrom('releases').selectAll().orderBy('position', 'desc').limit(limit);
         if (product !== undefined) query = query.where('product', '=', product);
         if (releaseId !== undefined) query = query.where('release_id', '=', releaseId);
+        if (within?.products) query = query.where('product', 'in', anyOf(within.products));
         if (before !== undefined) query = query.where('position', '<', (row) => row.selectFrom('releases as last').select('last.position').where('last.sha256', '=', before as never));
         return (await query.execute()).map(publishedOf);
       }),

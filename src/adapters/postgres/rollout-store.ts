@@ -5,6 +5,7 @@ import type { PlannedHost } from '../../domain/rollout/plan.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
 import type { RolloutHost, RolloutRow, RolloutStore } from '../../ports/rollout-store.ts';
 import { lockInTransaction, type Database } from './database.ts';
+import { anyOf } from './any-of.ts';
 import { cleanText, toJson } from './json.ts';
 import type { Tables } from './tables.ts';
 
@@ -109,16 +110,17 @@ export function createRolloutStore(database: Database): RolloutStore {
         return row === undefined ? null : rolloutOf(row);
       }),
 
-    list: ({ product, open, limit, before }) =>
+    list: ({ product, open, limit, before, within }) =>
       database.query('listing rollouts', async (db) => {
         let query = db.selectFrom('rollouts').selectAll().orderBy('position', 'desc').limit(limit);
         if (product !== undefined) query = query.where('product', '=', product);
+        if (within?.products) query = query.where('product', 'in', anyOf(within.products));
         if (open !== undefined) query = query.where('ended_at', open ? 'is' : 'is not', null);
         if (before !== undefined) query = query.where('position', '<', (last) => last.selectFrom('rollouts as last').select('last.position').where('last.rollout_id', '=', before));
         return (await query.execute()).map(rolloutOf);
       }),
 
-    hosts: (rolloutId, { wave, outcome, limit, after }) =>
+    hosts: (rolloutId, { wave, outcome, limit, after, within }) =>
       database.query(`listing hosts of rollout ${rolloutId}`, async (db) => {
         // Hosts in no wave come last: one comparison of rows pages through all of them.
         const key = (table: string) => sql`coalesce(${sql.ref(`${table}.wave`)}, 1000000), coalesce(${sql.ref(`${table}.position`)}, 0), ${sql.ref(`${table}.host`)}`;
@@ -130,6 +132,7 @@ export function createRolloutStore(database: Database): RolloutStore {
           .where('hosts.rollout_id', '=', rolloutId)
           .orderBy(sql`(${key('hosts')})`)
           .limit(limit);
+        if (within?.hosts) query = query.where('hosts.host', 'in', anyOf(within.hosts));
         if (wave !== undefined) query = query.where('hosts.wave', '=', wave);
         if (outcome !== undefined) query = query.where('hosts.outcome', '=', outcome);
         if (after !== undefined) query = query.where(sql<boolean>`(${key('hosts')}) > (select ${key('last')} from rollout_hosts as last where last.rollout_id = ${rolloutId} and last.host = ${after})`);

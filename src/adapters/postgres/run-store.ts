@@ -5,6 +5,7 @@ import type { RunEvent } from '../../domain/run/event.ts';
 import type { RunReport } from '../../domain/run/report.ts';
 import type { RunRow, RunStore } from '../../ports/control-stores.ts';
 import type { Database } from './database.ts';
+import { anyOf } from './any-of.ts';
 import { cleanText, toJson } from './json.ts';
 import type { Tables } from './tables.ts';
 
@@ -86,12 +87,14 @@ export function createRunStore(database: Database): RunStore {
         return row === undefined ? null : runOf(row);
       }),
 
-    list: ({ host, product, outcome, limit, before }) =>
+    list: ({ host, product, outcome, limit, before, within }) =>
       database.query('listing runs', async (db) => {
         let query = db.selectFrom('runs').selectAll().orderBy('fence', 'desc').limit(limit);
         if (host !== undefined) query = query.where('host', '=', host);
         if (product !== undefined) query = query.where('product', '=', product);
         if (outcome !== undefined) query = query.where('outcome', '=', outcome);
+        if (within?.products) query = query.where('product', 'in', anyOf(within.products));
+        if (within?.hosts) query = query.where('host', 'in', anyOf(within.hosts));
         if (before !== undefined) query = query.where('fence', '<', (row) => row.selectFrom('runs as last').select('last.fence').where('last.run_id', '=', before as RunId));
         return (await query.execute()).map(runOf);
       }),

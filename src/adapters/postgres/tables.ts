@@ -1,3 +1,4 @@
+import type { KeyScope, Labels } from '../../domain/access/scope.ts';
 import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
 import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
@@ -52,6 +53,7 @@ export interface Tables {
     first_seen_at: Defaulted<Instant>;
     last_seen_at: Defaulted<Instant>;
     products: Json<readonly HostInspection[]>;
+    labels: Defaulted<Json<Labels>>;
   };
   runs: {
     run_id: RunId;
@@ -105,6 +107,12 @@ export interface Tables {
     created_at: Defaulted<Instant>;
     revoked_at: NullableInstant;
     host: Generated<HostId | null>;
+    scope: Defaulted<NullableJson<KeyScope>>;
+    expires_at: Defaulted<NullableInstant>;
+    last_used_at: Defaulted<NullableInstant>;
+    previous_sha256: Generated<string | null>;
+    previous_masked: Generated<string | null>;
+    previous_ends_at: Defaulted<NullableInstant>;
   };
   idempotency: {
     caller: string;

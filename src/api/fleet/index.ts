@@ -2,6 +2,7 @@ import { FairleadError } from '../../domain/failure.ts';
 import { fleetPath } from '../../domain/fleet/protocol.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import type { RateLimits } from '../rate-limits.ts';
 import { createHelloHandler, type HelloHandler } from './hello.ts';
 import { createFleetSessions, type FleetSessions } from './sessions.ts';
 import { acceptFleetConnections } from './upgrade.ts';
@@ -12,11 +13,11 @@ export interface Fleet {
 }
 
 /** The fleet connection of this copy of the API: it takes connections once the server listens, and ends them when it closes. */
-export function createFleet(app: Api, dependencies: ApiDependencies): Fleet {
+export function createFleet(app: Api, dependencies: ApiDependencies, limits: RateLimits): Fleet {
   const { stores, settings } = dependencies;
   const sessions = createFleetSessions(dependencies);
   const hello = createHelloHandler(dependencies);
-  acceptFleetConnections(app, dependencies, sessions, hello);
+  acceptFleetConnections(app, dependencies, sessions, hello, limits);
 
   // Every copy looks: whichever held a session may be gone. Spread, so that they do not all look at once.
   const sweepMs = settings.fleet?.sweepMs ?? 15_000;
@@ -51,7 +52,6 @@ export function createFleet(app: Api, dependencies: ApiDependencies): Fleet {
   app.get(
     fleetPath,
     {
-      config: { access: ['agent'] },
       schema: {
         tags: ['hosts'],
         summary: 'The connection of a host (WebSocket, RFC 6455)',

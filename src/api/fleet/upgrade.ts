@@ -11,19 +11,23 @@ import type { Api } from '../api.ts';
 import { identify } from '../authentication.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { problemOfFailure } from '../problems.ts';
+import { RateLimited, type RateLimits } from '../rate-limits.ts';
 import { serveConnection } from './connection.ts';
 import type { HelloHandler } from './hello.ts';
 import type { FleetSessions } from './sessions.ts';
 
 /** Takes connections of hosts on the API's own server. Who may not is refused with a problem before anything is upgraded (RFC 6455 section 4.2.2). */
-export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiDependencies, 'stores' | 'settings'>, sessions: FleetSessions, hello: HelloHandler): void {
+export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiDependencies, 'stores' | 'settings'>, sessions: FleetSessions, hello: HelloHandler, limits: RateLimits): void {
   const server = new WebSocketServer({ noServer: true, clientTracking: true, maxPayload: maxFleetMessageBytes, perMessageDeflate: false });
   let closing = false;
 
   async function admit(request: IncomingMessage): Promise<Parameters<typeof serveConnection>[1]['agent']> {
     if (new URL(request.url ?? '/', 'http://api').pathname !== fleetPath) throw new FairleadError({ class: 'request', code: 'unknown_route', message: `There is no connection at ${request.url?.split('?')[0]}.`, hint: `Hosts connect to ${fleetPath}.` });
     if (closing) throw new FairleadError({ class: 'orchestrator', code: 'closing', message: 'This copy of the API is closing.', hint: 'Ask again; another copy answers.' }, { retryable: true });
-    const identity = await identify(stores.keys, request.headers.authorization, ['agent']);
+    const address = request.socket.remoteAddress ?? 'unknown';
+    limits.address(address);
+    const identity = await identify(stores.keys, limits, request.headers, address, { roles: ['agent'] });
+    limits.key(identity.id);
     const host = request.headers[fleetHeaders.host];
     const bootId = request.headers[fleetHeaders.bootId];
     if (typeof host !== 'string' || !namePattern.test(host) || typeof bootId !== 'string' || !/^[\x21-\x7e]{1,64}$/.test(bootId)) {
@@ -36,7 +40,7 @@ export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiD
       const boots = conflict.agents.map((agent) => agent.bootId).join(', ');
       throw new FairleadError({ class: 'request', code: 'identity_conflict', message: `Two agents showed the identity of host ${host} at the same time; both are refused until a person decides.`, hint: `Boot ids: ${boots}. Then: fairlead nodes accept ${host} --boot-id ID, or: fairlead nodes enroll ${host}` }, { retryable: true });
     }
-    return { host: host as HostId, bootId, identity, remoteAddress: request.socket.remoteAddress ?? 'unknown' };
+    return { host: host as HostId, bootId, identity, remoteAddress: address };
   }
 
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -75,6 +79,6 @@ function refuse(app: Api, socket: Duplex, error: unknown): void {
   const problem = problemOfFailure(failure, { id: `req-${randomBytes(8).toString('hex')}` });
   app.log.info({ code: problem.code, status: problem.status, detail: problem.detail }, 'a connection was refused');
   const body = JSON.stringify(problem);
-  const authenticate = problem.status === 401 ? 'www-authenticate: Bearer realm="fairlead"\r\n' : '';
+  const authenticate = problem.status === 401 ? 'www-authenticate: Bearer realm="fairlead"\r\n' : failure instanceof RateLimited ? `retry-after: ${failure.retryAfterSeconds}\r\n` : '';
   socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nconnection: close\r\n${authenticate}content-type: ${problemMediaType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }

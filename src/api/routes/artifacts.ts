@@ -14,7 +14,6 @@ export function artifactRoutes(app: Api, { artifactStore }: ApiDependencies): vo
   app.get(
     '/api/artifacts/:sha256',
     {
-      config: { access: ['admin', 'agent'] },
       schema: {
         tags: ['releases'],
         summary: 'Download a bundle, or a part of it',

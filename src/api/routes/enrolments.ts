@@ -9,13 +9,12 @@ import type { Fleet } from '../fleet/index.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
 import { problemContent } from '../problems.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['hosts'];
 
 export function enrolmentRoutes(app: Api, { stores }: ApiDependencies, { sessions }: Fleet): void {
-  app.get('/api/enrolments', { config: admins, schema: { tags, summary: 'Enrolment tokens, without their texts', response: { 200: EnrolmentList } } }, async () => ({ enrolments: await stores.enrolments.list() }));
+  app.get('/api/enrolments', { schema: { tags, summary: 'Enrolment tokens, without their texts', response: { 200: EnrolmentList } } }, async () => ({ enrolments: await stores.enrolments.list() }));
 
-  app.post('/api/enrolments', { config: admins, schema: { tags, summary: 'Make a one-time token by which a host gets its own key', headers: MutationHeaders, body: EnrolmentBody, response: { 201: EnrolmentCreated } } }, async (request, reply) => {
+  app.post('/api/enrolments', { schema: { tags, summary: 'Make a one-time token by which a host gets its own key', headers: MutationHeaders, body: EnrolmentBody, response: { 201: EnrolmentCreated } } }, async (request, reply) => {
     const { body } = request;
     const actor = actorOf(callerOf(request));
     const answer = await answerOnce(stores.idempotency, request, reply, async () => {
@@ -31,7 +30,6 @@ export function enrolmentRoutes(app: Api, { stores }: ApiDependencies, { session
   app.post(
     '/api/enrolments/exchange',
     {
-      config: { access: 'public' },
       schema: {
         tags,
         summary: "Exchange a token for the host's own key",

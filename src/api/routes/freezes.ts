@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Freeze, FreezeBody, FreezeList, FreezeParams } from '../../contract/index.ts';
+import { includesProduct } from '../../domain/access/scope.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ProductName } from '../../domain/ids.ts';
 import { actorOf, callerOf } from '../api.ts';
@@ -7,7 +8,6 @@ import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['rollouts'];
 
 /** While a freeze lasts no rollout begins, and those under way begin no further host. */
@@ -17,9 +17,12 @@ export function freezeRoutes(app: Api, { stores, rollouts }: ApiDependencies): v
     await rollouts.freezeChanged(open.map(({ rolloutId }) => rolloutId));
   }
 
-  app.get('/api/freezes', { config: admins, schema: { tags, summary: 'Freezes that are in force', response: { 200: FreezeList } } }, async () => ({ freezes: await stores.rollouts.freezes(new Date().toISOString()) }));
+  app.get('/api/freezes', { schema: { tags, summary: 'Freezes that are in force', response: { 200: FreezeList } } }, async (request) => {
+    const { scope } = callerOf(request);
+    return { freezes: (await stores.rollouts.freezes(new Date().toISOString())).filter(({ product }) => product === null || includesProduct(scope, product)) };
+  });
 
-  app.post('/api/freezes', { config: admins, schema: { tags, summary: 'Freeze the rollouts of a product, or of all, until an instant', headers: MutationHeaders, body: FreezeBody, response: { 201: Freeze } } }, async (request, reply) => {
+  app.post('/api/freezes', { schema: { tags, summary: 'Freeze the rollouts of a product, or of all, until an instant', headers: MutationHeaders, body: FreezeBody, response: { 201: Freeze } } }, async (request, reply) => {
     const answer = await answerOnce<Freeze>(stores.idempotency, request, reply, async () => {
       const { product, reason, until } = request.body;
       const now = new Date();
@@ -34,7 +37,7 @@ export function freezeRoutes(app: Api, { stores, rollouts }: ApiDependencies): v
     return reply.code(201).send(answer.body);
   });
 
-  app.delete('/api/freezes/:id', { config: admins, schema: { tags, summary: 'Lift a freeze', headers: MutationHeaders, params: FreezeParams, response: { 200: FreezeList } } }, async (request) => {
+  app.delete('/api/freezes/:id', { schema: { tags, summary: 'Lift a freeze', headers: MutationHeaders, params: FreezeParams, response: { 200: FreezeList } } }, async (request) => {
     const at = new Date().toISOString();
     const freeze = (await stores.rollouts.freezes(at)).find((each) => each.id === request.params.id);
     if (!freeze) throw new FairleadError({ class: 'request', code: 'unknown_freeze', message: `No freeze ${request.params.id} is in force.`, hint: 'See those that are: fairlead rollout freezes' });

@@ -4,7 +4,6 @@ import type { ApiDependencies } from '../dependencies.ts';
 import type { ControlHealth } from '../dependency-health.ts';
 import type { EventStreams } from '../event-streams.ts';
 
-const anybody = { access: 'public' } as const;
 const tags = ['health'];
 
 export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, check: () => Promise<ControlHealth>, streams: EventStreams): void {
@@ -12,12 +11,12 @@ export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, ch
   const startedAt = new Date().toISOString();
   const statusOf = ({ dependencies }: ControlHealth): 'ok' | 'degraded' => (dependencies.every(({ healthy }) => healthy) ? 'ok' : 'degraded');
 
-  app.get('/health', { config: anybody, schema: { tags, summary: 'What answers here, and how it is', response: { 200: HealthAnswer } } }, async () => ({ status: statusOf(await check()), version, releaseId }));
+  app.get('/health', { schema: { tags, summary: 'What answers here, and how it is', response: { 200: HealthAnswer } } }, async () => ({ status: statusOf(await check()), version, releaseId }));
 
   // Asks nobody: a process whose database is away must not be restarted for it.
-  app.get('/health/live', { config: anybody, schema: { tags, summary: 'Whether the process answers', response: { 200: LiveAnswer } } }, async () => ({ status: 'ok' as const }));
+  app.get('/health/live', { schema: { tags, summary: 'Whether the process answers', response: { 200: LiveAnswer } } }, async () => ({ status: 'ok' as const }));
 
-  app.get('/health/ready', { config: anybody, schema: { tags, summary: 'Whether PostgreSQL and Temporal answer', response: { 200: ReadyAnswer, 503: ReadyAnswer } } }, async (_request, reply) => {
+  app.get('/health/ready', { schema: { tags, summary: 'Whether PostgreSQL and Temporal answer', response: { 200: ReadyAnswer, 503: ReadyAnswer } } }, async (_request, reply) => {
     const health = await check();
     const ready = statusOf(health) === 'ok';
     return reply.code(ready ? 200 : 503).send({ ready, releaseId, dependencies: health.dependencies.map(({ name, healthy }) => ({ name, healthy })) });
@@ -25,7 +24,7 @@ export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, ch
 
   app.get(
     '/health/detailed',
-    { config: { access: ['admin'] }, schema: { tags, summary: 'Everything that a person wants to know first', response: { 200: HealthDetailedAnswer } } },
+    { schema: { tags, summary: 'Everything that a person wants to know first', response: { 200: HealthDetailedAnswer } } },
     async () => {
       const health = await check();
       const hosts = await stores.hosts.list().then(

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { AcceptAnswer, AcceptBody, HostDetail, HostHelloAnswer, HostHelloBody, HostList, HostParams, MaintenanceAnswer, MaintenanceBody, SessionList, SessionQuery } from '../../contract/index.ts';
+import { AcceptAnswer, AcceptBody, HostDetail, HostHelloAnswer, HostHelloBody, HostList, HostParams, LabelsAnswer, LabelsBody, MaintenanceAnswer, MaintenanceBody, SessionList, SessionQuery } from '../../contract/index.ts';
 import type { FleetSession, Host, HostDetail as HostDetailAnswer, IdentityConflict } from '../../contract/index.ts';
+import { includesProduct, ownLabels, type KeyScope } from '../../domain/access/scope.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { IllegalFleetTransition } from '../../domain/fleet/host-state.ts';
 import type { Session } from '../../domain/fleet/session.ts';
-import type { HostId } from '../../domain/ids.ts';
+import type { HostId, ProductName } from '../../domain/ids.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
@@ -12,36 +13,42 @@ import type { ApiDependencies } from '../dependencies.ts';
 import type { Fleet } from '../fleet/index.ts';
 import { createHealing } from '../healing.ts';
 import { pageOf } from '../page.ts';
+import { hostWithin, sessionWithin } from '../scopes.ts';
 import { knownHost } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['hosts'];
 
 export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, hello }: Fleet): void {
   const { stores } = dependencies;
   const healing = createHealing(dependencies);
 
-  app.get('/api/hosts', { config: admins, schema: { tags, summary: 'Every host that ever said hello, and those that are enrolled', response: { 200: HostList } } }, async () => {
-    const [rows, open, states] = await Promise.all([stores.hosts.list(), stores.sessions.allOpen(), stores.fleet.list()]);
+  app.get('/api/hosts', { schema: { tags, summary: 'Every host that ever said hello, and those that are enrolled', response: { 200: HostList } } }, async (request) => {
+    const { scope } = callerOf(request);
+    const [all, open, states] = await Promise.all([stores.hosts.list(), stores.sessions.allOpen(), stores.fleet.list()]);
     const sessionOf = new Map(open.map((session) => [session.host, session]));
-    const heard = new Set(rows.map(({ host }) => host));
-    return { hosts: rows.map((row) => ({ ...answerOf(row), session: told(sessionOf.get(row.host)) })), pending: states.filter(({ host }) => !heard.has(host)) };
+    const heard = new Set(all.map(({ host }) => host));
+    const rows = all.flatMap((row) => hostWithin(scope, row) ?? []);
+    return { hosts: rows.map((row) => ({ ...answerOf(row), session: told(scope, sessionOf.get(row.host)) })), pending: states.filter(({ host, role }) => !heard.has(host) && hostWithin(scope, { host, role, labels: {}, products: [] }) !== null) };
   });
 
-  app.get('/api/hosts/:id', { config: admins, schema: { tags, summary: 'A host, what it told, and what becomes of what differs there', params: HostParams, response: { 200: HostDetail } } }, async ({ params }): Promise<HostDetailAnswer> => {
-    const row = await heardHost(params.id);
+  app.get('/api/hosts/:id', { schema: { tags, summary: 'A host, what it told, and what becomes of what differs there', params: HostParams, response: { 200: HostDetail } } }, async (request): Promise<HostDetailAnswer> => {
+    const heard = await heardHost(request.params.id);
+    const { scope } = callerOf(request);
+    const row = hostWithin(scope, heard) ?? heard;
     const [shown, latest, conflict] = await Promise.all([healing.show(row), stores.sessions.list({ host: row.host, limit: 1 }), stores.sessions.conflict(row.host)]);
     const last = latest[0];
     const undecided = conflict !== null && conflict.decidedAt === null ? (conflict as IdentityConflict) : null;
-    return { ...answerOf(row), healing: shown, session: told(last?.endedAt === null ? last : undefined), lastSession: told(last), conflict: undecided };
+    const mine = ({ product }: { product: ProductName }) => includesProduct(scope, product);
+    return { ...answerOf(row), healing: { tries: shown.tries.filter(mine), verdicts: shown.verdicts.filter(mine) }, session: told(scope, last?.endedAt === null ? last : undefined), lastSession: told(scope, last), conflict: undecided };
   });
 
-  app.get('/api/hosts/:id/sessions', { config: admins, schema: { tags, summary: 'When a host was connected, and what it was seen to run', params: HostParams, querystring: SessionQuery, response: { 200: SessionList } } }, async ({ params, query }) => {
+  app.get('/api/hosts/:id/sessions', { schema: { tags, summary: 'When a host was connected, and what it was seen to run', params: HostParams, querystring: SessionQuery, response: { 200: SessionList } } }, async (request) => {
+    const { params, query } = request;
     const { rows, nextBefore } = await pageOf({ ...query, host: params.id }, stores.sessions.list, ({ id }) => id);
-    return { sessions: rows as FleetSession[], nextBefore };
+    return { sessions: rows.map((row) => sessionWithin(callerOf(request).scope, row)) as FleetSession[], nextBefore };
   });
 
-  app.post('/api/hosts/:id/accept', { config: admins, schema: { tags, summary: 'Decide an identity conflict: this agent is the host', params: HostParams, body: AcceptBody, response: { 200: AcceptAnswer } } }, async (request) => {
+  app.post('/api/hosts/:id/accept', { schema: { tags, summary: 'Decide an identity conflict: this agent is the host', params: HostParams, body: AcceptBody, response: { 200: AcceptAnswer } } }, async (request) => {
     const { params, body } = request;
     const actor = actorOf(callerOf(request));
     const before = await stores.sessions.conflict(params.id);
@@ -51,7 +58,7 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, 
     return { host: params.id, acceptedBootId: body.bootId };
   });
 
-  app.put('/api/hosts/:id/maintenance', { config: admins, schema: { tags, summary: 'Begin a maintenance, or change its reason and end: rollouts and repairs leave the host alone', params: HostParams, body: MaintenanceBody, response: { 200: MaintenanceAnswer } } }, async (request) => {
+  app.put('/api/hosts/:id/maintenance', { schema: { tags, summary: 'Begin a maintenance, or change its reason and end: rollouts and repairs leave the host alone', params: HostParams, body: MaintenanceBody, response: { 200: MaintenanceAnswer } } }, async (request) => {
     const { params, body } = request;
     if ((await stores.fleet.find(params.id)) === null) await heardHost(params.id);
     const actor = actorOf(callerOf(request));
@@ -60,7 +67,7 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, 
     return { host: params.id, state: await stores.fleet.apply(params.id, { type: 'MaintenanceBegan', by: actor, ...body }) };
   });
 
-  app.delete('/api/hosts/:id/maintenance', { config: admins, schema: { tags, summary: 'End a maintenance', params: HostParams, response: { 200: MaintenanceAnswer } } }, async (request) => {
+  app.delete('/api/hosts/:id/maintenance', { schema: { tags, summary: 'End a maintenance', params: HostParams, response: { 200: MaintenanceAnswer } } }, async (request) => {
     const { params } = request;
     if ((await stores.fleet.find(params.id)) === null) await heardHost(params.id);
     try {
@@ -73,10 +80,18 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, 
     }
   });
 
+  app.put('/api/hosts/:id/labels', { schema: { tags, summary: 'Label a host: scopes of keys select hosts by it', params: HostParams, body: LabelsBody, response: { 200: LabelsAnswer } } }, async (request) => {
+    const { params, body } = request;
+    await heardHost(params.id);
+    const own = ownLabels.find((name) => Object.hasOwn(body.labels, name));
+    if (own !== undefined) throw new FairleadError({ class: 'request', code: 'own_label', message: `Label ${own} is what the host is of itself; nobody sets it.`, hint: 'Choose another name.' });
+    await note('host.labelled', actorOf(callerOf(request)), params.id, { ...body.labels });
+    return { host: params.id, labels: { ...(await stores.hosts.label(params.id, body.labels)) } };
+  });
+
   app.post(
     '/api/hosts/:id/hello',
     {
-      config: { access: ['agent'] },
       schema: { tags, summary: 'What an agent says at its start and every 15 seconds after, where no WebSocket gets through', params: HostParams, body: HostHelloBody, response: { 200: HostHelloAnswer } },
     },
     async (request) => {
@@ -105,7 +120,7 @@ export function hostRoutes(app: Api, dependencies: ApiDependencies, { sessions, 
 
 /** The same members; only the contract's lists are not readonly. */
 const answerOf = (row: HostRow): Host => row as unknown as Host;
-const told = (session: Session | undefined): FleetSession | null => (session as FleetSession | undefined) ?? null;
+const told = (scope: KeyScope | null, session: Session | undefined): FleetSession | null => (session === undefined ? null : (sessionWithin(scope, session) as FleetSession));
 
 function undecidable(host: HostId, bootId: string, result: 'no_conflict' | 'unknown_boot', boots: readonly string[]): FairleadError {
   if (result === 'no_conflict') return new FairleadError({ class: 'request', code: 'no_conflict', message: `Host ${host} has no identity conflict that waits for a decision.`, hint: `fairlead nodes show ${host}` });

@@ -8,7 +8,7 @@ import type { RequestMetrics, Sample } from '../metrics.ts';
 import { textBody } from '../stream-schema.ts';
 
 export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams): void {
-  app.get('/metrics', { config: { access: ['admin'] }, schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: textBody('Prometheus text format') } } }, async (request, reply) => {
+  app.get('/metrics', { schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: textBody('Prometheus text format') } } }, async (request, reply) => {
     const health = await check();
     const samples: Sample[] = [
       gauge('fairlead_build_info', 'Version and release of this process.', [{ labels: { version: settings.version, release: settings.releaseId ?? '' }, value: 1 }]),

@@ -14,7 +14,6 @@ import { problemContent } from '../problems.ts';
 import { knownArtifact, knownHost, requireProduct } from '../unknown.ts';
 import { planAnswer } from '../plan-answer.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['promotions'];
 
 /** From the setup phase to the installed one. Nothing is changed in here: a run does that, on the host. */
@@ -23,7 +22,7 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/promotions/plan',
-    { config: admins, schema: { tags, summary: 'What a promotion would do, without doing it', body: PromotionPlanBody, response: { 200: UpdatePlanAnswer } } },
+    { schema: { tags, summary: 'What a promotion would do, without doing it', body: PromotionPlanBody, response: { 200: UpdatePlanAnswer } } },
     async ({ body }) => {
       const { host, inspection, releaseId } = await demandRelease(body.host, body.product);
       const artifact = await knownArtifact(stores, body.product, releaseId, host.role);
@@ -35,7 +34,6 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/promotions',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Start the promotion of a host',

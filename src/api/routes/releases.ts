@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
 import {
   ArtifactSignature,
   ReleaseDetail,
@@ -20,23 +21,23 @@ import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
 import { pageOf } from '../page.ts';
+import { demandScope, ofProduct, withinScope } from '../scopes.ts';
 import { uploadBody } from '../stream-schema.ts';
 import { unknown } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['releases'];
 
 export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
   const { stores, artifactStore, settings } = dependencies;
 
-  app.get('/api/releases', { config: admins, schema: { tags, summary: 'Published artifacts, newest first', querystring: ReleaseListQuery, response: { 200: ReleaseList } } }, async ({ query }) => {
-    const { rows, nextBefore } = await pageOf(query, (filter) => stores.releases.list(filter), (release) => release.sha256);
+  app.get('/api/releases', { schema: { tags, summary: 'Published artifacts, newest first', querystring: ReleaseListQuery, response: { 200: ReleaseList } } }, async (request) => {
+    const { rows, nextBefore } = await pageOf({ ...request.query, ...(await withinScope(request, stores)) }, (filter) => stores.releases.list(filter), (release) => release.sha256);
     return { releases: rows, nextBefore };
   });
 
   app.get(
     '/api/releases/:product/:releaseId',
-    { config: admins, schema: { tags, summary: 'A release with its artifacts and manifests', params: ReleaseParams, response: { 200: ReleaseDetail } } },
+    { schema: { tags, summary: 'A release with its artifacts and manifests', params: ReleaseParams, response: { 200: ReleaseDetail } } },
     async ({ params }) => {
       const { product, releaseId } = params;
       const published = await stores.releases.list({ product, releaseId, limit: 100 });
@@ -55,7 +56,6 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
     scope.post(
       '/api/releases',
       {
-        config: admins,
         schema: {
           tags,
           summary: 'Publish a bundle',
@@ -70,7 +70,7 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
         const signature = signatureOf(request.headers[signatureHeader] as string | undefined);
         const upload = await receive(request.body as Readable);
         try {
-          const answer = await answerOnce(stores.idempotency, request, reply, () => publish(upload, signature, actorOf(callerOf(request))), [upload.sha256, signature]);
+          const answer = await answerOnce(stores.idempotency, request, reply, () => publish(request, upload, signature), [upload.sha256, signature]);
           return await reply
             .code(answer.status as 200 | 201)
             .header('location', answer.body.links.self)
@@ -82,8 +82,10 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
     );
   });
 
-  async function publish(upload: Upload, signature: Artifact['signature'], actor: string): Promise<{ status: number; body: ReleasePublishAnswer }> {
+  async function publish(request: FastifyRequest, upload: Upload, signature: Artifact['signature']): Promise<{ status: number; body: ReleasePublishAnswer }> {
+    const actor = actorOf(callerOf(request));
     const inspected = await dependencies.inspect(upload.file);
+    demandScope(request, ofProduct(inspected.product));
     if (inspected.sha256 !== upload.sha256) throw new Error(`${upload.file} changed between upload and inspection`);
     const artifact: Artifact = { ...inspected, signature };
     // First the bytes: whoever sees a release in the catalog can download it.

@@ -18,10 +18,10 @@ import type { EventStreams } from '../event-streams.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { pageOf } from '../page.ts';
 import { rolloutAnswer, rolloutHostAnswer, rolloutLinksOf } from '../rollout-answers.ts';
+import { withinScope } from '../scopes.ts';
 import { eventStreamBody } from '../stream-schema.ts';
 import { unknown } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['rollouts'];
 const id = { params: RolloutParams } as const;
 
@@ -57,7 +57,7 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
     return { fleet, digest: createHash('sha256').update(fleetDigestInput(fleet, request)).digest('hex') };
   }
 
-  app.post('/api/rollouts/plan', { config: admins, schema: { tags, summary: 'The waves of a rollout, without doing it', body: RolloutPlanBody, response: { 200: RolloutPlanAnswer } } }, async (http) => {
+  app.post('/api/rollouts/plan', { schema: { tags, summary: 'The waves of a rollout, without doing it', body: RolloutPlanBody, response: { 200: RolloutPlanAnswer } } }, async (http) => {
     const request = requestFrom(http, http.body);
     const { fleet, digest } = await fleetNow(request);
     const at = new Date().toISOString();
@@ -94,7 +94,7 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
 
   app.post(
     '/api/rollouts',
-    { config: admins, schema: { tags, summary: 'Start a rollout', description: 'Accepted is not begun: where another rollout of the product is open, `whenBusy` decides.', headers: MutationHeaders, body: RolloutBody, response: { 202: RolloutAccepted } } },
+    { schema: { tags, summary: 'Start a rollout', description: 'Accepted is not begun: where another rollout of the product is open, `whenBusy` decides.', headers: MutationHeaders, body: RolloutBody, response: { 202: RolloutAccepted } } },
     async (http, reply) => {
       const { body } = http;
       const answer = await answerOnce<RolloutAccepted>(stores.idempotency, http, reply, async () => {
@@ -114,29 +114,30 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
     },
   );
 
-  app.get('/api/rollouts', { config: admins, schema: { tags, summary: 'Rollouts, newest first', querystring: RolloutListQuery, response: { 200: RolloutList } } }, async ({ query }) => {
-    const { limit, before, product, open } = query;
-    const filter = { limit, ...(product ? { product } : {}), ...(open === undefined ? {} : { open }), ...(before ? { before: before as RolloutId } : {}) };
+  app.get('/api/rollouts', { schema: { tags, summary: 'Rollouts, newest first', querystring: RolloutListQuery, response: { 200: RolloutList } } }, async (http) => {
+    const { limit, before, product, open } = http.query;
+    const filter = { limit, ...(await withinScope(http, stores)), ...(product ? { product } : {}), ...(open === undefined ? {} : { open }), ...(before ? { before: before as RolloutId } : {}) };
     const { rows, nextBefore } = await pageOf(filter, (each) => stores.rollouts.list(each), (row) => row.rolloutId);
     return { rollouts: rows.map((row) => rolloutAnswer(row, settings)), nextBefore };
   });
 
-  app.get('/api/rollouts/:id', { config: admins, schema: { tags, summary: 'A rollout: where it stands, what it waits for, how it ended', ...id, response: { 200: Rollout } } }, async ({ params }) => {
+  app.get('/api/rollouts/:id', { schema: { tags, summary: 'A rollout: where it stands, what it waits for, how it ended', ...id, response: { 200: Rollout } } }, async ({ params }) => {
     const row = await knownRollout(params.id);
     return rolloutAnswer(row, settings, row.endedAt === null ? await rollouts.standing(params.id) : null);
   });
 
-  app.get('/api/rollouts/:id/hosts', { config: admins, schema: { tags, summary: 'The hosts of a rollout, by wave', ...id, querystring: RolloutHostsQuery, response: { 200: RolloutHostList } } }, async ({ params, query }) => {
+  app.get('/api/rollouts/:id/hosts', { schema: { tags, summary: 'The hosts of a rollout, by wave', ...id, querystring: RolloutHostsQuery, response: { 200: RolloutHostList } } }, async (http) => {
+    const { params, query } = http;
     await knownRollout(params.id);
     const { wave, outcome, limit, after } = query;
-    const rows = await stores.rollouts.hosts(params.id, { limit: limit + 1, ...(wave === undefined ? {} : { wave }), ...(outcome ? { outcome } : {}), ...(after ? { after } : {}) });
+    const rows = await stores.rollouts.hosts(params.id, { limit: limit + 1, ...(await withinScope(http, stores)), ...(wave === undefined ? {} : { wave }), ...(outcome ? { outcome } : {}), ...(after ? { after } : {}) });
     const hosts = rows.slice(0, limit).map(rolloutHostAnswer);
     return { hosts, nextAfter: rows.length > limit ? (hosts.at(-1)?.host ?? null) : null };
   });
 
   app.get(
     '/api/rollouts/:id/events',
-    { config: admins, exposeHeadRoute: false, schema: { tags, summary: 'The events of a rollout, as they come', description: 'Server-sent events, as those of a run.', ...id, headers: RunEventsHeaders, response: { 200: eventStreamBody } } },
+    { exposeHeadRoute: false, schema: { tags, summary: 'The events of a rollout, as they come', description: 'Server-sent events, as those of a run.', ...id, headers: RunEventsHeaders, response: { 200: eventStreamBody } } },
     async (request, reply) => {
       await knownRollout(request.params.id);
       await streams.serve(request.params.id as string as RunId, Number(request.headers['last-event-id'] ?? 0), request, reply);
@@ -150,15 +151,15 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
   const command = { headers: MutationHeaders, ...id, response: { 200: RolloutCommandAnswer } } as const;
   const by = (http: FastifyRequest): string => actorOf(callerOf(http));
 
-  app.post('/api/rollouts/:id/pause', { config: admins, schema: { tags, summary: 'Hold a rollout: hosts in flight finish, none is begun', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'pause', by: by(http), comment: http.body.comment ?? null }));
-  app.post('/api/rollouts/:id/resume', { config: admins, schema: { tags, summary: 'Let a paused rollout go on', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'resume', by: by(http) }));
-  app.post('/api/rollouts/:id/retry', { config: admins, schema: { tags, summary: 'Try the failed hosts of the wave again', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'retry', by: by(http) }));
-  app.post('/api/rollouts/:id/promote', { config: admins, schema: { tags, summary: 'Skip the bake time, or open the gates before the next wave', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'promote', by: by(http), role: callerOf(http).role }));
-  app.post('/api/rollouts/:id/abort', { config: admins, schema: { tags, summary: 'End a rollout: hosts in flight finish; those that are updated are kept or taken back', body: RolloutAbortBody, ...command } }, async (http) =>
+  app.post('/api/rollouts/:id/pause', { schema: { tags, summary: 'Hold a rollout: hosts in flight finish, none is begun', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'pause', by: by(http), comment: http.body.comment ?? null }));
+  app.post('/api/rollouts/:id/resume', { schema: { tags, summary: 'Let a paused rollout go on', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'resume', by: by(http) }));
+  app.post('/api/rollouts/:id/retry', { schema: { tags, summary: 'Try the failed hosts of the wave again', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'retry', by: by(http) }));
+  app.post('/api/rollouts/:id/promote', { schema: { tags, summary: 'Skip the bake time, or open the gates before the next wave', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'promote', by: by(http), role: callerOf(http).role }));
+  app.post('/api/rollouts/:id/abort', { schema: { tags, summary: 'End a rollout: hosts in flight finish; those that are updated are kept or taken back', body: RolloutAbortBody, ...command } }, async (http) =>
     pass(http, http.params.id, { command: 'abort', by: by(http), comment: http.body.comment ?? null, updated: http.body.updated }),
   );
   for (const decision of ['approve', 'reject'] as const) {
-    app.post(`/api/rollouts/:id/${decision}`, { config: admins, schema: { tags, summary: decision === 'approve' ? 'Approve a gate' : 'Reject a gate, which ends the rollout', body: RolloutDecisionBody, ...command } }, async (http) =>
+    app.post(`/api/rollouts/:id/${decision}`, { schema: { tags, summary: decision === 'approve' ? 'Approve a gate' : 'Reject a gate, which ends the rollout', body: RolloutDecisionBody, ...command } }, async (http) =>
       pass(http, http.params.id, { command: decision, gate: http.body.gate, approval: { by: by(http), role: callerOf(http).role, comment: http.body.comment ?? null } }),
     );
   }

@@ -10,21 +10,21 @@ import { answerOnce, MutationHeaders } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
 import { pageOf } from '../page.ts';
 import { summaryOf } from '../run-summary.ts';
+import { withinScope } from '../scopes.ts';
 import { eventStreamBody } from '../stream-schema.ts';
 import { knownRun } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['runs'];
 
 export function runRoutes(app: Api, dependencies: ApiDependencies, streams: EventStreams): void {
   const { stores, runs, settings } = dependencies;
 
-  app.get('/api/runs', { config: admins, schema: { tags, summary: 'Runs, newest first', querystring: RunListQuery, response: { 200: RunList } } }, async ({ query }) => {
-    const { rows, nextBefore } = await pageOf(query, (filter) => stores.runs.list(filter), (run) => run.runId);
+  app.get('/api/runs', { schema: { tags, summary: 'Runs, newest first', querystring: RunListQuery, response: { 200: RunList } } }, async (request) => {
+    const { rows, nextBefore } = await pageOf({ ...request.query, ...(await withinScope(request, stores)) }, (filter) => stores.runs.list(filter), (run) => run.runId);
     return { runs: rows.map(summaryOf), nextBefore };
   });
 
-  app.get('/api/runs/:id', { config: admins, schema: { tags, summary: 'A run: its report, or what it does and hangs on', params: RunParams, response: { 200: RunDetail } } }, async ({ params }) => {
+  app.get('/api/runs/:id', { schema: { tags, summary: 'A run: its report, or what it does and hangs on', params: RunParams, response: { 200: RunDetail } } }, async ({ params }) => {
     const row = await knownRun(stores, params.id);
     const live = row.endedAt === null ? await liveOf(row.runId) : { progress: null, pending: [], liveError: null };
     return { run: summaryOf(row), report: row.report as RunDetailAnswer['report'], ...live, links: linksOf(settings, row.runId, row.workflowId) };
@@ -44,7 +44,6 @@ export function runRoutes(app: Api, dependencies: ApiDependencies, streams: Even
   app.get(
     '/api/runs/:id/events',
     {
-      config: admins,
       exposeHeadRoute: false,
       schema: {
         tags,
@@ -64,7 +63,6 @@ export function runRoutes(app: Api, dependencies: ApiDependencies, streams: Even
   app.post(
     '/api/runs/:id/cancel',
     {
-      config: admins,
       schema: { tags, summary: 'Ask a run to roll back and end', headers: MutationHeaders, params: RunParams, body: RunCancelBody, response: { 200: RunCancelAnswer, 202: RunCancelAnswer } },
     },
     async (request, reply) => {

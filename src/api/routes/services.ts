@@ -18,7 +18,6 @@ import { problemContent } from '../problems.ts';
 import { summaryOf } from '../run-summary.ts';
 import { knownHost, requireProduct } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['services'];
 const heldByOthers = problemContent('Another run holds the host; `holdingRunId` and `links` name it');
 
@@ -32,7 +31,6 @@ export function serviceRoutes(app: Api, dependencies: ApiDependencies): void {
   app.get(
     '/api/services/status',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'The instances of a product on a host, as they are now',
@@ -76,7 +74,6 @@ export function serviceRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/services/restart',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Restart the instances of a service, one at a time',
@@ -96,7 +93,6 @@ export function serviceRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/services/reload',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Have the instances of a service take up their configuration without a restart',
@@ -115,7 +111,6 @@ export function serviceRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/services/add-instance',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Add an instance to a service on one host',
@@ -135,7 +130,6 @@ export function serviceRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/services/remove-instance',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Remove an instance that was added',

@@ -27,11 +27,11 @@ import { pageOf } from '../page.ts';
 import { planAnswer } from '../plan-answer.ts';
 import { summaryOf } from '../run-summary.ts';
 import { problemContent } from '../problems.ts';
+import { withinScope } from '../scopes.ts';
 import { knownArtifact, knownHost, requireProduct } from '../unknown.ts';
 import { checkForUpdate } from '../update-check.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['updates'];
 
 /** Updates of one host. Nothing is changed in here: a run does that, on the host. */
@@ -40,7 +40,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/updates/check',
-    { config: admins, schema: { tags, summary: 'Whether there is something newer for a host', body: UpdateCheckBody, response: { 200: UpdateCheckAnswer } } },
+    { schema: { tags, summary: 'Whether there is something newer for a host', body: UpdateCheckBody, response: { 200: UpdateCheckAnswer } } },
     async ({ body }) => {
       const host = await knownHost(stores, body.host);
       await requireProduct(stores, body.product, host);
@@ -50,7 +50,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.get(
     '/api/updates/status',
-    { config: admins, schema: { tags, summary: 'What a host runs, and the run that changes it', querystring: UpdateStatusQuery, response: { 200: UpdateStatusAnswer } } },
+    { schema: { tags, summary: 'What a host runs, and the run that changes it', querystring: UpdateStatusQuery, response: { 200: UpdateStatusAnswer } } },
     async ({ query, log }) => {
       const host = await knownHost(stores, query.host);
       await requireProduct(stores, query.product, host);
@@ -86,7 +86,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/updates/plan',
-    { config: admins, schema: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } } },
+    { schema: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } } },
     async (request) => {
       const { body } = request;
       const host = await knownHost(stores, body.host);
@@ -102,7 +102,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/updates/apply',
-    { config: admins, schema: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted } },
+    { schema: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted } },
     async (request, reply) => {
       const { body } = request;
       const answer = await answerOnce(stores.idempotency, request, reply, async () => {
@@ -118,7 +118,6 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
   app.post(
     '/api/updates/rollback',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Start an update back to the good release before the active one',
@@ -147,9 +146,9 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.get(
     '/api/updates/history',
-    { config: admins, schema: { tags, summary: 'Past and present updates, newest first', querystring: UpdateHistoryQuery, response: { 200: UpdateHistory } } },
-    async ({ query }) => {
-      const { rows, nextBefore } = await pageOf(query, (filter) => stores.runs.list(filter), (run) => run.runId);
+    { schema: { tags, summary: 'Past and present updates, newest first', querystring: UpdateHistoryQuery, response: { 200: UpdateHistory } } },
+    async (request) => {
+      const { rows, nextBefore } = await pageOf({ ...request.query, ...(await withinScope(request, stores)) }, (filter) => stores.runs.list(filter), (run) => run.runId);
       return { runs: rows.map(summaryOf), nextBefore };
     },
   );
