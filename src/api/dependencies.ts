@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { FairleadError } from '../domain/failure.ts';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
@@ -44,8 +45,6 @@ export interface ApiServerSettings {
   readonly fleet?: FleetTimes;
   /** Of this copy. Left out: `defaultRateLimits`. */
   readonly rateLimits?: RateLimitSettings;
-  /** Addresses and networks that may be asked although they are refused otherwise. */
-  readonly outgoingAllow?: readonly string[];
 }
 
 /** Limits of the fleet connection, in milliseconds and bytes; for tests. */
@@ -68,6 +67,8 @@ export interface ApiDependencies {
   readonly runs: RunStarter;
   readonly rollouts: RolloutStarter;
   readonly calendar: Calendar;
+  /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */
+  readonly refuseUrl?: (url: string) => FairleadError | null;
   readonly fleetBus: FleetBus;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };

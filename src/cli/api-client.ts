@@ -106,8 +106,8 @@ async function refusal(connection: Connection, response: Response): Promise<Comm
   const exitCode = exitCodeOfStatus(response.status);
   const holding = problem?.holdingRunId === undefined ? null : `watch the run that holds the host: fairlead runs watch ${problem.holdingRunId}`;
   const hint = holding ?? problem?.hint ?? (exitCode === exitCodes.notAllowed ? 'check the key: fairlead keys list shows those that are valid' : null);
-  // What stands in front of the API when it restarts; the request did not reach it, or found it unable, and may be repeated.
-  return response.status === 502 || response.status === 503 || response.status === 504 ? new ApiUnreachable(exitCode, message, hint) : new CommandFailure(exitCode, message, hint);
+  // What stands in front of the API when it restarts; the request did not reach it, or found it unable or asked too often, and may be repeated.
+  return response.status === 429 || response.status === 502 || response.status === 503 || response.status === 504 ? new ApiUnreachable(exitCode, message, hint) : new CommandFailure(exitCode, message, hint);
 }
 
 /** 400 is how the command was used; 404, 409, 412, 422 and 428 mean that nothing was touched. */

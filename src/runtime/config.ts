@@ -1,5 +1,6 @@
 import { parseEnv } from 'node:util';
 import { parseDocument } from 'yaml';
+import { isNetwork } from '../domain/access/outgoing.ts';
 import type { HostId } from '../domain/ids.ts';
 import { agentLayout } from '../domain/host/layout.ts';
 import type { HealingPolicy } from '../domain/host/healing.ts';
@@ -46,6 +47,8 @@ export interface ControlSettings {
   readonly stickyTimeoutMs: number;
   /** Null has it say nowhere that it is at work. */
   readonly healthListen: Address | null;
+  /** Addresses and networks that may be asked although they are refused otherwise. */
+  readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -64,6 +67,9 @@ export interface ApiSettings {
   readonly agentKeysDir: string | null;
   /** Null where hosts reach Temporal without it. */
   readonly gateway: GatewaySettings | null;
+  /** Per minute and copy of the API; null is no limit. */
+  readonly rateLimits: { readonly perKey: number | null; readonly perAddress: number | null; readonly failures: number | null };
+  readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -94,6 +100,7 @@ export interface HostSettings {
   /** How often the agent looks whether the host is what it is meant to be. Seconds. */
   readonly superviseSeconds: number;
   readonly heal: HealingPolicy;
+  readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -329,6 +336,11 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
   const heal = settle('host.heal', 'heal') as HealingPolicy;
 
+  const outgoingAllow = (settle('outgoing.allow', null) ?? '').split(',').filter((network) => network !== '');
+  for (const network of outgoingAllow) if (!isNetwork(network)) problems.push({ where: raw.get('outgoing.allow')?.source ?? 'outgoing.allow', message: `outgoing.allow names ${JSON.stringify(network)}: expected an address, or a network such as 169.254.10.0/24` });
+  const limitOf = (key: SettingKey, otherwise: string): number | null => Number(settle(key, otherwise)) || null;
+  const rateLimits = { perKey: limitOf('api.rateLimitPerKey', '3000'), perAddress: limitOf('api.rateLimitPerAddress', '60000'), failures: limitOf('api.rateLimitFailures', '30') };
+
   const loopbackOnly = (key: SettingKey, { host: at }: Address, whose: string): void => {
     if (at === '' || isLoopback(at)) return;
     problems.push({ where: raw.get(key)?.source ?? key, message: `${key} is ${at}: ${whose} health endpoint has no keys and listens on loopback only (127.0.0.0/8, ::1, localhost)` });
@@ -342,7 +354,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
     const hostRole = settle('host.role', 'node') as Role;
     const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
-    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, logLevel };
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, outgoingAllow, logLevel };
     loopbackOnly('host.healthListen', healthListen, "the agent's");
   } else {
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
@@ -351,8 +363,8 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, logLevel };
+    control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
 }

@@ -10,6 +10,7 @@ import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesy
 import { inspectBundle } from '../adapters/bundle/inspect.ts';
 import { createCronerCalendar } from '../adapters/calendar/croner.ts';
 import { createHttpGateSource } from '../adapters/gate-source/http.ts';
+import { createOutgoingGet, refuseUrl } from '../adapters/outgoing/get.ts';
 import type { Logger } from '../adapters/logger.ts';
 import { createSessionObserver } from '../adapters/postgres/session-observer.ts';
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
@@ -66,7 +67,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       start: async () => {
         const fleetBus = createFleetBus(settings.databaseUrl);
         const api = createApi({
-          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes },
+          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits },
           stores,
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
@@ -79,6 +80,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           }),
           rollouts: createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
+          refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
           fleetBus,
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
@@ -120,7 +122,8 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
       name: 'worker',
       start: async () => {
         const stores = createStores(database);
-        const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(), gates: createHttpGateSource(), now: () => new Date() };
+        const get = createOutgoingGet(settings.outgoingAllow);
+        const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { MetricSource } from '../../ports/metric-source.ts';
+import { createOutgoingGet, type OutgoingGet } from '../outgoing/get.ts';
 
 const timeoutMs = 5_000;
 const sample = z.tuple([z.number(), z.string()]);
@@ -9,14 +10,14 @@ const answer = z.object({
   data: z.union([z.object({ resultType: z.literal('vector'), result: z.array(z.object({ value: sample })) }), z.object({ resultType: z.literal('scalar'), result: sample })]),
 });
 
-export function createPrometheusSource(): MetricSource {
+export function createPrometheusSource(get: OutgoingGet = createOutgoingGet()): MetricSource {
   return {
     async query(url, query, cancel) {
       try {
         const target = new URL(`${url.replace(/\/$/, '')}/api/v1/query`);
         target.searchParams.set('query', query);
-        const response = await fetch(target, { redirect: 'error', signal: AbortSignal.any([cancel, AbortSignal.timeout(timeoutMs)]) });
-        const parsed = answer.safeParse(await response.json());
+        const { text: body } = await get(target, { timeoutMs, cancel });
+        const parsed = answer.safeParse(JSON.parse(body));
         if (!parsed.success) return null;
         const { data } = parsed.data;
         const text = data.resultType === 'scalar' ? data.result[1] : data.result.length === 1 ? data.result[0]?.value[1] : undefined;

@@ -35,7 +35,7 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
     throw unknown('unknown_rollout', `No rollout "${rolloutId}" is known.`, 'Latest rollouts', (await stores.rollouts.list({ limit: 10 })).map((each) => each.rolloutId), 'No rollout was started yet.');
   }
 
-  /** What was asked, whole; refuses windows that no calendar can read. */
+  /** What was asked, whole; refuses windows that no calendar can read, and addresses that nobody would ask. */
   function requestFrom(request: FastifyRequest, body: z.output<typeof RolloutPlanBody>): RolloutRequest {
     const { product, releaseId, hosts, strategy, onHost, whenBusy, allowFailed } = body;
     const asked = rolloutRequest({
@@ -49,7 +49,11 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
       ...(whenBusy ? { whenBusy } : {}),
       ...(allowFailed ? { allowFailed } : {}),
     });
-    for (const gate of asked.strategy.gates) if (gate.kind === 'window') calendar.check(gate.window, new Date().toISOString());
+    for (const gate of asked.strategy.gates) {
+      if (gate.kind === 'window') calendar.check(gate.window, new Date().toISOString());
+      const refused = gate.kind === 'metric' || gate.kind === 'external' ? (dependencies.refuseUrl?.(gate.url) ?? null) : null;
+      if (refused !== null) throw refused;
+    }
     return asked;
   }
   async function fleetNow(request: RolloutRequest): Promise<{ fleet: FleetHost[]; digest: string }> {

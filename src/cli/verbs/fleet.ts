@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { AcceptAnswer, EnrolmentCreated, FleetSession, HostDetail, MaintenanceAnswer, SessionList } from '../../contract/index.ts';
+import type { AcceptAnswer, EnrolmentCreated, FleetSession, HostDetail, LabelsAnswer, MaintenanceAnswer, SessionList } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
-import { apiCommand, numberFrom, query } from './shared.ts';
+import { apiCommand, numberFrom, query, secondsOf } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 /** What people do with the fleet connection: enrol, look at sessions, decide, take a host out of service. */
@@ -58,6 +58,25 @@ export function registerFleetVerbs(nodes: Command, context: Context): void {
   });
 }
 
+/** `fairlead nodes label HOST env=prod old-`. */
+export function registerLabel(nodes: Command, context: Context): void {
+  const label = nodes.command('label').description('label a host, for the scopes of keys; without labels, show those that it has').argument('<host>').argument('[labels...]', 'name=value sets one, name- takes one away');
+  apiCommand(label, context, async (api, options: CommonOptions, host: string, labels: string[]) => {
+    const path = `/api/hosts/${encodeURIComponent(host)}`;
+    const answer = labels.length === 0 ? await api.get<Pick<HostDetail, 'host' | 'labels'>>(path) : await api.put<LabelsAnswer>(`${path}/labels`, { body: { labels: Object.fromEntries(labels.map(changeOf)) } });
+    if (options.json) return printJson(context, { host: answer.host, labels: answer.labels });
+    context.out(`${labelsText(answer.labels)}\n`);
+  });
+}
+
+function changeOf(text: string): [string, string | null] {
+  const match = /^([a-z0-9._-]+?)(?:=(\S+)|-)$/.exec(text);
+  if (match === null) throw usageError(`${JSON.stringify(text)} is no label: expected name=value, or name- to take one away`);
+  return [match[1] ?? '', match[2] ?? null];
+}
+
+export const labelsText = (labels: Readonly<Record<string, string>>): string => Object.entries(labels).map(([name, value]) => `${name}=${value}`).sort().join(' ') || '-';
+
 /** The lines of `nodes show` about connection, failures, maintenance and conflict. */
 export function fleetPairs({ host, state, lastSession, conflict }: Pick<HostDetail, 'host' | 'state' | 'lastSession' | 'conflict'>): [string, string][] {
   const pairs: [string, string][] = [];
@@ -76,14 +95,6 @@ export function fleetPairs({ host, state, lastSession, conflict }: Pick<HostDeta
 }
 
 const releasesText = ({ releases }: Pick<FleetSession, 'releases'>): string => releases.map(({ product, releaseId, artifactRole, artifactProfile }) => `${product} ${releaseId ?? '(not seen whole)'}${artifactRole === null ? '' : ` ${artifactRole}/${artifactProfile ?? '-'}`}`).join(', ') || 'nothing';
-
-const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-function secondsOf(text: string, option: string): number {
-  const match = /^(\d{1,6})([smhd])$/.exec(text);
-  if (match === null) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number with s, m, h or d, such as 1h`);
-  return Number(match[1]) * (unitSeconds[match[2] ?? 's'] ?? 1);
-}
 
 function instantOf(text: string): string {
   if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() + secondsOf(text, '--until') * 1_000).toISOString();

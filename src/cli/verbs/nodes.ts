@@ -3,7 +3,7 @@ import type { Host, HostDetail, HostList } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
-import { fleetPairs, registerFleetVerbs } from './fleet.ts';
+import { fleetPairs, labelsText, registerFleetVerbs, registerLabel } from './fleet.ts';
 import { apiCommand } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
@@ -31,12 +31,14 @@ export function registerNodes(program: Command, context: Context): void {
   });
 
   registerFleetVerbs(nodes, context);
+  registerLabel(nodes, context);
 }
 
 function renderHost(host: HostDetail): string {
   const head = renderPairs([
     ['host', `${host.host}, ${host.role}`],
     ['status', `${host.status}${host.state ? ` since ${host.state.since}` : ''}, seen ${host.lastSeenAt}, first seen ${host.firstSeenAt}`],
+    ['labels', labelsText(host.labels)],
     ...fleetPairs(host),
     ['agent', `${host.agentVersion}, boot ${host.bootId}`],
   ]);

@@ -39,3 +39,12 @@ export const numberFrom = (min: number, option: string) => (text: string): numbe
   if (text.trim() === '' || !Number.isFinite(value) || value < min) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number of at least ${min}`);
   return value;
 };
+
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** @param text a whole number with s, m, h or d */
+export function secondsOf(text: string, option: string): number {
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  if (match === null) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number with s, m, h or d, such as 1h`);
+  return Number(match[1]) * (unitSeconds[match[2] ?? 's'] ?? 1);
+}

@@ -10,6 +10,7 @@ import { createHttpProbe } from '../../adapters/health-probe/http.ts';
 import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../adapters/process/index.ts';
+import { createOutgoingGet } from '../../adapters/outgoing/get.ts';
 import { createPrometheusSource } from '../../adapters/metric-source/prometheus.ts';
 import { createOriginProbe } from '../../adapters/origin-probe/http.ts';
 import { createReleaseStore } from '../../adapters/release-store/filesystem/index.ts';
@@ -41,6 +42,8 @@ export interface HostOptions {
   readonly routerAddress: string;
   readonly apiUrl: string;
   readonly readKey: () => Promise<string>;
+  /** Addresses and networks that metrics may be asked at although they are refused otherwise. */
+  readonly outgoingAllow?: readonly string[];
   /** argv that starts the embedded router's process. */
   readonly routerEntry: readonly string[];
 }
@@ -66,7 +69,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
     setup: createHttpSetupSource(),
-    metrics: createPrometheusSource(),
+    metrics: createPrometheusSource(createOutgoingGet(options.outgoingAllow)),
     certificates: createCertificateStore(root),
     tls: createTlsProbe(),
     origins: createOriginProbe(),

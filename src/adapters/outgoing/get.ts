@@ -1,0 +1,94 @@
+import { lookup as lookUp } from 'node:dns';
+import type { LookupAddress, LookupOptions } from 'node:dns';
+import { request as requestHttp, type IncomingMessage } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { isIP } from 'node:net';
+import { refuseAddress } from '../../domain/access/outgoing.ts';
+import { FairleadError } from '../../domain/failure.ts';
+
+/** Enough for an answer of a gate or a metric; a longer one has failed. */
+const maxBytes = 1024 * 1024;
+
+export interface OutgoingAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+export type OutgoingGet = (url: string | URL, options: { readonly timeoutMs: number; readonly cancel: AbortSignal; readonly headers?: Readonly<Record<string, string>> }) => Promise<OutgoingAnswer>;
+/** As `dns.lookup` with `all`. */
+export type LookUpAll = (name: string, callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void) => void;
+
+const systemLookUp: LookUpAll = (name, callback) => lookUp(name, { all: true }, callback);
+
+/**
+ * Asks addresses that somebody else chose (a rollout, a manifest), by GET. The name is resolved once, every address is held against {@link refuseAddress}, and the connection is
+ * made to one of those that passed: a name that answers otherwise the next time gains nothing. Redirects are answers, not followed; nothing goes through a proxy of the environment.
+ *
+ * @param allowed addresses and networks that may be asked although they are refused otherwise
+ * @throws FairleadError `outgoing_refused`; the system's error where nobody answers
+ */
+export function createOutgoingGet(allowed: readonly string[] = [], lookUpAll: LookUpAll = systemLookUp): OutgoingGet {
+  return async (url, { timeoutMs, cancel, headers = {} }) => {
+    const target = new URL(url);
+    const host = target.hostname.replace(/^\[|\]$/g, '');
+    // A literal address is never looked up, so it is looked at here.
+    const why = isIP(host) === 0 ? null : refuseAddress(host, allowed);
+    if (why !== null) throw refused(target.host, host, why);
+    const limit = AbortSignal.timeout(timeoutMs);
+    const send = target.protocol === 'https:' ? requestHttps : requestHttp;
+    return new Promise<OutgoingAnswer>((resolve, reject) => {
+      const fail = (error: unknown) => reject(limit.aborted && !cancel.aborted ? new Error(`no complete answer within ${timeoutMs} ms`) : error);
+      const request = send(target, { method: 'GET', agent: false, signal: AbortSignal.any([cancel, limit]), headers: { accept: 'application/json', connection: 'close', 'user-agent': 'fairlead', ...headers }, lookup: checkedLookup(allowed, lookUpAll) as never }, (response) => {
+        textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), fail);
+      });
+      request.on('error', fail);
+      request.end();
+    });
+  };
+}
+
+/** Pure: refuses what is refused by its text alone, so that who asks for a rollout hears of it before it begins. */
+export function refuseUrl(url: string, allowed: readonly string[]): FairleadError | null {
+  const { host, hostname } = new URL(url);
+  const address = hostname.replace(/^\[|\]$/g, '');
+  const why = isIP(address) === 0 ? null : refuseAddress(address, allowed);
+  return why === null ? null : refused(host, address, why);
+}
+
+type Found = (error: Error | null, address?: string | LookupAddress[], family?: number) => void;
+
+function checkedLookup(allowed: readonly string[], lookUpAll: LookUpAll) {
+  return (name: string, options: LookupOptions, found: Found): void => {
+    lookUpAll(name, (error, addresses) => {
+      if (error !== null) return found(error);
+      for (const { address } of addresses) {
+        const why = refuseAddress(address, allowed);
+        // One bad address among good ones is no accident.
+        if (why !== null) return found(refused(name, address, why));
+      }
+      const fitting = addresses.filter(({ family }) => !options.family || options.family === family);
+      const first = fitting[0];
+      if (first === undefined) return found(new Error(`${name} has no address`));
+      if (options.all) found(null, fitting);
+      else found(null, first.address, first.family);
+    });
+  };
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of response as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > maxBytes) throw new Error(`the answer is longer than ${maxBytes} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+const refused = (name: string, address: string, why: string): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'outgoing_refused',
+    message: `${name} is not asked: its address ${address} is ${why}.`,
+    hint: 'Name another address, or have the operator of this process allow it: FAIRLEAD_OUTGOING_ALLOW.',
+  });
