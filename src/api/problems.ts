@@ -32,7 +32,6 @@ const statusOfCode: Readonly<Record<string, number>> = {
   not_in_maintenance: 409,
   no_conflict: 409,
   upgrade_required: 426,
-  websocket_version: 426,
   host_pending: 404,
   own_key: 409,
   unknown_host: 404,
@@ -117,7 +116,7 @@ function problemOf(error: Error | FastifyError, request: FastifyRequest): Proble
   }
   const status = (error as FastifyError).statusCode ?? 500;
   if (status >= 400 && status < 500 && !isResponseSerializationError(error)) {
-    return problem(request, status, { class: 'request', code: codeOfStatus(status), message: error.message, hint: hintOfStatus[status] });
+    return problem(request, status, { class: 'request', code: 'invalid_request', message: error.message, ...ofStatus[status] });
   }
   if ((error as FastifyError).code === 'FST_ERR_REOPENED_CLOSE_SERVER' || status === 503) {
     return { ...problem(request, 503, { class: 'orchestrator', code: 'closing', message: 'This copy of the API is closing.', hint: 'Ask again; another copy answers.' }), retryable: true };
@@ -156,10 +155,9 @@ const pathOf = (request: FastifyRequest): string => request.url.split('?')[0] ??
 
 const placeOf = (context: string | undefined): string => ({ body: 'The body', querystring: 'The query', params: 'The path', headers: 'A header' })[context ?? ''] ?? 'The request';
 
-const codeOfStatus = (status: number): string => ({ 413: 'body_too_large', 415: 'unsupported_media_type' })[status] ?? 'invalid_request';
-
-const hintOfStatus: Readonly<Record<number, string>> = {
-  400: 'The body must be one JSON document.',
-  413: 'Bodies of JSON may have 1 MiB; bundles go to POST /api/releases.',
-  415: 'Send JSON with content-type application/json; bundles with application/octet-stream.',
+/** What Fastify refuses by itself. */
+const ofStatus: Readonly<Record<number, Pick<Reason, 'code' | 'hint'>>> = {
+  400: { code: 'invalid_request', hint: 'The body must be one JSON document.' },
+  413: { code: 'body_too_large', hint: 'Bodies of JSON may have 1 MiB; bundles go to POST /api/releases.' },
+  415: { code: 'unsupported_media_type', hint: 'Send JSON with content-type application/json; bundles with application/octet-stream.' },
 };

@@ -27,9 +27,9 @@ export interface RateLimits {
 export class RateLimited extends FairleadError {
   readonly retryAfterSeconds: number;
 
-  constructor(whose: string, { perMinute }: RateLimit, waitMs: number) {
+  constructor(what: string, { perMinute }: RateLimit, waitMs: number) {
     const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
-    super({ class: 'request', code: 'rate_limited', message: `Too much was asked in a short time: ${whose} may do so ${perMinute} times a minute.`, hint: `Ask again in ${seconds} s. The limits are settings of the API (api.rateLimit…).` }, { retryable: true });
+    super({ class: 'request', code: 'rate_limited', message: `Too much was asked in a short time: ${what} ${perMinute} times a minute.`, hint: `Ask again in ${seconds} s. The limits are settings of the API (api.rateLimit…).` }, { retryable: true });
     this.retryAfterSeconds = seconds;
   }
 }
@@ -50,13 +50,13 @@ export function createRateLimits({ perKey, perAddress, failures }: RateLimitSett
   const startOf = (text: string): string | null => /^fl_[a-z]+_.{4}/.exec(text)?.[0] ?? null;
 
   return {
-    address: (address) => addresses.demand(address, `Address ${address}`),
-    key: (id) => keys.demand(id, 'A key'),
+    address: (address) => addresses.demand(address, `address ${address} may ask`),
+    key: (id) => keys.demand(id, 'a key may ask'),
     beforeLookup(address, text) {
       if (text !== null && now() - (good.get(digestOf(text)) ?? Number.NEGATIVE_INFINITY) < goodMs) return;
-      failed.demandLeft(`address ${address}`, `Failing to authenticate: address ${address}`);
+      failed.demandLeft(`address ${address}`, `address ${address} may fail to authenticate`);
       const start = text === null ? null : startOf(text);
-      if (start !== null) failed.demandLeft(`key ${start}`, 'Failing to authenticate: keys that begin alike');
+      if (start !== null) failed.demandLeft(`key ${start}`, 'keys that begin alike may fail to authenticate');
     },
     failed(address, text) {
       failed.spend(`address ${address}`);
@@ -69,7 +69,7 @@ export function createRateLimits({ perKey, perAddress, failures }: RateLimitSett
   };
 }
 
-function bucketsOf(perMinute: number | null, least: number, now: () => number): { demand(name: string, whose: string): void; demandLeft(name: string, whose: string): void; spend(name: string): void } {
+function bucketsOf(perMinute: number | null, least: number, now: () => number): { demand(name: string, what: string): void; demandLeft(name: string, what: string): void; spend(name: string): void } {
   const nothing = () => undefined;
   if (perMinute === null) return { demand: nothing, demandLeft: nothing, spend: nothing };
   const limit = rateLimit(perMinute, least);
@@ -80,14 +80,14 @@ function bucketsOf(perMinute: number | null, least: number, now: () => number): 
     return waitMs;
   };
   return {
-    demand(name, whose) {
+    demand(name, what) {
       const waitMs = spend(name);
-      if (waitMs !== null) throw new RateLimited(whose, limit, waitMs);
+      if (waitMs !== null) throw new RateLimited(what, limit, waitMs);
     },
-    demandLeft(name, whose) {
+    demandLeft(name, what) {
       const bucket = buckets.get(name);
       if (bucket === undefined || refilled(bucket, limit, now()).tokens >= 1) return;
-      throw new RateLimited(whose, limit, take(bucket, limit, now()).waitMs ?? 0);
+      throw new RateLimited(what, limit, take(bucket, limit, now()).waitMs ?? 0);
     },
     spend: (name) => void spend(name),
   };

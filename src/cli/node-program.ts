@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { emptyProgram, settled } from './empty-program.ts';
 import { registerBundle } from './verbs/bundle.ts';
 import { registerConfig } from './verbs/config.ts';
+import { registerExplain } from './verbs/explain.ts';
 import { registerHost } from './verbs/host.ts';
 import { registerRecover } from './verbs/recover.ts';
 import { registerServe } from './verbs/serve.ts';
@@ -15,5 +16,6 @@ export function createNodeProgram(context: Context, version: string): Command {
   registerBundle(program, context);
   registerRecover(program, context);
   registerConfig(program, context);
+  registerExplain(program, context);
   return settled(program);
 }

@@ -6,6 +6,7 @@ import { registerBundle } from './verbs/bundle.ts';
 import { registerConfig } from './verbs/config.ts';
 import { registerDev } from './verbs/dev.ts';
 import { registerDoctor } from './verbs/doctor.ts';
+import { registerExplain } from './verbs/explain.ts';
 import { registerHost } from './verbs/host.ts';
 import { registerKeys } from './verbs/keys.ts';
 import { registerNodes } from './verbs/nodes.ts';
@@ -37,5 +38,6 @@ export function createProgram(context: Context, version: string): Command {
   registerAudit(program, context);
   registerKeys(program, context);
   registerConfig(program, context);
+  registerExplain(program, context);
   return settled(program);
 }

@@ -75,7 +75,7 @@ function changeOf(text: string): [string, string | null] {
   return [match[1] ?? '', match[2] ?? null];
 }
 
-export const labelsText = (labels: Readonly<Record<string, string>>): string => Object.entries(labels).map(([name, value]) => `${name}=${value}`).sort().join(' ') || '-';
+export const labelsText = (labels: Readonly<Record<string, string>> | undefined): string => Object.entries(labels ?? {}).map(([name, value]) => `${name}=${value}`).sort().join(' ') || '-';
 
 /** The lines of `nodes show` about connection, failures, maintenance and conflict. */
 export function fleetPairs({ host, state, lastSession, conflict }: Pick<HostDetail, 'host' | 'state' | 'lastSession' | 'conflict'>): [string, string][] {
