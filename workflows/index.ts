@@ -5,3 +5,6 @@ export { serviceLook } from './service-look.ts';
 export { serviceRestart } from './service-restart.ts';
 export { fleetRollout } from './fleet-rollout.ts';
 export { rolloutShard } from './rollout-shard.ts';
+export { certRenewal } from './cert-renewal.ts';
+export { certSwitch } from './cert-switch.ts';
+export { certificateSweep } from './certificate-sweep.ts';

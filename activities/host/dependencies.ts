@@ -2,6 +2,8 @@ import type { HostId, ProductName, ReleaseId, RunId } from '../../src/domain/ids
 import type { ArtifactSource } from '../../src/ports/artifact-source.ts';
 import type { BackupStore } from '../../src/ports/backup-store.ts';
 import type { BundleVerifier } from '../../src/ports/bundle-verifier.ts';
+import type { IssuerConfiguration } from '../../src/domain/certificate/request.ts';
+import type { CertificateIssuer } from '../../src/ports/certificate-issuer.ts';
 import type { CertificateStore } from '../../src/ports/certificate-store.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import type { HealthProbe } from '../../src/ports/health-probe.ts';
@@ -36,6 +38,8 @@ export interface HostDependencies {
   readonly setup: SetupSource;
   readonly metrics: MetricSource;
   readonly certificates: CertificateStore;
+  /** The issuers of a product. Made when they are asked for: for weeks nobody does, and they need memory. */
+  readonly issuers: (product: ProductName) => Promise<Readonly<Record<IssuerConfiguration['kind'], CertificateIssuer>>>;
   readonly tls: TlsProbe;
   readonly origins: OriginProbe;
   readonly commands: CommandRunner;

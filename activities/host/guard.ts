@@ -1,14 +1,15 @@
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { ProductName } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
-import type { HostStore } from '../../src/ports/host-store.ts';
+import type { FenceLine, HostStore } from '../../src/ports/host-store.ts';
 import type { HostDependencies, RunRef } from './dependencies.ts';
 
 /**
  * What stands in front of every command: it is for this host, it is not older than what the host has seen, and no other command
  * of the product is at work (an attempt that was given up may still be ending).
+ * @param line which commands these are: each line has its own fence and its own turn
  */
-export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'store'>) {
+export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'store'>, line: FenceLine = 'host') {
   const tails = new Map<ProductName, Promise<unknown>>();
 
   /** Runs `work` when every earlier work of the product has ended. */
@@ -35,7 +36,7 @@ export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'st
         });
       }
       return exclusively(input.run.product, async () => {
-        await fence(store, input.run);
+        await fence(store, input.run, line);
         context.cancel.throwIfAborted();
         return activity(input, context);
       });
@@ -45,8 +46,8 @@ export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'st
   return { guarded, exclusively };
 }
 
-async function fence(store: HostStore, run: RunRef): Promise<void> {
-  const seen = await store.readFence(run.product);
+async function fence(store: HostStore, run: RunRef, line: FenceLine): Promise<void> {
+  const seen = await store.readFence(run.product, line);
   if (seen && (run.fence < seen.fence || (run.fence === seen.fence && run.runId !== seen.runId))) {
     throw new FairleadError({
       class: 'orchestrator',
@@ -55,5 +56,5 @@ async function fence(store: HostStore, run: RunRef): Promise<void> {
       hint: `Nothing was changed by it. What holds now: fairlead runs show ${seen.runId}`,
     });
   }
-  if (!seen || run.fence > seen.fence) await store.writeFence(run.product, run.fence, run.runId);
+  if (!seen || run.fence > seen.fence) await store.writeFence(run.product, run.fence, run.runId, line);
 }

@@ -1,6 +1,7 @@
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import { createActivationActivities } from './activation.ts';
 import { createBundleActivities } from './bundle.ts';
+import { createCertificateLook, createIssuingActivities } from './certificate-issuing.ts';
 import { createCertificateProof } from './certificate-proof.ts';
 import { createCertificateRecovery } from './certificate-recovery.ts';
 import { createCertificateActivities, createCertificateInspection } from './certificates.ts';
@@ -24,6 +25,8 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { inspectHost } = createInspectionActivities(dependencies);
   const { inspectServices } = createServiceInspection(dependencies);
   const { inspectCertificates } = createCertificateInspection(dependencies);
+  const { lookAtCertificate } = createCertificateLook(dependencies);
+  const { checkPublicOrigin, ...switching } = createCertificateActivities(dependencies);
   const commands = {
     ...createIntentActivities(dependencies),
     ...createBundleActivities(dependencies),
@@ -37,14 +40,21 @@ export function createHostActivities(dependencies: HostDependencies) {
     ...createPromotionActivities(dependencies),
     ...createTrafficActivities(dependencies),
     ...createServiceActivities(dependencies),
-    ...createCertificateActivities(dependencies),
+    ...switching,
     ...createCertificateProof(dependencies),
     ...createCertificateRecovery(dependencies),
   };
-  type Commands = typeof commands;
+  // Beside runs that change the host. What writes the router's configuration takes its turn among theirs all the same.
+  const issuing = {
+    ...createIssuingActivities(dependencies),
+    checkPublicOrigin: (input: Parameters<typeof checkPublicOrigin>[0], context: ActivityContext) => exclusively(input.run.product, () => checkPublicOrigin(input, context)),
+  };
+  type Commands = typeof commands & typeof issuing;
   type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };
-  const fenced = Object.fromEntries(Object.entries(commands).map(([name, activity]) => [name, guarded(activity as never)])) as unknown as Fenced;
-  return { activities: { inspectHost, inspectServices, inspectCertificates, ...fenced }, exclusively };
+  const { guarded: guardedIssuing } = createGuard(dependencies, 'issuing');
+  const fence = (all: object, guard: typeof guarded) => Object.entries(all).map(([name, activity]) => [name, guard(activity as never)]);
+  const fenced = Object.fromEntries([...fence(commands, guarded), ...fence(issuing, guardedIssuing)]) as unknown as Fenced;
+  return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, ...fenced }, exclusively };
 }
 
 type Implemented = ReturnType<typeof createHostActivities>['activities'];

@@ -5,6 +5,7 @@ import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, R
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
 import type { GatewayFigures } from '../ports/gateway-figures.ts';
+import type { CertificateRegistry } from '../ports/certificate-registry.ts';
 import type { HealingStore } from '../ports/healing-store.ts';
 import type { IdempotencyStore } from '../ports/idempotency-store.ts';
 import type { Calendar } from '../ports/calendar.ts';
@@ -17,6 +18,7 @@ export interface ApiStores {
   readonly releases: ReleaseCatalog;
   readonly hosts: HostRegistry;
   readonly healings: HealingStore;
+  readonly certificates: CertificateRegistry;
   readonly runs: RunStore;
   readonly rollouts: RolloutStore;
   readonly audit: AuditLog;

@@ -15,6 +15,7 @@ import { createRateLimits } from './rate-limits.ts';
 import { artifactRoutes } from './routes/artifacts.ts';
 import { createFleet } from './fleet/index.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { certificateRoutes } from './routes/certificates.ts';
 import { enrolmentRoutes } from './routes/enrolments.ts';
 import { healthRoutes } from './routes/health.ts';
 import { hostRoutes } from './routes/hosts.ts';
@@ -75,6 +76,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     updateRoutes(app, dependencies);
     serviceRoutes(app, dependencies);
     promotionRoutes(app, dependencies);
+    certificateRoutes(app, dependencies);
     rolloutRoutes(app, dependencies, streams);
     freezeRoutes(app, dependencies);
     runRoutes(app, dependencies, streams);

@@ -3,6 +3,7 @@ import type { Context } from './context.ts';
 import { emptyProgram, settled } from './empty-program.ts';
 import { registerAudit } from './verbs/audit.ts';
 import { registerBundle } from './verbs/bundle.ts';
+import { registerCert } from './verbs/cert.ts';
 import { registerConfig } from './verbs/config.ts';
 import { registerDev } from './verbs/dev.ts';
 import { registerDoctor } from './verbs/doctor.ts';
@@ -31,6 +32,7 @@ export function createProgram(context: Context, version: string): Command {
   registerUpdate(program, context);
   registerPromote(program, context);
   registerService(program, context);
+  registerCert(program, context);
   registerNodes(program, context);
   registerRollout(program, context);
   registerRuns(program, context);

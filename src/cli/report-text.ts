@@ -36,11 +36,12 @@ export function renderReport(report: RunReport): string {
   return `${parts.filter((part) => part !== '').join('\n')}`;
 }
 
-/** Runs about services change no release. */
-const isOfService = ({ kind }: RunReport): boolean => kind === 'restart' || kind === 'scale';
+/** Runs about services and certificates change no release. */
+const isOfService = ({ kind }: RunReport): boolean => kind === 'restart' || kind === 'scale' || kind === 'cert-renewal';
 
 function whatOf({ kind, product, host, fromReleaseId, toReleaseId }: RunReport): string {
   if (kind === 'restart') return `restart of a service of ${product} on ${host}, on ${toReleaseId}`;
+  if (kind === 'cert-renewal') return `certificate of ${product} on ${host}`;
   if (kind === 'scale') return `instances of ${product} on ${host}, on ${toReleaseId}`;
   return `${product} on ${host}: ${fromReleaseId ?? 'nothing'} -> ${toReleaseId}`;
 }

@@ -1,4 +1,5 @@
 export * from './audit.ts';
+export * from './certificates.ts';
 export * from './fleet-messages.ts';
 export * from './fleet.ts';
 export * from './health.ts';

@@ -42,6 +42,9 @@ export const hostWorkflowId = (host: HostId, product: ProductName): string => `h
 /** The workflow id under which requests to restart a service are gathered. Only the host's own id changes anything. */
 export const restartWorkflowId = (host: HostId, product: ProductName, service: ServiceName): string => `restart/${host}/${product}/${service}`;
 
+/** The workflow id under which a certificate is got: hours may pass, in which the host is free for other runs. Only the host's own id switches anything. */
+export const certificateWorkflowId = (host: HostId, product: ProductName): string => `certificate/${host}/${product}`;
+
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';
 

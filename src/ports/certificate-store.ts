@@ -19,6 +19,8 @@ export interface CertificateStore {
   list(product: ProductName): Promise<CertificateName[]>;
   /** Changes nothing. */
   inspect(product: ProductName, certificate: CertificateName): Promise<CertificateInspection>;
+  /** PEM of the certificate and its chain that are active; null where there are none. */
+  readActive(product: ProductName, certificate: CertificateName): Promise<string | null>;
   /** What a version is; null where it is not there or not whole. */
   read(product: ProductName, certificate: CertificateName, version: CertificateVersion): Promise<PairFacts | null>;
   /**

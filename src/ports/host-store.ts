@@ -2,6 +2,9 @@ import type { HostState, Intent } from '../domain/host/state.ts';
 import type { ProductName, RunId } from '../domain/ids.ts';
 import type { RecoveryRecord } from '../domain/run/report.ts';
 
+/** `host` where nothing is said. */
+export type FenceLine = 'host' | 'issuing';
+
 /** What a host remembers about one product. Every write is durable before it resolves. */
 export interface HostStore {
   readState(product: ProductName): Promise<HostState | null>;
@@ -11,9 +14,12 @@ export interface HostStore {
   readIntent(product: ProductName): Promise<Intent | null>;
   writeIntent(intent: Intent): Promise<void>;
   removeIntent(product: ProductName): Promise<void>;
-  /** The highest fencing token that a command of this product carried, and its run. */
-  readFence(product: ProductName): Promise<{ readonly fence: number; readonly runId: RunId } | null>;
-  writeFence(product: ProductName, fence: number, runId: RunId): Promise<void>;
+  /**
+   * The highest fencing token that a command of this product carried, and its run. @param line commands that get a certificate have a line of their own: they go on
+   * beside runs that change the host, and neither makes the other's old
+   */
+  readFence(product: ProductName, line?: FenceLine): Promise<{ readonly fence: number; readonly runId: RunId } | null>;
+  writeFence(product: ProductName, fence: number, runId: RunId, line?: FenceLine): Promise<void>;
   /** Writes both files of a recovery: the record as JSON and the POSIX `sh` script (0700). */
   writeRecovery(record: RecoveryRecord, script: string): Promise<{ readonly record: string; readonly script: string }>;
   readRecovery(product: ProductName, runId: RunId): Promise<RecoveryRecord | null>;

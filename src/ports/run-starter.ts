@@ -1,6 +1,7 @@
 import type { RunId } from '../domain/ids.ts';
 import type { RunProgress, RunReport } from '../domain/run/report.ts';
 import type { HostId, ProductName } from '../domain/ids.ts';
+import type { CertificateRunRequest } from '../domain/certificate/wish.ts';
 import type { PromotionRequest } from '../domain/promotion/request.ts';
 import type { ServiceInspection } from '../domain/service/inspection.ts';
 import type { RestartRequest, ServiceRequest } from '../domain/service/request.ts';
@@ -41,6 +42,11 @@ export interface RunStarter {
    * run was there before. Needs a control worker that answers; without one it fails as where the orchestrator is away, and asking again is safe.
    */
   joinRestart(input: RestartRequest): Promise<{ readonly runId: RunId; readonly workflowId: string; readonly joined: boolean }>;
+  /**
+   * Starts a run that gets a certificate; it waits for the host by itself. Where one is under way, a renewal joins it, and has it ask the issuer now where it waits
+   * to try again; an issue is refused with `run_in_progress`, because it may ask for something else.
+   */
+  startCertificate(input: CertificateRunRequest): Promise<{ readonly runId: RunId; readonly workflowId: string; readonly joined: boolean }>;
   /** What the host's services are now, asked of its agent; null where nobody answered within seconds. */
   askServices(host: HostId, product: ProductName): Promise<ServiceInspection | null>;
   /** Null where the run is unknown or cannot answer a query any more. */

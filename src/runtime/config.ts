@@ -39,6 +39,8 @@ export type Profile = 'local' | 'remote';
 export interface ControlSettings {
   readonly profile: Profile;
   readonly features: { readonly scheduler: boolean; readonly recovery: boolean };
+  /** How often the schedule looks at every certificate. Seconds. */
+  readonly certificateSweepSeconds: number;
   readonly temporal: TemporalSettings;
   readonly databaseUrl: string;
   readonly artifactsDir: string;
@@ -304,6 +306,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const role = settle('role', defaultRole) as Role;
   const profile = settle('profile', 'local') as Profile;
   const features = { scheduler: isOn(settle('features.scheduler', profile === 'remote' ? 'on' : 'off')), recovery: isOn(settle('features.recovery', 'on')) };
+  const certificateSweepSeconds = Number(settle('scheduler.certificateSeconds', '3600'));
   const root = withoutSlash(settle('host.root', '/') ?? '/') || '/';
   const logLevel = settle('log.level', 'info') as LogLevel;
   const listen = addressOf(settle('api.listen', '127.0.0.1:8420') ?? '');
@@ -363,7 +366,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
+    control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
     api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createRolloutHostActivities } from '../../activities/control/rollout-hosts.ts';
 import { createRolloutActivities } from '../../activities/control/rollouts.ts';
@@ -16,6 +17,7 @@ import { createSessionObserver } from '../adapters/postgres/session-observer.ts'
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
+import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
@@ -118,13 +120,25 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         return () => connection.close();
       },
     },
+    ...(settings.features.scheduler
+      ? [
+          {
+            name: 'schedules',
+            start: async () => {
+              const { address, namespace } = settings.temporal;
+              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, certificateSweepSeconds: settings.certificateSweepSeconds }));
+              return null;
+            },
+          },
+        ]
+      : []),
     {
       name: 'worker',
       start: async () => {
         const stores = createStores(database);
         const get = createOutgoingGet(settings.outgoingAllow);
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();
         run.catch(failed);

@@ -17,6 +17,7 @@ import { requestedRollout } from '../../src/domain/rollout/state.ts';
 import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
 import type { ServiceInspection } from '../../src/domain/service/inspection.ts';
+import type { CertificateRunRequest } from '../../src/domain/certificate/wish.ts';
 import type { RestartRequest, ServiceRequest } from '../../src/domain/service/request.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
 import type { RolloutStarter } from '../../src/ports/rollout-starter.ts';
@@ -67,6 +68,17 @@ export class MemoryRunStarter implements RunStarter {
     const before = this.open.get(workflowId);
     const runId = before ?? (`restart-${this.services.length + 1}` as RunId);
     this.services.push(input);
+    this.open.set(workflowId, runId);
+    return { runId, workflowId, joined: before !== undefined };
+  }
+  readonly certificates: CertificateRunRequest[] = [];
+  async startCertificate(input: CertificateRunRequest): Promise<{ runId: RunId; workflowId: string; joined: boolean }> {
+    this.answer();
+    const workflowId = `certificate/${input.host}/${input.product}`;
+    const before = this.open.get(workflowId);
+    if (before !== undefined && input.action === 'issue') throw new FairleadError({ class: 'request', code: 'run_in_progress', message: `${workflowId} is ${heldBy(before)}` });
+    const runId = before ?? (`certificate-${this.certificates.length + 1}` as RunId);
+    this.certificates.push(input);
     this.open.set(workflowId, runId);
     return { runId, workflowId, joined: before !== undefined };
   }

@@ -40,6 +40,7 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     artifacts: artifacts ?? { download: async () => Promise.reject(new Error('this host has no control to download from')) },
     verifier: createBundleVerifier(root),
     certificates: createCertificateStore(root),
+    issuers: async () => Promise.reject(new Error('this host has no issuers')),
     tls: createTlsProbe(),
     origins: createOriginProbe(),
     commands,

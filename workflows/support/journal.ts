@@ -10,6 +10,8 @@ const gatherMs = 1_000;
 export interface StoryStart {
   readonly sequence: number;
   readonly unsent: readonly RunEvent[];
+  /** The steps that were taken before. Left out: none. */
+  readonly steps?: readonly StepReport[];
 }
 
 /**
@@ -18,16 +20,19 @@ export interface StoryStart {
  */
 export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>, start: StoryStart = { sequence: 0, unsent: [] }) {
   const waiting: RunEvent[] = [...start.unsent];
-  const steps: StepReport[] = [];
+  const steps: StepReport[] = [...(start.steps ?? [])];
   let sequence = start.sequence;
   let closing = false;
+  let writing = false;
 
   const writer = CancellationScope.nonCancellable(async () => {
     for (;;) {
       await condition(() => waiting.length > 0 || closing);
       if (!closing) await Promise.race([sleep(gatherMs), condition(() => closing)]);
       if (closing) return;
+      writing = true;
       await write(waiting.splice(0, 200));
+      writing = false;
     }
   });
 
@@ -40,6 +45,8 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
     keep(step: StepReport): void {
       steps.push(step);
     },
+    /** Waits until all that was told is written: another workflow goes on with the story, and its lines must not come before these. */
+    flush: () => condition(() => waiting.length === 0 && !writing),
     /** How many lines the story has. */
     length: () => sequence,
     async settle(): Promise<RunEvent[]> {

@@ -2,7 +2,8 @@ import { createHash, createPrivateKey, createPublicKey, X509Certificate, type Ke
 import { rootCertificates } from 'node:tls';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CertificateVersion } from '../../domain/ids.ts';
-import type { PairFacts, PairLink } from '../../domain/certificate/pair.ts';
+import type { ChainLink } from '../../domain/certificate/facts.ts';
+import type { PairFacts } from '../../domain/certificate/pair.ts';
 
 /** The texts of a pair, as its files hold them. */
 export interface PairTexts {
@@ -45,7 +46,7 @@ function factsOf(version: CertificateVersion, own: X509Certificate, rest: readon
   };
 }
 
-const linkOf = (link: X509Certificate, next: X509Certificate | undefined): PairLink => ({
+const linkOf = (link: X509Certificate, next: X509Certificate | undefined): ChainLink => ({
   subject: oneLine(link.subject),
   issuer: oneLine(link.issuer),
   notBefore: new Date(link.validFrom).toISOString(),

@@ -99,6 +99,12 @@ export function createCertificateStore(root: string): CertificateStore {
       };
     },
 
+    async readActive(product, certificate) {
+      const files = filesOf(product, certificate);
+      const active = await readLink(files.current);
+      return active === null ? null : readIfThere(join(files.version(active), 'fullchain.pem'));
+    },
+
     read: async (product, certificate, version) => factsIn(filesOf(product, certificate).version(version)),
 
     async stage(product, certificate, directory) {

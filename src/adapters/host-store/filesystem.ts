@@ -5,7 +5,7 @@ import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostState, Intent } from '../../domain/host/state.ts';
 import { namePattern, type ProductName, type RunId } from '../../domain/ids.ts';
 import type { RecoveryRecord } from '../../domain/run/report.ts';
-import type { HostStore } from '../../ports/host-store.ts';
+import type { FenceLine, HostStore } from '../../ports/host-store.ts';
 import { ensureDirectory, isMissing, readIfThere, removeFileDurably, writeFileDurably } from '../files/durable.ts';
 
 /** The host's memory as small JSON files below `<state root>/fairlead`, which only the agent's user may read. */
@@ -37,6 +37,7 @@ export function createHostStore(root: string): HostStore {
     await writeFileDurably(path, `${JSON.stringify(value, null, 2)}\n`);
   }
 
+  const fenceFileOf = (product: ProductName, line: FenceLine = 'host') => (line === 'host' ? layoutOf(product).fenceFile : layoutOf(product).issuingFenceFile);
   const recoveredFile = (product: ProductName, runId: RunId) => join(layoutOf(product).recoveryDir, `${runId}.recovered.json`);
 
   return {
@@ -46,8 +47,8 @@ export function createHostStore(root: string): HostStore {
     readIntent: (product) => readJson<Intent>(layoutOf(product).intentFile, 'intent'),
     writeIntent: (intent) => writeJson(layoutOf(intent.product).intentFile, intent),
     removeIntent: (product) => removeFileDurably(layoutOf(product).intentFile),
-    readFence: (product) => readJson<{ schema: 1; fence: number; runId: RunId }>(layoutOf(product).fenceFile, 'fence'),
-    writeFence: (product, fence, runId) => writeJson(layoutOf(product).fenceFile, { schema: 1, fence, runId }),
+    readFence: (product, line) => readJson<{ schema: 1; fence: number; runId: RunId }>(fenceFileOf(product, line), 'fence'),
+    writeFence: (product, fence, runId, line) => writeJson(fenceFileOf(product, line), { schema: 1, fence, runId }),
 
     async writeRecovery(record, script) {
       const layout = layoutOf(record.product);

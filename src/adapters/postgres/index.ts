@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { createAuditLog } from './audit-log.ts';
+import { createCertificateRegistry } from './certificate-registry.ts';
 import type { Database } from './database.ts';
 import { createEnrolmentStore } from './enrolment-store.ts';
 import { createFleetStateStore } from './fleet-state-store.ts';
@@ -26,6 +27,7 @@ export function createStores(database: Database) {
     releases: createReleaseCatalog(database),
     hosts: createHostRegistry(database),
     healings: createHealingStore(database),
+    certificates: createCertificateRegistry(database),
     runs: createRunStore(database),
     rollouts: createRolloutStore(database),
     audit: createAuditLog(database),

@@ -1,6 +1,10 @@
 import type { KeyScope, Labels } from '../../domain/access/scope.ts';
 import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
+import type { PairFacts } from '../../domain/certificate/pair.ts';
+import type { RenewalPlan } from '../../domain/certificate/renewal.ts';
+import type { LastTry } from '../../domain/certificate/status.ts';
+import type { CertificateWish } from '../../domain/certificate/wish.ts';
 import type { ArtifactSignature, BundleFormat } from '../../domain/bundle/artifact.ts';
 import type { FleetState } from '../../domain/fleet/host-state.ts';
 import type { ConflictingAgent, SessionEnd, ToldRelease, Transport } from '../../domain/fleet/session.ts';
@@ -224,6 +228,17 @@ export interface Tables {
     set_by: string;
     since: Instant;
     until: Instant;
+  };
+  certificates: {
+    host: HostId;
+    product: ProductName;
+    wish: Json<CertificateWish>;
+    facts: NullableJson<PairFacts>;
+    plan: NullableJson<RenewalPlan>;
+    looked_at: NullableInstant;
+    last_try: NullableJson<LastTry>;
+    failures: Defaulted<ColumnType<number, number, number>>;
+    next_try_at: NullableInstant;
   };
   fairlead_migrations: {
     name: string;

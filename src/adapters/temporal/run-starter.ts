@@ -3,13 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
-import { controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
-import { joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, searchAttributes, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, updateApplyWorkflow } from '../../domain/run/names.ts';
+import { certificateWorkflowId, controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
+import { certRenewalWorkflow, joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, searchAttributes, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, tryNowSignal, updateApplyWorkflow } from '../../domain/run/names.ts';
 import type { RunProgress, RunReport } from '../../domain/run/report.ts';
 import type { PromotionRequest } from '../../domain/promotion/request.ts';
 import type { ServiceInspection } from '../../domain/service/inspection.ts';
 import type { RestartRequest } from '../../domain/service/request.ts';
-import { heldBy, type RunStarter } from '../../ports/run-starter.ts';
+import { heldBy, runHeldBy, type RunStarter } from '../../ports/run-starter.ts';
 import { createAsk } from './ask-server.ts';
 
 interface Options {
@@ -44,10 +44,10 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     return (await handedOver(workflowId, runId)) ?? client.workflow.getHandle(workflowId, runId);
   }
 
-  /** A restart that has got its host goes on under the host's workflow id, whose memo names the run; null for every other run, and before. */
+  /** A restart or a renewal that has got its host goes on under the host's workflow id, whose memo names the run; null for every other run, and before. */
   async function handedOver(workflowId: string, runId: RunId) {
     const [what, host, product] = workflowId.split('/');
-    if (what !== 'restart') return null;
+    if (what !== 'restart' && what !== 'certificate') return null;
     try {
       const holder = await ask(() => client.workflow.getHandle(hostWorkflowId(host as HostId, product as ProductName)).describe());
       return runOf(holder) === runId ? client.workflow.getHandle(holder.workflowId, holder.runId) : null;
@@ -57,8 +57,7 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     }
   }
 
-  async function start(workflow: string, request: Asked, said: { readonly summary: string; readonly details: string }, patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
-    const workflowId = hostWorkflowId(request.host, request.product);
+  async function start(workflow: string, request: Asked, said: { readonly summary: string; readonly details: string }, workflowId = hostWorkflowId(request.host, request.product), patienceMs = closingPatienceMs): Promise<{ runId: RunId; workflowId: string }> {
     try {
       const handle = await ask(() =>
         client.workflow.start(workflow, {
@@ -86,7 +85,7 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
       if ((holder.memo as { requestId?: string } | undefined)?.requestId === request.requestId) return { runId: holdingRun, workflowId };
       if (patienceMs > 0 && (await hasReported(holdingRun))) {
         await sleep(closingPauseMs);
-        return start(workflow, request, said, patienceMs - closingPauseMs);
+        return start(workflow, request, said, workflowId, patienceMs - closingPauseMs);
       }
       throw new FairleadError({
         class: 'request',
@@ -144,6 +143,20 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
     startServiceChange: (request) =>
       start(serviceChangeWorkflow, request, { summary: `${request.action} ${request.service} of ${request.product} on ${request.host}`, details: `Asked for by ${request.requestedBy}.` }),
     joinRestart,
+
+    async startCertificate(request) {
+      const { action, host, product, wish } = request;
+      const workflowId = certificateWorkflowId(host, product);
+      const said = { summary: `${action} certificate ${wish.names[0]} of ${product} on ${host}`, details: `Asked for by ${request.requestedBy}, of ${wish.issuer.name}.` };
+      try {
+        return { ...(await start(certRenewalWorkflow, request, said, workflowId)), joined: false };
+      } catch (error) {
+        const holding = error instanceof FairleadError && error.reason.code === 'run_in_progress' ? runHeldBy(error.message) : null;
+        if (holding === null || action !== 'renew') throw error;
+        await ask(() => client.workflow.getHandle(workflowId, holding).signal(tryNowSignal)).catch((cause: unknown) => (cause instanceof WorkflowNotFoundError ? undefined : Promise.reject(cause)));
+        return { runId: holding, workflowId, joined: true };
+      }
+    },
 
     async askServices(host, product) {
       try {

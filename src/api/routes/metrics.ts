@@ -26,12 +26,14 @@ export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDepende
 
   /** Left out while the database is away: a missing series says so, a zero would lie. */
   async function stored(): Promise<Sample[]> {
-    const [outcomes, hosts] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list()]);
+    const [outcomes, hosts, certificates] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list(), stores.certificates.list()]);
     const statuses = { pending: 0, connected: 0, disconnected: 0, error: 0, maintenance: 0 };
     for (const { status } of hosts) statuses[status] += 1;
     return [
       gauge('fairlead_runs', 'Runs by outcome; `running` have not ended.', Object.entries(outcomes).map(([outcome, value]) => ({ labels: { outcome }, value }))),
       gauge('fairlead_hosts', 'Hosts by status.', Object.entries(statuses).map(([status, value]) => ({ labels: { status }, value }))),
+      gauge('fairlead_certificate_not_after_seconds', 'When the certificate that a host serves ends, since the epoch.', certificates.flatMap(({ host, product, facts }) => (facts === null ? [] : [{ labels: { host, product, name: facts.names[0] ?? '' }, value: Date.parse(facts.notAfter) / 1000 }]))),
+      gauge('fairlead_certificate_failed_tries', 'How many tries to renew it have failed in a row.', certificates.map(({ host, product, failures }) => ({ labels: { host, product }, value: failures }))),
     ];
   }
 }

@@ -1,34 +1,12 @@
 import type { Reason } from '../failure.ts';
 import type { CertificateVersion } from '../ids.ts';
+import type { CertificateFacts, ChainLink } from './facts.ts';
 import { covers } from './host-name.ts';
 
-/** One certificate of those that are sent together. */
-export interface PairLink {
-  readonly subject: string;
-  readonly issuer: string;
-  /** Instants, ISO 8601, UTC. */
-  readonly notBefore: string;
-  readonly notAfter: string;
-  /** SHA-256 of the certificate as it is sent (DER), in lower-case hexadecimal digits. */
-  readonly fingerprintSha256: string;
-  /** Whether the one after it is its issuer, by name and by signature. Null for the last one. */
-  readonly signedByNext: boolean | null;
-}
-
 /** What a pair of key and certificate on a host is. Of the key nothing but whether it fits. */
-export interface PairFacts extends PairLink {
+export interface PairFacts extends CertificateFacts {
   readonly version: CertificateVersion;
-  /** DNS names of the subject alternative name, in lower case. */
-  readonly names: readonly string[];
-  /** Lower-case hexadecimal digits. */
-  readonly serial: string;
-  /** SHA-256 of the DER of SubjectPublicKeyInfo: stays the same where a renewal keeps the key. */
-  readonly publicKeySha256: string;
   readonly keyMatches: boolean;
-  /** What is sent after it, in that order. */
-  readonly chain: readonly PairLink[];
-  /** The public root that signed the last one, or that the last one is; null where no public root is. */
-  readonly anchor: string | null;
 }
 
 /** What the certificates of one name on a host are. */
@@ -64,9 +42,9 @@ export function pairProblem(facts: PairFacts, names: readonly string[], now: Dat
  * it is taken for whole.
  */
 function chainGap(facts: PairFacts): string | null {
-  const links: readonly PairLink[] = [facts, ...facts.chain];
+  const links: readonly ChainLink[] = [facts, ...facts.chain];
   const broken = links.findIndex(({ signedByNext }) => signedByNext === false);
   if (broken !== -1) return `came with a chain in which ${links[broken]?.subject} is not signed by ${links[broken + 1]?.subject}.`;
-  const last = links.at(-1) as PairLink;
+  const last = links.at(-1) as ChainLink;
   return facts.chain.length > 0 || facts.anchor !== null || last.subject === last.issuer ? null : `came without the certificate of ${last.issuer}, which most clients do not know.`;
 }

@@ -16,6 +16,7 @@ export interface HostLayout {
   readonly stateFile: string;
   readonly intentFile: string;
   readonly fenceFile: string;
+  readonly issuingFenceFile: string;
   readonly downloadsDir: string;
   readonly stagingDir: string;
   readonly backupsDir: string;
@@ -55,6 +56,7 @@ export function hostLayout(root: string, product: ProductName): HostLayout {
     stateFile: `${fairleadDir}/state.json`,
     intentFile: `${fairleadDir}/intent.json`,
     fenceFile: `${fairleadDir}/fence.json`,
+    issuingFenceFile: `${fairleadDir}/issuing-fence.json`,
     downloadsDir: `${fairleadDir}/downloads`,
     // Beside the releases, so that the last step of an extraction is a rename within one file system.
     stagingDir: `${productDir}/.staging`,

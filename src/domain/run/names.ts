@@ -4,6 +4,12 @@ export const promotionWorkflow = 'promotion';
 export const serviceRestartWorkflow = 'serviceRestart';
 export const serviceChangeWorkflow = 'serviceChange';
 export const serviceLookWorkflow = 'serviceLook';
+export const certRenewalWorkflow = 'certRenewal';
+export const certificateSweepWorkflow = 'certificateSweep';
+/** The schedule that starts the sweep, and the workflow id of each. */
+export const certificateSchedule = 'certificates';
+/** Has a run that waits to ask the CA again ask now. */
+export const tryNowSignal = 'tryNow';
 /** Adds a request to a restart that has not begun. */
 export const joinRestartUpdate = 'joinRestart';
 /** The type of failure with which a restart that has begun turns a request away: it belongs to the next one. */

@@ -24,6 +24,7 @@ import { createOpenRcServiceManager } from '../../adapters/service-manager/openr
 import { createSystemdServiceManager } from '../../adapters/service-manager/systemd/index.ts';
 import { createHttpSetupSource } from '../../adapters/setup-source/http.ts';
 import { createTlsProbe } from '../../adapters/tls-probe/node.ts';
+import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostId } from '../../domain/ids.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { CommandRunner } from '../../ports/command-runner.ts';
@@ -71,6 +72,10 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     setup: createHttpSetupSource(),
     metrics: createPrometheusSource(createOutgoingGet(options.outgoingAllow)),
     certificates: createCertificateStore(root),
+    issuers: memoized(async (product) => {
+      const { createCertificateIssuers } = await import('../../adapters/certificate-issuer/index.ts');
+      return createCertificateIssuers({ directory: hostLayout(root, product).acmeDir, commands });
+    }),
     tls: createTlsProbe(),
     origins: createOriginProbe(),
     commands,
@@ -103,6 +108,16 @@ async function chooseRouter({ root, router, routerAddress, routerEntry }: HostOp
     });
   }
   return createEmbeddedRouter({ root, entry: routerEntry, listenAddress: routerAddress });
+}
+
+/** One of each, made when it is first asked for. */
+function memoized<Key, Value>(make: (key: Key) => Promise<Value>): (key: Key) => Promise<Value> {
+  const made = new Map<Key, Promise<Value>>();
+  return (key) => {
+    const value = made.get(key) ?? make(key);
+    made.set(key, value);
+    return value;
+  };
 }
 
 export { createHostActivities };

@@ -3,6 +3,7 @@ import * as initial from './0001-initial.ts';
 import * as healings from './0002-healings.ts';
 import * as fleet from './0003-fleet.ts';
 import * as rollouts from './0004-rollouts.ts';
+import * as certificates from './0005-certificates.ts';
 import * as keys from './0006-keys.ts';
 
 export interface Migration {
@@ -18,5 +19,6 @@ export const migrations: readonly Migration[] = [
   { name: '0002-healings', up: healings.up },
   { name: '0003-fleet', up: fleet.up },
   { name: '0004-rollouts', up: rollouts.up },
+  { name: '0005-certificates', up: certificates.up },
   { name: '0006-keys', up: keys.up },
 ];
