@@ -1,8 +1,10 @@
+import { certificateOutcomeOf, nextCertificateRunState, type CertificateRunEvent, type CertificateRunState } from '../src/domain/certificate/state.ts';
 import { nextFleetState } from '../src/domain/fleet/host-state.ts';
 import type { RolloutEvent } from '../src/domain/rollout/event.ts';
 import { nextRolloutState, type RolloutState } from '../src/domain/rollout/state.ts';
 import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceState } from '../src/domain/service/state.ts';
 import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '../src/domain/update/state.ts';
+import { sampleCertificateEvents, sampleCertificateStates } from '../test/support/certificate-run-samples.ts';
 import { fleetVariants, sampleFleetEvents } from '../test/support/fleet-samples.ts';
 import { sampleEvents as rolloutEvents, sampleStates as rolloutStates } from '../test/support/rollout-samples.ts';
 import { sampleServiceEvents, sampleServiceStates } from '../test/support/service-samples.ts';
@@ -32,7 +34,7 @@ export function stateMachinesPage(): string {
       }
     }
   }
-  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}${rolloutPart()}${fleetPart()}`;
+  return `${[...new Set(lines.slice(10))].reduce((text, line) => `${text}${line}\n`, `${lines.slice(0, 10).join('\n')}\n`)}${servicePart()}${certificatePart()}${rolloutPart()}${fleetPart()}`;
 }
 
 /** Runs about services: restart, reload, an instance added or removed. */
@@ -48,6 +50,30 @@ function servicePart(): string {
   );
   const head = ['', '## service runs', '', 'A restart gathers its requests and waits for its turn before it is `Requested`; the others begin there.', '', '| state | event | next state |', '|---|---|---|'];
   return [...head, ...new Set(rows), ''].join('\n');
+}
+
+/** Runs that get a certificate. */
+function certificatePart(): string {
+  const rows = (Object.values(sampleCertificateStates) as CertificateRunState[]).flatMap((state) =>
+    (Object.values(sampleCertificateEvents) as CertificateRunEvent[]).flatMap((event) =>
+      certificateVariantsOf(state).flatMap(([note, from]) => {
+        const next = orNull(() => nextCertificateRunState(from, event));
+        const outcome = next && certificateOutcomeOf(next);
+        return next === null ? [] : [`| ${state.phase}${note} | ${event.type} | ${next.phase}${outcome ? ` (outcome \`${outcome}\`)` : ''} |`];
+      }),
+    ),
+  );
+  const text = 'Up to `Issued` the run has an id of its own and only talks to the issuer; from `Taken` on it holds the host.';
+  return ['', '## cert-renewal', '', text, '', '| state | event | next state |', '|---|---|---|', ...new Set(rows), ''].join('\n');
+}
+
+function certificateVariantsOf(state: CertificateRunState): [string, CertificateRunState][] {
+  if (state.phase !== 'Undoing') return [['', state]];
+  return [
+    [', something was touched', state],
+    [', nothing was touched', { ...state, touched: false }],
+    [', cancelled', { ...state, cancelled: true }],
+  ];
 }
 
 /** A rollout. What its shards tell leads on only when nothing is in flight any more, so the sample wave has one shard. */

@@ -44,8 +44,8 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
     },
 
     /** What a host was seen to have. */
-    async noteCertificate({ host, product, look }: OfCertificate & { readonly look: Pick<CertificateLook, 'facts' | 'plan' | 'lookedAt'> }): Promise<void> {
-      await certificates.noteLook(host, product, look);
+    async noteCertificate({ host, product, look }: OfCertificate & { readonly look: Pick<CertificateLook, 'facts' | 'plan'> }): Promise<void> {
+      await certificates.noteLook(host, product, { facts: look.facts, plan: look.plan, lookedAt: now().toISOString() });
     },
 
     /** How a try ended, for the status and for when the next one begins. */

@@ -22,7 +22,7 @@ export interface CertificateRow {
 export interface CertificateRegistry {
   /** Keeps what was asked for where nothing is known of the host's certificate yet. What works is not given up for a wish that may fail. */
   propose(host: HostId, product: ProductName, wish: CertificateWish): Promise<void>;
-  /** What a host has now, by a look at it. A look that is older than the one that is known changes nothing. */
+  /** What a host has now, by a look at it. @param look.lookedAt by control's clock: that of a host may be wrong */
   noteLook(host: HostId, product: ProductName, look: { readonly facts: PairFacts | null; readonly plan: RenewalPlan | null; readonly lookedAt: string }): Promise<void>;
   /** How a try ended. With `wish`, it succeeded: renewals go by that one from here on. */
   noteTry(host: HostId, product: ProductName, ended: { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void>;

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { HostDependencies } from '../../activities/host/dependencies.ts';
@@ -76,6 +77,10 @@ function ask(at: Checkpoint): Promise<Verdict> {
   });
 }
 
+/** A file with how many milliseconds a host believes to be ahead: its activities go by that, nothing else does. */
+export const clockVariable = 'FAIRLEAD_TEST_CLOCK';
+const aheadMs = (file: string): number => (existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0);
+
 interface Scope {
   readonly at: Omit<Checkpoint, 'point'>;
   told: boolean;
@@ -129,5 +134,7 @@ export function wrapHost(host: HostDependencies): HostDependencies {
         };
       },
     });
-  return Object.fromEntries(Object.entries(host).map(([name, port]) => [name, typeof port === 'object' && port !== null ? wrapPort(port as object) : port])) as unknown as HostDependencies;
+  const wrapped = Object.fromEntries(Object.entries(host).map(([name, port]) => [name, typeof port === 'object' && port !== null ? wrapPort(port as object) : port])) as unknown as HostDependencies;
+  const clockFile = process.env[clockVariable];
+  return clockFile === undefined ? wrapped : { ...wrapped, now: () => new Date(Date.now() + aheadMs(clockFile)) };
 }

@@ -20,6 +20,8 @@ export interface PebbleOptions {
   readonly externalAccount?: boolean;
   /** In seconds, what it says in `Retry-After` of orders and authorizations. Default 1. */
   readonly retryAfterSeconds?: number;
+  /** Where it asks for HTTP-01; left out, a free port. */
+  readonly httpPort?: number;
 }
 
 export interface TestPebble {
@@ -49,13 +51,13 @@ export interface TestPebble {
 }
 
 /** A real ACME server with its DNS server, both on free ports of 127.0.0.1. Profiles: `default` (90 days), `shortlived` (6 days), `hours` (6 hours). */
-export async function startPebble({ nonceReject = 0, authorizationReuse = 0, externalAccount = false, retryAfterSeconds = 1 }: PebbleOptions = {}): Promise<TestPebble> {
+export async function startPebble({ nonceReject = 0, authorizationReuse = 0, externalAccount = false, retryAfterSeconds = 1, httpPort: givenPort }: PebbleOptions = {}): Promise<TestPebble> {
   const programs = await findPebble(process.env);
   if (programs === null) throw new Error(pebbleIsThere.missing ?? 'pebble was there');
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-pebble-'));
   const authority = await createAuthority('TLS of the test');
   const tls = await authority.issue({ names: ['localhost', '127.0.0.1'] });
-  const [port, management, httpPort, tlsPort, dns, challengeManagement] = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
+  const [port, management, httpPort, tlsPort, dns, challengeManagement] = [await freePort(), await freePort(), givenPort ?? (await freePort()), await freePort(), await freePort(), await freePort()];
   const macKey = Buffer.alloc(32, 7).toString('base64url');
   const files = { ca: join(work, 'ca.pem'), cert: join(work, 'cert.pem'), key: join(work, 'key.pem'), config: join(work, 'pebble.json') };
   await Promise.all([fs.writeFile(files.ca, authority.cert), fs.writeFile(files.cert, tls.cert), fs.writeFile(files.key, tls.key)]);

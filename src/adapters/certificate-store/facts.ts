@@ -89,5 +89,6 @@ function parseKey(pem: string): KeyObject {
 const unreadable = (code: string, message: string, cause?: unknown): FairleadError =>
   new FairleadError({ class: 'dependency', code, message, hint: 'Nothing was switched. Look at what the issuer sent: PEM files are expected, with a key that has no passphrase.' }, { cause });
 
-const oneLine = (name: string): string => name.replaceAll('\n', ', ');
+// A subject may be empty: names stand in an extension.
+const oneLine = (name: string | undefined): string => (name ?? '').replaceAll('\n', ', ');
 export const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');

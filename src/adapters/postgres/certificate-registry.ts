@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { CertificateRegistry, CertificateRow } from '../../ports/certificate-registry.ts';
 import type { Database } from './database.ts';
 import { toJson } from './json.ts';
@@ -35,7 +34,6 @@ export function createCertificateRegistry(database: Database): CertificateRegist
           .set({ facts: facts === null ? null : toJson(facts), plan: plan === null ? null : toJson(plan), looked_at: lookedAt })
           .where('host', '=', host)
           .where('product', '=', product)
-          .where(sql<boolean>`looked_at is null or looked_at <= ${lookedAt}`)
           .execute(),
       );
     },
