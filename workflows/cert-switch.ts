@@ -116,7 +116,7 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
         stuckAt: at.stuckAt,
         reason: at.stuckReason,
         instances: [],
-        commands: [`sh recovery/${runId}.sh (below the state root of ${product} on ${host})`],
+        commands: [`fairlead recover --product ${product} --run ${runId}`],
       };
     }
   }

@@ -5,6 +5,7 @@ import { renderCertificateScript } from '../../src/domain/recovery/certificate-s
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import { createCertificateGround, type CertificateCommand } from './certificates.ts';
 import type { HostDependencies } from './dependencies.ts';
+import { recoveryCommandsFor } from './recovery.ts';
 
 export interface CertificateRecoveryInput extends CertificateCommand {
   readonly failedStep: string;
@@ -41,7 +42,7 @@ export function createCertificateRecovery(dependencies: HostDependencies) {
       stuckAt,
       reason,
       instances: [],
-      commands: [`sh ${layout.recoveryScript(runId)}`],
+      commands: recoveryCommandsFor(root, product, runId),
     };
     const script = renderCertificateScript({ host, product, runId, certificate, writtenAt: now().toISOString(), layout, backupPath: backup?.path ?? null, version, router: router.recoveryCommands(await wantedOf(product, stateAfter)), stateAfter });
     return { record, script: (await store.writeRecovery(record, script)).script };

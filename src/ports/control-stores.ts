@@ -99,7 +99,7 @@ export interface RunStore {
   markRecovered(runId: RunId, at: string, detail: Readonly<Record<string, unknown>>): Promise<void>;
   find(runId: RunId): Promise<RunRow | null>;
   /** Newest first. `before` is the run id of the last row of the page before. */
-  list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; limit: number; before?: string; within?: Within }): Promise<RunRow[]>;
+  list(filter: { host?: HostId; product?: ProductName; outcome?: Outcome; kind?: RunKind; open?: boolean; limit: number; before?: string; within?: Within }): Promise<RunRow[]>;
   events(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
 }
 

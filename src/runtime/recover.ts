@@ -4,6 +4,7 @@ import { FairleadError } from '../domain/failure.ts';
 import type { Intent } from '../domain/host/state.ts';
 import type { InstanceName, ProductName, ReleaseId, RunId } from '../domain/ids.ts';
 import { instancesOf, type ProductManifest } from '../domain/product/manifest.ts';
+import { recoverCertificate } from './recover-certificate.ts';
 import type { ActivityContext } from '../ports/host-activity.ts';
 
 export interface RecoverRequest {
@@ -41,6 +42,12 @@ export async function recoverHost(host: HostDependencies, request: RecoverReques
 
   const { runId, fromReleaseId: from, toReleaseId: to } = intent;
   const run = await fenceOff(host, intent);
+  if (intent.kind === 'cert-renewal') {
+    const used = await recoverCertificate(host, run, say);
+    await host.store.writeRecovered(product, runId, host.now().toISOString(), { by: 'fairlead recover', releaseId: from, forced: intent.stranded === null, restarted: [] });
+    await createHostActivities(host).activities.closeIntent({ run, direction: 'recover' }, { cancel: new AbortController().signal, progress: () => undefined, attempt: 1 });
+    return { schema: 1, outcome: 'recovered', product, runId, releaseId: from, backupPath: used, instances: [] };
+  }
   const { activities } = createHostActivities(host);
   const context: ActivityContext = { cancel: new AbortController().signal, progress: () => undefined, attempt: 1 };
   const command = { run, direction: 'recover' } as const;

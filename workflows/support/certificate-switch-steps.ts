@@ -30,6 +30,8 @@ export interface SwitchStepResult {
 type Executors<Step extends { readonly name: string }> = { readonly [Name in Step['name']]: (c: SwitchContext, title: string) => Promise<SwitchStepResult> };
 
 const limits = { startToCloseMs: 120_000 };
+/** What a reload did not do it does not do in half a minute either, and the old pair is to be proven soon. */
+const fewTries = { ...limits, maximumAttempts: 3 };
 const forward = (c: SwitchContext) => ({ run: c.run, direction: 'do', certificate: certificateNameOf(c.request.wish.names) }) as const;
 const back = (c: SwitchContext) => ({ ...forward(c), direction: 'undo' }) as const;
 const versioned = (c: SwitchContext) => ({ ...forward(c), version: c.version as CertificateVersion, names: c.request.wish.names });
@@ -68,12 +70,12 @@ const onward: Executors<SwitchStep> = {
   switch: async (c, title) => ({ attempts: (await c.call('switchCertificate', versioned(c), title, limits)).attempt, note: `current -> ${c.version}` }),
   'test-router': async (c, title) => ({ attempts: (await c.call('testRouter', forward(c), title, limits)).attempt }),
   reload: async (c, title) => {
-    const { value, attempt } = await c.call('reloadRouter', forward(c), title, limits);
+    const { value, attempt } = await c.call('reloadRouter', forward(c), title, fewTries);
     c.workersBefore = value.workersBefore;
     return { attempts: attempt, note: value.note };
   },
   prove: async (c, title) => {
-    const { value, attempt } = await c.call('proveServed', { ...forward(c), version: c.version, workersBefore: c.workersBefore }, title, limits);
+    const { value, attempt } = await c.call('proveServed', { ...forward(c), version: c.version, workersBefore: c.workersBefore }, title, fewTries);
     return { attempts: attempt, note: `served on ${places(value.served.length)}, in ${value.served.reduce((sum, { handshakes }) => sum + handshakes, 0)} handshakes` };
   },
   commit: async (c, title) => ({ attempts: (await c.call('commitCertificate', forward(c), title, limits)).attempt }),

@@ -87,12 +87,14 @@ export function createRunStore(database: Database): RunStore {
         return row === undefined ? null : runOf(row);
       }),
 
-    list: ({ host, product, outcome, limit, before, within }) =>
+    list: ({ host, product, outcome, kind, open, limit, before, within }) =>
       database.query('listing runs', async (db) => {
         let query = db.selectFrom('runs').selectAll().orderBy('fence', 'desc').limit(limit);
         if (host !== undefined) query = query.where('host', '=', host);
         if (product !== undefined) query = query.where('product', '=', product);
         if (outcome !== undefined) query = query.where('outcome', '=', outcome);
+        if (kind !== undefined) query = query.where('kind', '=', kind);
+        if (open !== undefined) query = query.where('ended_at', open ? 'is' : 'is not', null);
         if (within?.products) query = query.where('product', 'in', anyOf(within.products));
         if (within?.hosts) query = query.where('host', 'in', anyOf(within.hosts));
         if (before !== undefined) query = query.where('fence', '<', (row) => row.selectFrom('runs as last').select('last.fence').where('last.run_id', '=', before as RunId));

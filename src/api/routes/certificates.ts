@@ -34,7 +34,7 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
     async ({ query }) => {
       const { host, product } = query;
       const rows = await stores.certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
-      const open = (await stores.runs.list({ limit: 500 })).filter(({ kind, endedAt }) => kind === 'cert-renewal' && endedAt === null);
+      const open = await stores.runs.list({ kind: 'cert-renewal', open: true, limit: 10_000, ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
       return {
         certificates: rows.map((row) => {
           const run = open.find((each) => each.host === row.host && each.product === row.product);
