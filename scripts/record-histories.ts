@@ -1,5 +1,5 @@
-// npm run record-histories [-- NAME…]: records test/histories/*.json, the histories that test/workflows/replay.test.ts replays, from real runs on a real
-// stack. See docs/checklists/changing-a-workflow-in-flight.md for when to run it. About two minutes; one of them is a host that stays away.
+// npm run record-histories [-- [--alone] NAME…]: records test/histories/*.json, the histories that test/workflows/replay.test.ts replays, from real runs on a real
+// stack; with --alone only those named are run, which have to be able to do without those before them. See docs/checklists/changing-a-workflow-in-flight.md for when to run it. About two minutes; one of them is a host that stays away.
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/id
 import type { Outcome, RunProgress, RunReport } from '../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../test/support/checked-stack.ts';
 import type { Verdict } from '../test/support/checkpoints.ts';
+import { createTestAuthority, stagePair } from '../test/support/certificates.ts';
 import { cutDown } from '../test/support/matrix-product.ts';
 import type { PublishOptions } from '../test/support/stack.ts';
 
@@ -19,12 +20,18 @@ const target = join(dirname(dirname(fileURLToPath(import.meta.url))), 'test/hist
 const directory = process.env['FAIRLEAD_HISTORIES_DIR'] ?? '/srv/fairlead-histories';
 const crashing = { faults: { crashAtStart: true, only: 'api-b' } };
 
+const names = ['app.example.org', 'api.example.org'];
+async function withTls(directory: string): Promise<void> {
+  await cutDown(directory);
+  await fs.appendFile(join(directory, 'fairlead.yaml'), 'certificates: { listen: 4443, redirect: true }\n');
+}
+
 interface Recording {
   readonly host: string;
   readonly outcome: Outcome;
   readonly run: (recorder: Recorder) => Promise<string>;
-  /** Of a restart there are two histories: that of the workflow that gathers its requests, and that of the host's, which carries the run out. Default `host`. */
-  readonly of?: 'restart' | 'host';
+  /** Of a restart there are two histories: that of the workflow that gathers its requests, and that of the host's, which carries the run out. The same goes for a certificate. Default `host`. */
+  readonly of?: 'restart' | 'host' | 'certificate';
 }
 
 /** Each brings about one path through a workflow; in this order, because they build on each other. */
@@ -124,6 +131,30 @@ const recordings: Readonly<Record<string, Recording>> = {
   promoted: { host: 'h2', outcome: 'succeeded', run: ({ promote }) => promote('h2') },
   'blue-green': { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'blue-green' })) },
   canary: { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'canary' })) },
+  'certificate-issued': { host: 'h2', outcome: 'succeeded', of: 'certificate', run: ({ stack, release, certificate }) => release({ edit: withTls }).then((id) => stack.start('h2', id)).then((id) => reportOf(stack, id)).then(() => certificate('issue')) },
+  'certificate-unchanged': { host: 'h2', outcome: 'unchanged', of: 'certificate', run: ({ certificate }) => certificate('renew') },
+  'certificate-switched': { host: 'h2', outcome: 'succeeded', run: ({ certificate }) => certificate('renew', { force: true }) },
+  'certificate-switched-back': {
+    host: 'h2',
+    outcome: 'rolled_back',
+    async run({ stack, certificate }) {
+      stack.decide(({ activity, direction, point }): Verdict => (activity === 'proveServed' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
+      return certificate('renew', { force: true });
+    },
+  },
+  'certificate-delayed': {
+    host: 'h2',
+    outcome: 'succeeded',
+    of: 'certificate',
+    async run({ stack, certificate }) {
+      stack.decide(({ activity, point }): Verdict => (activity === 'downloadCertificate' && point === 'before' ? 'fail' : 'go'));
+      const runId = await certificate('renew', { force: true });
+      await untilProgress(stack, runId, ({ phase }) => phase === 'Delayed');
+      stack.decide(() => 'go');
+      await certificate('renew');
+      return runId;
+    },
+  },
   'host-away': {
     host: 'h1',
     outcome: 'succeeded',
@@ -159,6 +190,8 @@ interface Recorder {
   last(): string;
   apply(host: string, releaseId: string): Promise<string>;
   promote(host: string): Promise<string>;
+  /** Asks for a run about the certificate of h2, which comes from a directory that has another pair by then. */
+  certificate(action: 'issue' | 'renew', more?: Record<string, unknown>): Promise<string>;
   /** Asks for a run about the service `api`. */
   service(action: string, more?: Record<string, unknown>): Promise<string>;
 }
@@ -181,11 +214,12 @@ async function reportOf(stack: CheckedStack, runId: string): Promise<RunReport> 
   throw new Error(`run ${runId} did not end`);
 }
 
-async function record(names: readonly string[]): Promise<void> {
+async function record(wanted: readonly string[], isAlone: boolean): Promise<void> {
   await fs.mkdir(directory); // Not one that is there: it is removed afterwards.
   const stack = await startCheckedStack({ dir: directory, hosts: 2, env: { FAIRLEAD_HEAL: 'report' } });
   const connection = await Connection.connect({ address: stack.dev.summary.temporal });
   let count = 0;
+  const authority = await createTestAuthority();
   const recorder: Recorder = {
     stack,
     last: () => `r${count}`,
@@ -200,6 +234,15 @@ async function record(names: readonly string[]): Promise<void> {
       if (status !== 202 || !body.runId) throw new Error(`the promotion was answered with ${status}: ${JSON.stringify(body)}`);
       return body.runId;
     },
+    async certificate(action, more = {}) {
+      const pairs = join(directory, 'pairs');
+      await stagePair(join(pairs, names[0] as string), await authority.issue({ names }));
+      await fs.writeFile(join(directory, 'roots.pem'), authority.root);
+      const issue = { names, issuer: { kind: 'directory', name: 'company', directory: pairs, rootsFile: join(directory, 'roots.pem') }, originPort: null };
+      const { status, body } = await stack.ask<{ runId?: string }>('POST', `/api/certificates/${action}`, { host: 'h2', product: stack.product, ...(action === 'issue' ? issue : {}), ...more });
+      if (status !== 202 || !body.runId) throw new Error(`${action} was answered with ${status}: ${JSON.stringify(body)}`);
+      return body.runId;
+    },
     async service(action, more = {}) {
       const { status, body } = await stack.ask<{ runId?: string }>('POST', `/api/services/${action}`, { host: 'h1', product: stack.product, service: 'api', bakeSeconds: 0, ...more });
       if (status !== 202 || !body.runId) throw new Error(`${action} was answered with ${status}: ${JSON.stringify(body)}`);
@@ -209,6 +252,7 @@ async function record(names: readonly string[]): Promise<void> {
   try {
     const { workflow } = new Client({ connection });
     for (const [name, { host, outcome, run, of }] of Object.entries(recordings)) {
+      if (isAlone && !wanted.includes(name)) continue;
       const runId = await run(recorder);
       const report = await reportOf(stack, runId);
       stack.decide(() => 'go');
@@ -216,10 +260,10 @@ async function record(names: readonly string[]): Promise<void> {
       const hostId = hostWorkflowId(host as HostId, stack.product);
       const { memo, runId: newest } = await workflow.getHandle(hostId).describe();
       // A restart is carried out by an execution with a run id of its own, whose memo names the run.
-      const handle = of === 'restart' ? workflow.getHandle(report.workflowId, runId) : workflow.getHandle(hostId, memo?.['runId'] === runId ? newest : runId);
+      const handle = of !== undefined && of !== 'host' ? workflow.getHandle(report.workflowId, runId) : workflow.getHandle(hostId, memo?.['runId'] === runId ? newest : runId);
       await handle.result(); // The report is there a moment before the last event.
       const text = renderHistory(await handle.fetchHistory());
-      if (names.length === 0 || names.includes(name)) await fs.writeFile(join(target, `${name}.json`), text);
+      if (wanted.length === 0 || wanted.includes(name)) await fs.writeFile(join(target, `${name}.json`), text);
       process.stdout.write(`${name}: ${outcome}, ${text.split('\n').length - 3} events, ${Math.ceil(text.length / 1024)} KiB\n`);
     }
   } finally {
@@ -230,6 +274,7 @@ async function record(names: readonly string[]): Promise<void> {
 }
 
 await fs.mkdir(target, { recursive: true });
-const wanted = process.argv.slice(2);
-if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')));
+const given = process.argv.slice(2);
+const wanted = given.filter((word) => word !== '--alone');
+if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')), given.includes('--alone'));
 if (wanted.length === 0 || wanted.some((name) => name.startsWith('rollout'))) await recordRollouts(directory, target);

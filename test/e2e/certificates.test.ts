@@ -203,8 +203,8 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
 
   test('the schedule renews by the window that the CA gives, by itself, and finds nothing to do after that', async () => {
     const before = await activePem(bed);
-    await bed.pebble.setRenewalInfo(before, JSON.stringify({ suggestedWindow: { start: new Date(Date.now() - 2 * hour).toISOString(), end: new Date(Date.now() - hour).toISOString() } }));
-    // By the host's clock the CA may be asked again, and the certificate is old enough to be renewed.
+    await bed.pebble.setRenewalInfo(before, JSON.stringify({ suggestedWindow: { start: new Date(Date.now() + 60_000).toISOString(), end: new Date(Date.now() + hour).toISOString() } }));
+    // By the host's clock the window is over, the CA may be asked again, and the certificate is old enough to be renewed.
     await fs.writeFile(bed.clockFile, String(7 * hour));
     await eventually('another one is served', async () => (await activePem(bed)) !== before, limitMs);
     const { body } = await bed.stack.ask<{ runs: { runId: string; kind: string; requestedBy: string }[] }>('GET', '/api/runs?limit=50');
