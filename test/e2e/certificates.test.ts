@@ -124,7 +124,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     expect(await plainStatus(plain)).toBe(308);
     watch = watchHandshakes(await targets(bed));
     await eventually('the status knows it', async () => (await bed.status()).status.state === 'valid', limitMs);
-    expect(await bed.status()).toMatchObject({ host: 'h1', issuerName: 'pebble', status: { names: [...names].sort(), lastTry: { succeeded: true }, nextTryAt: null, plan: { because: 'ari' } } });
+    expect(await bed.status()).toMatchObject({ host: 'h1', issuerName: 'pebble', status: { names: expect.arrayContaining(names), lastTry: { succeeded: true }, nextTryAt: null, plan: { because: 'ari' } } });
     expect(brief(await bed.ended((await bed.post('issue', asked)).runId))).toEqual(['unchanged', null]);
     const renewed = await bed.stack.fairlead('cert', 'renew', '--host', 'h1');
     expect([renewed.exitCode, renewed.stderr]).toEqual([0, expect.stringContaining('certificate of')]);
