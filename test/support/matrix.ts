@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createHostActivities } from '../../activities/host/index.ts';
+import { createCertificateLook, createIssuingActivities } from '../../activities/host/certificate-issuing.ts';
 import { createCertificateProof } from '../../activities/host/certificate-proof.ts';
 import { createCertificateRecovery } from '../../activities/host/certificate-recovery.ts';
 import { createCertificateActivities, createCertificateInspection } from '../../activities/host/certificates.ts';
@@ -31,7 +32,7 @@ export const hostActivities = Object.keys(createHostActivities({} as never).acti
 export const controlActivities = Object.keys(createControlActivities({} as never));
 /** Renewals have a matrix of their own. */
 function isOfCertificates(name: string): boolean {
-  return [createCertificateInspection, createCertificateActivities, createCertificateProof, createCertificateRecovery].some((create) => name in create({} as never));
+  return [createCertificateInspection, createCertificateActivities, createCertificateProof, createCertificateRecovery, createCertificateLook, createIssuingActivities].some((create) => name in create({} as never));
 }
 /** Runs about services have a matrix of their own: kill-restart.test.ts. */
 function isOfServices(name: string): boolean {

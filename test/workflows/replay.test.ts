@@ -39,6 +39,14 @@ const serviceRecordings: Readonly<Record<string, Outcome>> = {
   'instance-unknown': 'refused',
   'instance-not-added': 'rolled_back',
 };
+/** The same for runs about certificates: the workflow that gets one, and the one that has the host serve it. */
+const certificateRecordings: Readonly<Record<string, Outcome>> = {
+  'certificate-issued': 'succeeded',
+  'certificate-unchanged': 'unchanged',
+  'certificate-delayed': 'succeeded',
+  'certificate-switched': 'succeeded',
+  'certificate-switched-back': 'rolled_back',
+};
 /** Workflows that gather requests and hand them over: they end without an outcome. */
 const handedOver = ['restart-gathered', 'restart-after-another'];
 /** Rollouts and their shards: what each ended with. */
@@ -49,8 +57,8 @@ const ofRollouts: Readonly<Record<string, object>> = {
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
-const ofServices = [...Object.keys(serviceRecordings), ...handedOver];
-const names = [...Object.keys(recordings), ...ofServices, ...Object.keys(ofRollouts)];
+const others = [...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings)];
+const names = [...Object.keys(recordings), ...others, ...Object.keys(ofRollouts)];
 
 const recorded = await readRecordings(directory);
 const failing = (codePath: string): Promise<Map<string, Error>> => replay(codePath, recorded);
@@ -67,7 +75,7 @@ function resultOf<Result>(name: string): Result {
   return defaultPayloadConverter.fromPayload<Result>(ended as never);
 }
 
-test.each(Object.entries({ ...recordings, ...serviceRecordings }))('%s ends as its name says: %s', (name, outcome) => {
+test.each(Object.entries({ ...recordings, ...serviceRecordings, ...certificateRecordings }))('%s ends as its name says: %s', (name, outcome) => {
   expect(resultOf<RunReport>(name).outcome).toBe(outcome);
 });
 
@@ -101,7 +109,7 @@ async function alteredBundle(file: string, from: string, to: string, use: (codeP
   }
 }
 
-const notReached = ['unchanged', 'refused', ...ofServices, ...Object.keys(ofRollouts)];
+const notReached = ['unchanged', 'refused', ...others, ...Object.keys(ofRollouts)];
 test('an incompatible change is found: another activity in the place of one that recorded runs have called', async () => {
   await alteredBundle('workflows/support/update-steps.ts', "c.call('openIntent'", "c.call('runPreflight'", async (codePath) => {
     const failed = await failing(codePath);
@@ -141,6 +149,12 @@ test('an incompatible change is found: a rollout that does not look for a freeze
 test('an incompatible change is found: a shard that does not verify its hosts', async () => {
   await alteredBundle('workflows/rollout-shard.ts', 'await conclude({ rolloutId, host: row.host, product, direction, releaseId, run, verifySeconds: input.verifySeconds })', "{ outcome: 'updated' as const, reasonClass: null, ...(conclude === null ? { run } : {}) }", async (codePath) => {
     expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-failed']);
+  });
+});
+
+test('an incompatible change is found: another order of the steps that switch a certificate', async () => {
+  await alteredBundle('src/domain/certificate/step.ts', "'back-up', 'arm-recovery', 'switch', 'test-router'", "'arm-recovery', 'back-up', 'switch', 'test-router'", async (codePath) => {
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['certificate-switched', 'certificate-switched-back']);
   });
 });
 
