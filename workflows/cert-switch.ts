@@ -73,7 +73,7 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
 
   async function goBack(c: SwitchContext, stopped: StepStopped): Promise<void> {
     advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
-    const undo = planSwitchUndo(started);
+    const undo = planSwitchUndo(started, stopped.reason.class === 'dependency');
     course.plan(undo.length);
     journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
     await controlCalls.recordCertificateUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(({ name }) => name) });

@@ -67,7 +67,7 @@ async function createBed(router: 'nginx' | 'embedded', env: Readonly<Record<stri
     async issuer(change = {}) {
       const rootsFile = join(dir, 'issued-roots.pem');
       await fs.writeFile(rootsFile, await authority.roots());
-      return { kind: 'acme', name: 'pebble', directoryUrl: authority.directoryUrl, contact: ['mailto:ops@example.org'], caBundleFile: authority.caBundleFile, rootsFile, ...change };
+      return { kind: 'acme', name: 'pebble', directoryUrl: authority.directoryUrl, contact: ['mailto:ops@example.org'], caBundleFile: authority.caBundleFile, rootsFile, profile: 'default', ...change };
     },
     async post(path, body = {}) {
       const answer = await stack.ask<{ runId: string; joined: boolean }>('POST', `/api/certificates/${path}`, { host: 'h1', product: stack.product, ...body });

@@ -83,7 +83,7 @@ const onward: Executors<SwitchStep> = {
     const { value, attempt } = await c.call('pruneCertificates', forward(c), title, limits);
     return { attempts: attempt, note: value.removed.length > 0 ? `removed ${value.removed.join(', ')}` : 'nothing to remove' };
   },
-  'forget-order': async (c, title) => ({ attempts: (await c.call('forgetOrder', { run: c.run, direction: 'do', wish: c.request.wish }, title, limits)).attempt }),
+  'forget-order': (c, title) => forgetOrder(c, title),
   'close-intent': async (c, title) => ({ attempts: (await c.call('closeIntent', { run: c.run, direction: 'do' }, title, limits)).attempt }),
 };
 
@@ -101,8 +101,13 @@ const backward: Executors<SwitchUndoStep> = {
     const { value, attempt } = await c.call('proveServed', { ...back(c), version: c.version, workersBefore: null }, title, limits);
     return { attempts: attempt, note: c.version === null ? 'TLS is off' : `version ${c.version} is served on ${places(value.served.length)}` };
   },
+  'forget-order': (c, title) => forgetOrder(c, title),
   'close-intent': async (c, title) => ({ attempts: (await c.call('closeIntent', { run: c.run, direction: 'undo' }, title, limits)).attempt }),
 };
+
+async function forgetOrder(c: SwitchContext, title: string): Promise<SwitchStepResult> {
+  return { attempts: (await c.call('forgetOrder', { run: c.run, direction: 'do', wish: c.request.wish }, title, limits)).attempt };
+}
 
 export const executeSwitchStep = (step: SwitchStep, c: SwitchContext): Promise<SwitchStepResult> => onward[step.name](c, step.name);
 export const executeSwitchUndoStep = (step: SwitchUndoStep, c: SwitchContext): Promise<SwitchStepResult> => backward[step.name](c, step.name);

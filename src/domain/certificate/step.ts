@@ -25,7 +25,7 @@ export type SwitchStep =
   | { readonly name: 'forget-order' }
   | { readonly name: 'close-intent' };
 
-export type SwitchUndoStep = { readonly name: 'restore' } | { readonly name: 'reload' } | { readonly name: 'prove' } | { readonly name: 'close-intent' };
+export type SwitchUndoStep = { readonly name: 'restore' } | { readonly name: 'reload' } | { readonly name: 'prove' } | { readonly name: 'forget-order' } | { readonly name: 'close-intent' };
 
 export const issuingSteps = (withOrigin: boolean): readonly IssuingStep[] => [
   ...(withOrigin ? [{ name: 'check-origin' } as const] : []),
@@ -53,11 +53,13 @@ export const isPastReturn = (step: SwitchStep): boolean => step.name === 'commit
 /**
  * Which steps bring the host back, given those that were started; pure. The old pair counts as back only once clients are seen to get it, whatever it
  * was that failed.
+ * @param isPairAtFault the new pair did not pass its check: its order goes too, or the next run would take the same pair
  */
-export function planSwitchUndo(started: readonly SwitchStep[]): SwitchUndoStep[] {
+export function planSwitchUndo(started: readonly SwitchStep[], isPairAtFault = false): SwitchUndoStep[] {
   const switched = started.some((step) => !isBeforeSwitch(step));
   return [
     ...(switched ? ([{ name: 'restore' }, { name: 'reload' }, { name: 'prove' }] as const) : []),
+    ...(isPairAtFault && started.at(-1)?.name === 'check' ? [{ name: 'forget-order' } as const] : []),
     ...(started.some(({ name }) => name === 'open-intent') ? [{ name: 'close-intent' } as const] : []),
   ];
 }

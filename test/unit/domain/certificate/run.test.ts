@@ -37,6 +37,11 @@ describe('the way back of a switch', () => {
       expect(names(count)).toEqual([...(touched ? ['restore', 'reload', 'prove'] : []), ...(count > 0 ? ['close-intent'] : [])]);
     }
   });
+  test('a new pair that does not pass its check is not kept for the next run, and one that could not be served is', () => {
+    const upTo = (name: string) => switchSteps.slice(0, switchSteps.findIndex((step) => step.name === name) + 1);
+    const undo = (name: string, isPairAtFault: boolean) => planSwitchUndo(upTo(name), isPairAtFault).map((step) => step.name);
+    expect([undo('check', true), undo('check', false), undo('reload', true)]).toEqual([['forget-order', 'close-intent'], ['close-intent'], ['restore', 'reload', 'prove', 'close-intent']]);
+  });
   test('the backup, and the script that needs nothing of Fairlead, come before the switch; nothing is removed before the commit', () => {
     const at = (name: string) => switchSteps.findIndex((step) => step.name === name);
     expect([at('back-up') < at('switch'), at('arm-recovery') < at('switch'), at('prove') < at('commit'), at('commit') < at('prune')]).toEqual([true, true, true, true]);
