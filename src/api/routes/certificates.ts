@@ -17,9 +17,9 @@ import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
 import { noteStarted } from '../note-started.ts';
 import { problemContent } from '../problems.ts';
+import { withinScope } from '../scopes.ts';
 import { knownHost, requireProduct } from '../unknown.ts';
 
-const admins = { access: ['admin'] } as const;
 const tags = ['certificates'];
 type IssueBody = z.output<typeof CertificateIssueBody>;
 type Wanted = Omit<CertificateRunRequest, 'releaseId' | 'requestedBy' | 'requestId'>;
@@ -30,10 +30,12 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
 
   app.get(
     '/api/certificates',
-    { config: admins, schema: { tags, summary: 'Every certificate: its end, when it is renewed, and how the last try ended', querystring: CertificateListQuery, response: { 200: CertificateList } } },
-    async ({ query }) => {
-      const { host, product } = query;
-      const rows = await stores.certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
+    { schema: { tags, summary: 'Every certificate: its end, when it is renewed, and how the last try ended', querystring: CertificateListQuery, response: { 200: CertificateList } } },
+    async (request) => {
+      const { host, product } = request.query;
+      const { within } = await withinScope(request, stores);
+      const known = await stores.certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
+      const rows = known.filter((row) => (within?.products?.includes(row.product) ?? true) && (within?.hosts?.includes(row.host) ?? true));
       const open = await stores.runs.list({ kind: 'cert-renewal', open: true, limit: 10_000, ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
       return {
         certificates: rows.map((row) => {
@@ -47,7 +49,6 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
   app.post(
     '/api/certificates/issue',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Get a certificate for a product on a host, and have it served',
@@ -67,7 +68,6 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
   app.post(
     '/api/certificates/renew',
     {
-      config: admins,
       schema: {
         tags,
         summary: 'Renew a certificate where it is due',

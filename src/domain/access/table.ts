@@ -57,6 +57,10 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'POST /api/updates/rollback': operate('target'),
   'POST /api/promotions/plan': look('target'),
   'POST /api/promotions': operate('target'),
+  'GET /api/certificates': look('filtered'),
+  // An issuer names files of the host and, for DNS, a command that its agent runs.
+  'POST /api/certificates/issue': administer('target'),
+  'POST /api/certificates/renew': operate('target'),
   'GET /api/services/status': look('target'),
   'POST /api/services/restart': operate('target'),
   'POST /api/services/reload': operate('target'),
