@@ -1,13 +1,16 @@
 import type { Phase } from '../../src/domain/product/manifest.ts';
 import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
 import { demandState } from './instance-spec.ts';
+import { createOwnProcess } from './own-process.ts';
 
 export interface CommitInput extends ReleaseCommand {
   /** The phase that the host is in from here on; left out, it stays. */
   readonly phase?: Phase;
 }
 
-export function createActivationActivities({ store, releases, backups, now }: HostDependencies) {
+export function createActivationActivities(dependencies: HostDependencies) {
+  const { store, releases, backups, now } = dependencies;
+  const own = createOwnProcess(dependencies);
   return {
     /** Points `current` at a complete release. The switch is one rename(2); the state follows it. Forward and back alike. */
     async activateRelease({ run, releaseId, direction }: ReleaseCommand): Promise<{ changed: boolean }> {
@@ -35,8 +38,11 @@ export function createActivationActivities({ store, releases, backups, now }: Ho
     },
 
     /** The new release is the last good one from here on; there is no way back by itself after this. */
-    async commitRelease({ run, releaseId, phase }: CommitInput): Promise<void> {
+    async commitRelease(command: CommitInput): Promise<void> {
+      const { run, releaseId, phase } = command;
       const { product } = run;
+      // First: a host must not be taken back from what it was told to be good.
+      await own.disarm(command);
       const state = demandState(await store.readState(product), product);
       const settled = phase === undefined || state.phase === phase;
       if (settled && state.lastGoodReleaseId === releaseId && state.lastRunId === run.runId && !state.failedReleaseIds.includes(releaseId)) return;

@@ -6,6 +6,7 @@ import type { IssuerConfiguration } from '../../src/domain/certificate/request.t
 import type { CertificateIssuer } from '../../src/ports/certificate-issuer.ts';
 import type { CertificateStore } from '../../src/ports/certificate-store.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
+import type { Handover } from '../../src/ports/handover.ts';
 import type { HealthProbe } from '../../src/ports/health-probe.ts';
 import type { HostFiles } from '../../src/ports/host-files.ts';
 import type { HostStore } from '../../src/ports/host-store.ts';
@@ -33,6 +34,8 @@ export interface HostDependencies {
   readonly artifacts: ArtifactSource;
   readonly verifier: BundleVerifier;
   readonly services: ServiceManager;
+  /** How the agent replaces itself; asked only where the product is Fairlead itself. */
+  readonly handover: Handover;
   readonly router: Router;
   readonly probe: HealthProbe;
   readonly setup: SetupSource;

@@ -2,14 +2,18 @@ import { FairleadError } from '../../src/domain/failure.ts';
 import type { ProductName } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { FenceLine, HostStore } from '../../src/ports/host-store.ts';
-import type { HostDependencies, RunRef } from './dependencies.ts';
+import type { Command, HostDependencies, RunRef } from './dependencies.ts';
+
+/** Stands around every command that was let through. */
+type AroundCommand = <Output>(command: Guarded, work: () => Promise<Output>) => Promise<Output>;
+type Guarded = { readonly run: RunRef; readonly direction?: Command['direction'] };
 
 /**
  * What stands in front of every command: it is for this host, it is not older than what the host has seen, and no other command
  * of the product is at work (an attempt that was given up may still be ending).
- * @param line which commands these are: each line has its own fence and its own turn
+ * @param options.line which commands these are: each line has its own fence and its own turn
  */
-export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'store'>, line: FenceLine = 'host') {
+export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'store'>, { line = 'host', around = (_command, work) => work() }: { readonly line?: FenceLine; readonly around?: AroundCommand } = {}) {
   const tails = new Map<ProductName, Promise<unknown>>();
 
   /** Runs `work` when every earlier work of the product has ended. */
@@ -23,7 +27,7 @@ export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'st
     return mine;
   }
 
-  function guarded<Input extends { readonly run: RunRef }, Output>(
+  function guarded<Input extends Guarded, Output>(
     activity: (input: Input, context: ActivityContext) => Promise<Output>,
   ): (input: Input, context: ActivityContext) => Promise<Output> {
     return async (input, context) => {
@@ -38,7 +42,7 @@ export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'st
       return exclusively(input.run.product, async () => {
         await fence(store, input.run, line);
         context.cancel.throwIfAborted();
-        return activity(input, context);
+        return around(input, () => activity(input, context));
       });
     };
   }

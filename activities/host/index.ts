@@ -12,6 +12,7 @@ import { createHealthActivities } from './health.ts';
 import { createInspectionActivities } from './inspection.ts';
 import { createInstanceActivities } from './instances.ts';
 import { createIntentActivities } from './intent.ts';
+import { createOwnProcess } from './own-process.ts';
 import { createPreparationActivities } from './preparation.ts';
 import { createPromotionActivities } from './promotion.ts';
 import { createProofActivities } from './proof.ts';
@@ -21,7 +22,7 @@ import { createTrafficActivities } from './traffic.ts';
 
 /** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
 export function createHostActivities(dependencies: HostDependencies) {
-  const { guarded, exclusively } = createGuard(dependencies);
+  const { guarded, exclusively } = createGuard(dependencies, createOwnProcess(dependencies).around);
   const { inspectHost } = createInspectionActivities(dependencies);
   const { inspectServices } = createServiceInspection(dependencies);
   const { inspectCertificates } = createCertificateInspection(dependencies);

@@ -4,6 +4,7 @@ import type { InstanceStatus } from '../../src/ports/service-manager.ts';
 import type { InstanceCommand, InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { declarationOf, instanceRef, specOf } from './instance-spec.ts';
+import { createOwnProcess } from './own-process.ts';
 import { probeNamed } from './proof.ts';
 import { createServiceTraffic } from './service-traffic.ts';
 
@@ -15,6 +16,7 @@ export interface RestartInput extends InstanceReleaseCommand {
 export function createInstanceActivities(dependencies: HostDependencies) {
   const { root, store, files, releases, services, probe, now } = dependencies;
   const { stateOf, writeInstance, applyRouter, demandTwin, demandStatus, takeOut } = createServiceTraffic(dependencies);
+  const own = createOwnProcess(dependencies);
 
   return {
     /** Takes an instance out of the router and waits, bounded, until its requests have ended. Going past the bound is no failure: it is said. */
@@ -37,9 +39,13 @@ export function createInstanceActivities(dependencies: HostDependencies) {
      * With `again`, where the release tells nothing, the process that is to be replaced is written down before it is stopped: a command that is repeated
      * after a crash finds another one, or none, and knows how far it was.
      *
+     * The agent itself is replaced by a helper once this is answered: who asks whether it was, `proveInstance`, is answered by the successor alone. Where the
+     * product is Fairlead, a dead-man is armed before the first restart.
+     *
      * Where a person recovers the host, something was mended before: then an instance is left alone only if it is ready on `releaseId`.
      */
-    async restartInstance({ run, instance, releaseId, direction, again = false }: RestartInput, context: ActivityContext): Promise<{ result: 'restarted' | 'not_needed' }> {
+    async restartInstance(command: RestartInput, context: ActivityContext): Promise<{ result: 'restarted' | 'not_needed' }> {
+      const { run, instance, releaseId, direction, again = false } = command;
       const { product } = run;
       const manifest = await releases.readManifest(product, releaseId);
       const declared = declarationOf(manifest, instance);
@@ -61,6 +67,12 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       const before = { startedBy: state.instances[instance]?.startedBy ?? null, ...(again && replaces !== null ? { replaces } : {}) };
       state = await writeInstance(state, instance, { service: declared.service.name, port, releaseId, admitted: false, ...before }, run.runId);
       const spec = specOf(root, manifest, instance, port);
+      await own.arm(command, state, manifest, instance);
+      if (running && !isRight && own.isSelf(command, status)) {
+        await own.replaceSelf(command, spec);
+        await writeInstance(state, instance, { startedBy }, run.runId);
+        return { result: 'restarted' };
+      }
       if (running && !isRight) {
         context.progress({ what: `stopping ${instance}` });
         await services.stop(spec, context.cancel);
@@ -74,7 +86,8 @@ export function createInstanceActivities(dependencies: HostDependencies) {
      * Stops an instance that could not be drained, as a step of its own before `restartInstance` with `again` starts it: the stop signal, `stopSeconds`, then
      * SIGKILL. Writes down which process it was first. One that this run has started already is left alone.
      */
-    async stopInstance({ run, instance, direction }: InstanceCommand, context: ActivityContext): Promise<{ result: 'stopped' | 'killed' | 'not_running' }> {
+    async stopInstance(command: InstanceCommand, context: ActivityContext): Promise<{ result: 'stopped' | 'killed' | 'not_running' }> {
+      const { run, instance, direction } = command;
       const { product } = run;
       const by = `${run.runId}:${direction}`;
       const state = await stateOf(product);
@@ -82,6 +95,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
       if (!entry || entry.startedBy === by) return { result: 'not_running' };
       const ref = { product, service: entry.service, instance };
       const status = await demandStatus(ref);
+      own.refuseSelf(command, instance, status);
       const replaces = replacedBy(entry, by, status);
       // Another process than the one that was to be stopped: it was started since.
       if (replaces === null || (status.pid !== null && status.pid !== replaces.pid)) return { result: 'not_running' };
@@ -110,6 +124,7 @@ export function createInstanceActivities(dependencies: HostDependencies) {
         await services.forget(ref);
         return;
       }
+      own.refuseSelf(command, instance, await services.status({ product, service: entry.service, instance }));
       await takeOut(command, context);
       const manifest = await releases.readManifest(product, entry.releaseId);
       const { service } = declarationOf(manifest, instance);

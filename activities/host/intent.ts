@@ -4,6 +4,7 @@ import type { InstanceName, ReleaseId } from '../../src/domain/ids.ts';
 import type { Phase } from '../../src/domain/product/manifest.ts';
 import type { RunKind } from '../../src/domain/run/kind.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
+import { createOwnProcess } from './own-process.ts';
 
 export interface OpenIntentInput extends Command {
   readonly kind: RunKind;
@@ -15,7 +16,9 @@ export interface OpenIntentInput extends Command {
   readonly toReleaseId: ReleaseId;
 }
 
-export function createIntentActivities({ store, files, now }: HostDependencies) {
+export function createIntentActivities(dependencies: HostDependencies) {
+  const { store, files, now } = dependencies;
+  const own = createOwnProcess(dependencies);
   return {
     /**
      * Writes down what is about to happen, before anything does. A leftover of an older run that died is replaced: the lock on the
@@ -33,6 +36,7 @@ export function createIntentActivities({ store, files, now }: HostDependencies) 
         });
       }
       if (before?.runId === run.runId) return;
+      await own.forget(input);
       await files.prepareFolders(run.product);
       const intent: Intent = {
         schema: 1,
@@ -57,6 +61,7 @@ export function createIntentActivities({ store, files, now }: HostDependencies) 
     async closeIntent(input: Command): Promise<void> {
       const { runId, product } = input.run;
       const intent = await store.readIntent(product);
+      await own.forget(input);
       await store.removeRecovery(product, runId);
       await files.forgetEnvironment(product, runId);
       if (intent && intent.runId === runId) await store.removeIntent(product);

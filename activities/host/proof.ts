@@ -5,6 +5,7 @@ import type { InstanceRef } from '../../src/ports/service-manager.ts';
 import type { InstanceReleaseCommand } from './commands.ts';
 import type { HostDependencies } from './dependencies.ts';
 import { declarationOf, specOf } from './instance-spec.ts';
+import { createOwnProcess } from './own-process.ts';
 import { createServiceTraffic } from './service-traffic.ts';
 import { pause } from './wait.ts';
 
@@ -19,6 +20,7 @@ const evidenceLines = 40;
 export function createProofActivities(dependencies: HostDependencies) {
   const { root, releases, services, probe } = dependencies;
   const { stateOf } = createServiceTraffic(dependencies);
+  const own = createOwnProcess(dependencies);
 
   async function failure(ref: InstanceRef, reason: FairleadError['reason'], answers: readonly Evidence[]): Promise<FairleadError> {
     return new FairleadError(reason, { evidence: [...answers.slice(-3), ...(await services.evidence(ref, evidenceLines))] });
@@ -27,9 +29,11 @@ export function createProofActivities(dependencies: HostDependencies) {
   return {
     /**
      * Waits until the instance is ready and names `releaseId` itself, then watches it for the bake time. Fails at once when its process has
-     * ended, with its last log lines.
+     * ended, with its last log lines. Where the instance is the agent, its successor alone can prove anything: the one that is to be replaced has the step
+     * tried again, and sees to it that it is replaced.
      */
-    async proveInstance({ run, instance, releaseId, bakeSeconds }: ProveInput, context: ActivityContext): Promise<{ readyAfterMs: number; bakedMs: number }> {
+    async proveInstance(command: ProveInput, context: ActivityContext): Promise<{ readyAfterMs: number; bakedMs: number }> {
+      const { run, instance, releaseId, bakeSeconds } = command;
       const { product } = run;
       const manifest = await releases.readManifest(product, releaseId);
       const { service } = declarationOf(manifest, instance);
@@ -38,6 +42,7 @@ export function createProofActivities(dependencies: HostDependencies) {
       const target = { name: instance, port };
       const ready = probeNamed(manifest, service.probes.ready);
       const live = probeNamed(manifest, service.probes.live);
+      await own.demandSuccessor(command, specOf(root, manifest, instance, port), context);
       const began = Date.now();
       const answers: Evidence[] = [];
 

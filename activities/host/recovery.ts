@@ -7,6 +7,7 @@ import { renderRecoveryScript } from '../../src/domain/recovery/script.ts';
 import { quoteForShell } from '../../src/domain/shell-word.ts';
 import type { RecoveryRecord } from '../../src/domain/run/report.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
+import { createOwnProcess } from './own-process.ts';
 import { hookEnvironment, hookPath } from './hook.ts';
 import { fillPlaceholders, instanceRef, routerStateOf, specOf } from './instance-spec.ts';
 
@@ -26,6 +27,7 @@ export interface RecoveryInput extends Command {
 
 export function createRecoveryActivities(dependencies: HostDependencies) {
   const { root, host, store, releases, services, router, backups, now } = dependencies;
+  const own = createOwnProcess(dependencies);
 
   async function recordOf(input: RecoveryInput): Promise<RecoveryRecord> {
     const { runId, product } = input.run;
@@ -124,6 +126,7 @@ export function createRecoveryActivities(dependencies: HostDependencies) {
 
     /** The undo failed as well: the record says where it stuck, and the intent keeps every other run away until a person has decided. */
     async strandHost(input: RecoveryInput): Promise<RecoveryRecord> {
+      await own.forget(input);
       const record = await recordOf(input);
       await store.writeRecovery(record, await scriptOf(input));
       const intent = await store.readIntent(input.run.product);

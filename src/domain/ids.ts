@@ -7,6 +7,8 @@ type Id<Kind extends string> = string & { readonly [kind]: Kind };
 
 /** Name of a product, for example `noderax-platform`: a folder name below `/opt`, `/etc` and `/var/lib`. */
 export type ProductName = Id<'product'>;
+/** Fairlead itself, as a product of its own. */
+export const ownProduct = 'fairlead' as ProductName;
 /** One immutable build of a product. The only thing that update decisions compare. */
 export type ReleaseId = Id<'release'>;
 /** A machine with an agent. Its task queue is `host:<hostId>`. */

@@ -2,6 +2,7 @@ import type { HostDependencies } from '../../activities/host/dependencies.ts';
 import { createBackupStore } from '../../src/adapters/backup-store/filesystem.ts';
 import { createBundleVerifier } from '../../src/adapters/bundle-verifier/filesystem.ts';
 import { createCertificateStore } from '../../src/adapters/certificate-store/filesystem.ts';
+import { createHandover } from '../../src/adapters/handover/host-side.ts';
 import { createCopyTree } from '../../src/adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../src/adapters/files/sync-tree.ts';
 import { createHostFiles } from '../../src/adapters/host-files/filesystem.ts';
@@ -46,6 +47,7 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     commands,
     now: () => new Date(),
     services,
+    handover: createHandover({ root, services: 'embedded', commands }),
     router,
     probe,
     setup: { read: async () => ({ complete: true, missing: [], publicOrigin: null, environment: {} }) },

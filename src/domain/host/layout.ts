@@ -21,6 +21,8 @@ export interface HostLayout {
   readonly stagingDir: string;
   readonly backupsDir: string;
   readonly recoveryDir: string;
+  /** Dead-men and successors of the agent: docs/decisions/0017-fairlead-updates-itself.md. */
+  readonly handoverDir: string;
   readonly logsDir: string;
   readonly runtimeDir: string;
   readonly routerDir: string;
@@ -62,6 +64,7 @@ export function hostLayout(root: string, product: ProductName): HostLayout {
     stagingDir: `${productDir}/.staging`,
     backupsDir: `${fairleadDir}/backups`,
     recoveryDir: `${fairleadDir}/recovery`,
+    handoverDir: `${fairleadDir}/handover`,
     logsDir: `${base}/var/log/${product}`,
     runtimeDir: `${fairleadDir}/run`,
     routerDir: `${fairleadDir}/router`,

@@ -55,13 +55,7 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
     '',
   ];
   if (lastGood) {
-    lines.push(
-      `say 'current -> ${lastGood}'`,
-      `if [ ! -f ${q(`${layout.releaseDir(lastGood)}/.fairlead-complete.json`)} ]; then say 'release ${lastGood} is not complete on this host: nothing was changed'; exit 1; fi`,
-      `ln -sfn ${q(`releases/${lastGood}`)} ${q(`${layout.currentLink}.recovery`)}`,
-      `mv -fT ${q(`${layout.currentLink}.recovery`)} ${q(layout.currentLink)} 2>/dev/null || { rm -f ${q(`${layout.currentLink}.recovery`)}; ln -sfn ${q(`releases/${lastGood}`)} ${q(layout.currentLink)}; }`,
-      `check $? ${q(`could not switch ${layout.currentLink}`)}`,
-    );
+    lines.push(...switchLines(layout, lastGood));
   } else {
     lines.push(`say 'removing current: nothing was installed before'`, `rm -f ${q(layout.currentLink)}`);
   }
@@ -93,6 +87,18 @@ export function renderRecoveryScript(input: RecoveryScriptInput): string {
     '',
   );
   return lines.join('\n');
+}
+
+/** Lines that point `current` at a complete release. They need `say` and `check`, and end the script where the release is not complete. */
+export function switchLines(layout: HostLayout, releaseId: ReleaseId): string[] {
+  const q = quoteForShell;
+  return [
+    `say 'current -> ${releaseId}'`,
+    `if [ ! -f ${q(`${layout.releaseDir(releaseId)}/.fairlead-complete.json`)} ]; then say 'release ${releaseId} is not complete on this host: nothing was changed'; exit 1; fi`,
+    `ln -sfn ${q(`releases/${releaseId}`)} ${q(`${layout.currentLink}.recovery`)}`,
+    `mv -fT ${q(`${layout.currentLink}.recovery`)} ${q(layout.currentLink)} 2>/dev/null || { rm -f ${q(`${layout.currentLink}.recovery`)}; ln -sfn ${q(`releases/${releaseId}`)} ${q(layout.currentLink)}; }`,
+    `check $? ${q(`could not switch ${layout.currentLink}`)}`,
+  ];
 }
 
 /** A comment ends with its line, whatever a path holds. */

@@ -6,7 +6,7 @@ import type { PollerLogger } from '../../adapters/temporal/activity-poller.ts';
 import { messagesOf } from '../../domain/failure.ts';
 import { decideWhileAway, type AwayAction } from '../../domain/host/after-boot.ts';
 import type { HostState } from '../../domain/host/state.ts';
-import type { InstanceName, ProductName } from '../../domain/ids.ts';
+import { ownProduct, type InstanceName, type ProductName } from '../../domain/ids.ts';
 import { findInstance, instancesOf } from '../../domain/product/manifest.ts';
 import { retell } from './boot.ts';
 import type { ActJournal } from './acts.ts';
@@ -91,11 +91,16 @@ export function createAwayWatch({ host, traffic, acts, logger, exclusively, hear
     const state = await store.readState(product);
     const entry = state?.instances[instance];
     if (!state || !entry) return;
+    const ref = instanceRef(product, instance, state);
+    const status = await services.status(ref);
+    // The agent cannot put itself back: its dead-man does that.
+    if (product === ownProduct && host.handover.isSelf(status.pid) && (status.releaseId !== releaseId || entry.releaseId === releaseId)) return;
     const note = entry.releaseId === releaseId ? `started on ${releaseId} again` : `${entry.releaseId} was not ready in time and its run is away; started on ${releaseId}`;
     await acts.note(product, { act: 'put_back', kind: null, subject: instance, note });
     const spec = specOf(root, await releases.readManifest(product, releaseId), instance, entry.port);
     await retell(host, state, instance, releaseId);
-    await services.stop({ ...instanceRef(product, instance, state), stopSignal: spec.stopSignal, stopSeconds: spec.stopSeconds }, stopping.signal);
+    // One that was taken back by it runs already, and only the state does not say so.
+    if (entry.releaseId === releaseId || status.releaseId !== releaseId) await services.stop({ ...ref, stopSignal: spec.stopSignal, stopSeconds: spec.stopSeconds }, stopping.signal);
     await services.start(spec);
     logger.warn({ product, instance, releaseId, before: entry.releaseId }, 'an instance was not ready in time while its run is away; it is back on the last good release');
   }

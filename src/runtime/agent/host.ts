@@ -4,6 +4,7 @@ import { createHttpArtifactSource } from '../../adapters/artifact-source/http.ts
 import { createBackupStore } from '../../adapters/backup-store/filesystem.ts';
 import { createBundleVerifier } from '../../adapters/bundle-verifier/filesystem.ts';
 import { createCertificateStore } from '../../adapters/certificate-store/filesystem.ts';
+import { createHandover } from '../../adapters/handover/host-side.ts';
 import { createCopyTree } from '../../adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../adapters/files/sync-tree.ts';
 import { createHttpProbe } from '../../adapters/health-probe/http.ts';
@@ -67,6 +68,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     artifacts: createHttpArtifactSource({ apiUrl, host: hostId, readKey }),
     verifier: createBundleVerifier(root),
     services: createServiceManager(options, commands),
+    handover: createHandover({ root, services: options.services, commands }),
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
     setup: createHttpSetupSource(),

@@ -89,6 +89,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     {
       name: 'instances',
       start: async () => {
+        await composed.handover.resume();
         await bringUp(composed, logger);
         await awayWatch.start();
         return () => awayWatch.stop(); // They outlive the agent.

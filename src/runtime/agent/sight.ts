@@ -9,8 +9,9 @@ import { messagesOf } from '../../domain/failure.ts';
 import type { InstanceSight, Seen } from '../../domain/host/drift.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostState } from '../../domain/host/state.ts';
-import type { InstanceName, ProductName, ReleaseId } from '../../domain/ids.ts';
+import { ownProduct, type InstanceName, type ProductName, type ReleaseId } from '../../domain/ids.ts';
 import type { ProductManifest } from '../../domain/product/manifest.ts';
+import { ownReleaseId } from '../home.ts';
 import type { RouterSight } from './router-sight.ts';
 
 export type Sight = (product: ProductName, state: HostState | null) => Promise<Omit<Seen, 'memory'>>;
@@ -36,11 +37,13 @@ export function createSight(host: HostDependencies, lookAtRouter: RouterSight): 
 async function lookAtInstances(host: HostDependencies, product: ProductName, state: HostState): Promise<Seen['instances']> {
   const looked = Object.entries(state.instances).map(async ([name, { service }]): Promise<[string, InstanceSight]> => {
     const instance = name as InstanceName;
+    // Of the process that looks it is known which code it is; of the others, as what they were started.
+    const told = (pid: number | null, sight: InstanceSight): InstanceSight => (product === ownProduct && host.handover.isSelf(pid) ? { ...sight, releaseId: (ownReleaseId() as ReleaseId | null) ?? sight.releaseId } : sight);
     const running = host.services.kind === 'embedded' ? await recorded(host.root, product, instance).catch(() => null) : null;
-    if (running !== null) return [name, running];
+    if (running !== null) return [name, told(running.pid, running.sight)];
     // One that does not run where it was last seen is asked for: it may just start, and how it ended is worth telling.
-    const { status, releaseId, lastExit } = await host.services.status({ product, service, instance });
-    return [name, { status, releaseId, lastExit }];
+    const { status, releaseId, pid, lastExit } = await host.services.status({ product, service, instance });
+    return [name, told(pid, { status, releaseId, lastExit })];
   });
   return Object.fromEntries(await Promise.all(looked)) as Seen['instances'];
 }
@@ -49,13 +52,13 @@ async function lookAtInstances(host: HostDependencies, product: ProductName, sta
  * Plain processes are found by a walk through all of `/proc`, which is too much for every look. The record says which process was started, and what
  * the kernel says of that one is as good: null where it is not exactly that process, or is none of this instance.
  */
-async function recorded(root: string, product: ProductName, instance: InstanceName): Promise<InstanceSight | null> {
+async function recorded(root: string, product: ProductName, instance: InstanceName): Promise<{ pid: number; sight: InstanceSight } | null> {
   const record = parseRecord(await readIfThere(instanceFiles(root, product, instance).record));
   if (!record?.pid || record.startTicks === null || !(await isAlive({ pid: record.pid, startTicks: record.startTicks }))) return null;
   const environment = parseEnvironment(await fs.readFile(`/proc/${record.pid}/environ`, 'latin1'));
   const identity = Object.entries(identityEnvironment(root, product, instance).instance);
   if (identity.some(([name, value]) => environment[name] !== value)) return null;
-  return { status: 'active', releaseId: (environment['FAIRLEAD_RELEASE_ID'] ?? null) as ReleaseId | null, lastExit: null };
+  return { pid: record.pid, sight: { status: 'active', releaseId: (environment['FAIRLEAD_RELEASE_ID'] ?? null) as ReleaseId | null, lastExit: null } };
 }
 
 async function lookAtCurrent({ root, releases }: HostDependencies, product: ProductName): Promise<Seen['current']> {
