@@ -30,7 +30,8 @@ export async function followRollout(api: ApiClient, rolloutId: string, context: 
     throw new CommandFailure(exitCodes.stillRunning, why, `come back: fairlead rollout watch ${rolloutId}${options.comeBack}\nhold it: fairlead rollout pause ${rolloutId}${options.comeBack}`);
   }
   await printRollout(api, rollout, context, options.json);
-  if (rollout.outcome !== null) context.exitWith(rolloutExitCode[rollout.outcome]);
+  // Whoever reads only the code must not take a fleet for updated that was not seen to be.
+  if (rollout.outcome !== null) context.exitWith(rollout.ok === true ? rolloutExitCode[rollout.outcome] : rolloutExitCode[rollout.outcome] || exitCodes.failed);
 }
 
 /** The rollout as it stands, or as it ended: the tree, or its result as JSON. */

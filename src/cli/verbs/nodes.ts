@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { fleetPairs, labelsText, registerFleetVerbs, registerLabel } from './fleet.ts';
+import { registerNodesUpdate } from './nodes-update.ts';
 import { apiCommand } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
@@ -23,6 +24,8 @@ export function registerNodes(program: Command, context: Context): void {
     context.out(renderTable(['HOST', 'ROLE', 'STATUS', 'SINCE', 'PRODUCT', 'PHASE', 'ACTIVE', 'ROUTER', 'SEEN'], [...rows, ...pending]));
     if (rows.length + pending.length === 0) context.note('no hosts');
   });
+
+  registerNodesUpdate(nodes, context);
 
   apiCommand(nodes.command('show').description('one host with everything on it').argument('<host>'), context, async (api, options: CommonOptions, name: string) => {
     const host = await api.get<HostDetail>(`/api/hosts/${encodeURIComponent(name)}`);

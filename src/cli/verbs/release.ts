@@ -14,7 +14,8 @@ import { renderPairs, renderTable } from '../table.ts';
 import { apiCommand, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
-interface PublishOptions extends CommonOptions {
+/** How a bundle is signed when it is handed over. */
+export interface PublishOptions extends CommonOptions {
   readonly signKey?: string;
   readonly sign?: boolean;
 }
@@ -32,7 +33,7 @@ export function registerRelease(program: Command, context: Context): void {
       if (options.sign === false && options.signKey !== undefined) throw usageError('--sign-key and --no-sign contradict each other');
       const answers: ReleasePublishAnswer[] = [];
       for (const file of files) {
-        const answer = await publish(api, resolve(context.cwd, file), options, context);
+        const answer = await publishBundle(api, resolve(context.cwd, file), options, context);
         answers.push(answer);
         const { product, releaseId, role, profile } = answer.artifact;
         if (options.json !== true) context.out(`${answer.state === 'published' ? 'published' : 'was published already:'} ${product} ${releaseId} (${role}, ${profile})\n`);
@@ -77,7 +78,8 @@ export function registerRelease(program: Command, context: Context): void {
   });
 }
 
-async function publish(api: ApiClient, file: string, options: PublishOptions, context: Context): Promise<ReleasePublishAnswer> {
+/** Hands a bundle to the controller; one that is there already stays. */
+export async function publishBundle(api: ApiClient, file: string, options: PublishOptions, context: Context): Promise<ReleasePublishAnswer> {
   const found = await stat(file).catch(() => null);
   if (found === null || !found.isFile()) throw usageError(`${file} is no file`);
   const keyFile = options.sign === false ? null : options.signKey === undefined ? api.connection.publisherKeyFile : resolve(context.cwd, options.signKey);

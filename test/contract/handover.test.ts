@@ -1,0 +1,110 @@
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import { createHandover } from '../../src/adapters/handover/host-side.ts';
+import { createCommandRunner } from '../../src/adapters/process/index.ts';
+import { findByEnvironment, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
+import { hostLayout } from '../../src/domain/host/layout.ts';
+import { ownProduct, type InstanceName, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
+import { createHostRoot, eventually } from '../support/host-root.ts';
+
+const runId = '11111111-1111-4111-8111-111111111111' as RunId;
+const limitMs = 60_000;
+const instance = 'agent-main' as InstanceName;
+
+/** With real shells; what they would start is a line in a file. */
+describe('helpers that outlive the agent', () => {
+  let root: string;
+  let end: () => Promise<void>;
+  let done: string;
+  const open = () => createHandover({ root, services: 'embedded', commands: createCommandRunner() });
+  // Without what they have just started.
+  const helpers = async (name: string) => (await findByEnvironment({ FAIRLEAD_ROOT: root, FAIRLEAD_HANDOVER: name })).filter(({ pid, sessionId }) => pid === sessionId);
+  const watchers = () => helpers(`dead-man ${runId}`);
+  const said = async () => (await fs.readFile(done, 'utf8').catch(() => '')).trim();
+  const order = (line = 'restarted') => ({ product: ownProduct, runId, releaseId: 'f1' as ReleaseId, restarts: [{ instance, lines: [`echo ${line} >>${done}`] }] });
+  const current = () => fs.readlink(hostLayout(root, ownProduct).currentLink);
+
+  beforeEach(async () => {
+    ({ root, end } = await createHostRoot());
+    done = join(root, 'done');
+    const layout = hostLayout(root, ownProduct);
+    await fs.mkdir(layout.releaseDir('f1' as ReleaseId), { recursive: true });
+    await fs.writeFile(join(layout.releaseDir('f1' as ReleaseId), '.fairlead-complete.json'), '{}');
+    await fs.symlink('releases/f2', layout.currentLink);
+  });
+  afterEach(() => end());
+
+  test('not disarmed by its deadline: current is back, each instance of the order restarted, once; disarming then says that it was too late', async () => {
+    const handover = open();
+    await handover.arm(order(), 1);
+    expect(await watchers()).toHaveLength(1);
+    await eventually('it has acted', async () => (await said()) !== '' && (await watchers()).length === 0, limitMs);
+    expect([await said(), await current(), await handover.hasActed(runId), await handover.disarm(runId)]).toEqual(['restarted', 'releases/f1', true, 'acted']);
+    expect((await handover.said(runId)).join('\n')).toMatch(/was not heard of.*\ncurrent -> f1\nstarting agent-main on f1\ndone, failed: 0/s);
+    // Armed again by a late command, and watched again by another agent, it does nothing more.
+    await handover.arm(order('twice'), 0);
+    await open().resume();
+    expect([await watchers(), await said()]).toEqual([[], 'restarted']);
+  }, limitMs);
+
+  test('disarmed: it ends, and changes nothing', async () => {
+    const handover = open();
+    await handover.arm(order(), 3);
+    expect(await handover.disarm(runId)).toBe('disarmed');
+    await eventually('nobody watches', async () => (await watchers()).length === 0, limitMs);
+    expect([await said(), await current(), await handover.hasActed(runId)]).toEqual(['', 'releases/f2', false]);
+  }, limitMs);
+
+  test('armed again with another order while it waits: one watcher, and the new order is what is done; a deadline that is put off counts anew', async () => {
+    const handover = open();
+    await handover.arm(order('first'), 600);
+    await handover.arm(order('second'), 3);
+    expect(await watchers()).toHaveLength(1);
+    await handover.putOff(runId);
+    expect(await handover.hasActed(runId)).toBe(false);
+    await eventually('it has acted', async () => (await said()) !== '', limitMs);
+    expect(await said()).toBe('second');
+  }, limitMs);
+
+  test('the watcher was killed: the agent that starts next has it watched again; forgotten, nothing is left', async () => {
+    await open().arm(order(), 600);
+    for (const watcher of await watchers()) {
+      await signalProcess(watcher, 'SIGKILL');
+      await waitForEnd(watcher, 5_000);
+    }
+    await open().resume();
+    await open().resume();
+    expect(await watchers()).toHaveLength(1);
+    await open().forget();
+    await eventually('nobody watches', async () => (await watchers()).length === 0, limitMs);
+    expect(await fs.readdir(hostLayout(root, ownProduct).handoverDir)).toEqual([]);
+    expect(await said()).toBe('');
+  }, limitMs);
+
+  test('a release to go back to that is not complete: nothing is changed', async () => {
+    await fs.rm(join(hostLayout(root, ownProduct).releaseDir('f1' as ReleaseId), '.fairlead-complete.json'));
+    await open().arm(order(), 0);
+    await eventually('it has said so', async () => (await open().said(runId)).some((line) => line.includes('is not complete')), limitMs);
+    expect([await said(), await current()]).toEqual(['', 'releases/f2']);
+  }, limitMs);
+
+  test('a successor is put in place by a process of its own, later than the answer; asked twice at once, by one', async () => {
+    const handover = open();
+    const successor = { runId, direction: 'do' as const, instance, releaseId: 'f2' as ReleaseId, lines: [`test -z "\${FAIRLEAD_INSTANCE-}" && echo started >>${done}`] };
+    const before = process.env['FAIRLEAD_INSTANCE'];
+    process.env['FAIRLEAD_INSTANCE'] = 'fairlead/agent-main';
+    try {
+      await handover.begin(successor);
+      await handover.begin(successor);
+      expect(await said()).toBe('');
+      const own = await helpers(`successor ${runId} do`);
+      // Ending the agent ends what has its environment.
+      expect(own.map(({ environment }) => environment['FAIRLEAD_INSTANCE'])).toEqual([undefined]);
+      await eventually('the successor was started', async () => (await said()) !== '', limitMs);
+      expect(await said()).toBe('started');
+    } finally {
+      if (before === undefined) delete process.env['FAIRLEAD_INSTANCE'];
+      else process.env['FAIRLEAD_INSTANCE'] = before;
+    }
+  }, limitMs);
+});

@@ -1,0 +1,85 @@
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createBundle } from '../../src/adapters/bundle/create.ts';
+import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
+import type { HostState } from '../../src/domain/host/state.ts';
+import { ownProduct, type HostId, type InstanceName, type ReleaseId } from '../../src/domain/ids.ts';
+import type { Role } from '../../src/domain/product/manifest.ts';
+import type { InstanceStatus } from '../../src/ports/service-manager.ts';
+import { composeHost } from '../../src/runtime/agent/host.ts';
+import { adoptOwnProduct } from '../../src/runtime/install/own-product.ts';
+import { stageNode } from '../../scripts/release/stage-node.ts';
+import { createHostRoot } from './host-root.ts';
+import type { Stack } from './stack.ts';
+
+/** Nobody waits for long in a test: an agent that is not there after 20 s never will be. */
+const shortened: readonly [RegExp, string][] = [
+  [/startSeconds: \d+/g, 'startSeconds: 20'],
+  [/seconds: 45/g, 'seconds: 15'],
+  [/bakeSeconds: \d+/g, 'bakeSeconds: 1'],
+  [/drainSeconds: \d+/g, 'drainSeconds: 5'],
+];
+
+/** Releases of Fairlead's node, staged once and packed again under other names: the same programs, told apart by the manifest that lies with them. */
+export interface OwnReleases {
+  /** @param edit breaks the copy before it is packed. @returns the bundle's file */
+  pack(releaseId: string, edit?: (directory: string) => Promise<void>, role?: Role): Promise<string>;
+  end(): Promise<void>;
+}
+
+/** @param stage puts the sources of a release into a directory; the node's by default */
+export async function ownReleases(stage: (directory: string) => Promise<unknown> = stageNode, role: Role = 'node'): Promise<OwnReleases> {
+  const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-own-'));
+  const staged = join(work, 'staged');
+  await fs.mkdir(staged);
+  await stage(staged);
+  const manifestFile = join(staged, 'fairlead.yaml');
+  const text = await fs.readFile(manifestFile, 'utf8');
+  await fs.writeFile(manifestFile, shortened.reduce((so, [from, to]) => so.replaceAll(from, to), text));
+  return {
+    async pack(releaseId, edit) {
+      const directory = join(work, releaseId);
+      await fs.cp(staged, directory, { recursive: true });
+      await edit?.(directory);
+      const output = join(work, `${releaseId}-${role}.tar.gz`);
+      await createBundle({ directory, releaseId: releaseId as ReleaseId, role, format: 'gz', output });
+      await fs.rm(directory, { recursive: true, force: true });
+      return output;
+    },
+    end: () => fs.rm(work, { recursive: true, force: true }),
+  };
+}
+
+/** A host whose Fairlead runs from a release and is an instance of its own service manager. */
+export interface OwnHost {
+  readonly name: string;
+  readonly root: string;
+  state(): Promise<HostState>;
+  status(instance: string): Promise<InstanceStatus>;
+  end(): Promise<void>;
+}
+
+export async function startOwnHost(stack: Stack, name: string, bundleFile: string, instances: readonly string[] = ['agent-main']): Promise<OwnHost> {
+  const { root, end } = await createHostRoot();
+  const created = await stack.ask<{ text: string }>('POST', '/api/keys', { name, role: 'agent' });
+  if (created.status !== 201) throw new Error(`no key for ${name}: ${JSON.stringify(created.body)}`);
+  const { agentKeyFile, configDir } = agentLayout(root);
+  await fs.mkdir(configDir, { recursive: true });
+  await fs.writeFile(agentKeyFile, created.body.text, { mode: 0o600 });
+  const settings = { FAIRLEAD_HOST_ID: name, FAIRLEAD_API_URL: stack.dev.summary.api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: stack.dev.summary.temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded' };
+  await fs.writeFile(join(configDir, 'agent.env'), Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''), { mode: 0o600 });
+  // Whatever other Node this machine has: the one that runs the test.
+  for (const instance of instances) await fs.writeFile(hostLayout(root, ownProduct).configFile(instance as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
+  const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: stack.dev.summary.api, readKey: async () => created.body.text, routerEntry: [] });
+  await adoptOwnProduct(host, { bundleFile, say: () => undefined });
+  return {
+    name,
+    root,
+    async state() {
+      return JSON.parse(await fs.readFile(hostLayout(root, ownProduct).stateFile, 'utf8')) as HostState;
+    },
+    status: (instance) => host.services.status({ product: ownProduct, service: instance.slice(0, instance.lastIndexOf('-')) as never, instance: instance as InstanceName }),
+    end,
+  };
+}
