@@ -139,7 +139,7 @@ function recoveryText({ recovery }: RunReport): string {
   const instances = recovery.instances.map(({ name, status, releaseId }) => `  ${name} is ${status}${releaseId === null ? '' : ` on ${releaseId}`}\n`).join('');
   return `${renderPairs([
     ['failed at', recovery.failedStep],
-    ['stuck at', `${recovery.stuckAt}: ${recovery.reason.message}`],
+    ...(recovery.stuckAt === '' ? [] : [['stuck at', `${recovery.stuckAt}: ${recovery.reason.message}`] as const]),
     ['undone', undone],
     ['backup', recovery.backupPath ?? 'none was made'],
   ])}${instances}`;

@@ -23,6 +23,8 @@ export interface Handover {
   arm(order: DeadManOrder, seconds: number): Promise<void>;
   /** Puts off the deadline of a run's dead-man, where one is armed: it has as many seconds as it was armed with anew. */
   putOff(runId: RunId): Promise<void>;
+  /** Whether a dead-man is armed: then he decides what becomes of the host while no run is heard of. */
+  isArmed(): Promise<boolean>;
   /** Whether the run's dead-man has taken the host back. */
   hasActed(runId: RunId): Promise<boolean>;
   /** Idempotent. @returns `acted` where it was too late: the host is being taken back */

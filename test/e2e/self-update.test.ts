@@ -19,7 +19,7 @@ describe('nodes that are updated by themselves', () => {
     [stack, releases] = await Promise.all([startStack({ hosts: 0 }), ownReleases()]);
     const first = await releases.pack('f1');
     hosts = await Promise.all(['n1', 'n2'].map((name) => startOwnHost(stack, name, first)));
-    for (const { name } of hosts) await eventually(`${name} is connected`, async () => (await shown(name)).status === 'connected', limitMs);
+    for (const { name } of hosts) await eventually(`${name} is connected, and has told what it has`, async () => isOn(await shown(name), 'f1'), limitMs);
   }, limitMs);
   afterAll(async () => {
     await Promise.all(hosts.map((host) => host.end()));
@@ -28,6 +28,7 @@ describe('nodes that are updated by themselves', () => {
   }, limitMs);
 
   const shown = async (name: string): Promise<HostDetail> => (await stack.ask<HostDetail>('GET', `/api/hosts/${name}`)).body;
+  const isOn = (host: HostDetail, releaseId: string) => host.status === 'connected' && host.products.some(({ product, state }) => product === ownProduct && state?.lastGoodReleaseId === releaseId);
   const tells = (host: HostDetail) => host.session?.releases.find(({ product }) => product === ownProduct)?.releaseId;
 
   async function update(...words: string[]): Promise<{ code: number | null; result: RolloutResult; said: string }> {

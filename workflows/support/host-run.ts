@@ -4,7 +4,7 @@ import type { Artifact } from '../../src/domain/bundle/artifact.ts';
 import type { Reason } from '../../src/domain/failure.ts';
 import { withExtras } from '../../src/domain/host/instances.ts';
 import type { HostInspection } from '../../src/domain/host/state.ts';
-import type { ReleaseId, RunId } from '../../src/domain/ids.ts';
+import { ownProduct, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
 import type { RecoveryRecord, RunReport } from '../../src/domain/run/report.ts';
 import type { PlanDecision, UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
@@ -89,6 +89,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
     advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
     const undo = planUndo(plan as UpdatePlan, started, restoresData(artifact as Artifact), stopped.reason.class);
     course.plan(undo.length);
+    const undone: string[] = [];
     journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
     await controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(stepTitle) });
     try {
@@ -103,8 +104,11 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
           throw error;
         }
         advance({ type: 'UndoStepDone', step: stepTitle(next) });
+        undone.push(stepTitle(next));
       }
       advance({ type: 'HostRestored' });
+      // Whoever updates Fairlead itself gets the same record where it came back as where it did not: the backup, and what it is on now.
+      if (request.product === ownProduct && started.some(({ name }) => name === 'activate')) recovery = takenBack(stopped, undone);
     } catch (error) {
       if (!(error instanceof StepStopped)) throw error;
       advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
@@ -136,6 +140,26 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
         commands: [`fairlead recover --product ${request.product} --run ${runId}`],
       };
     }
+  }
+
+  function takenBack({ step, reason }: StepStopped, undone: readonly string[]): RecoveryRecord {
+    const from = plan?.fromReleaseId ?? null;
+    return {
+      schema: 1,
+      runId,
+      host: request.host,
+      product: request.product,
+      backupPath,
+      failedStep: step,
+      attemptedReleaseId: request.releaseId,
+      lastGoodReleaseId: from,
+      activeReleaseId: from,
+      undone,
+      stuckAt: '',
+      reason,
+      instances: (plan?.instancesBefore ?? []).map((name) => ({ name, status: 'active' as const, releaseId: from })),
+      commands: [],
+    };
   }
 
   async function end(): Promise<RunReport> {

@@ -120,6 +120,7 @@ export function createHandover({ root, services, commands }: HandoverOptions): H
       const given = await givenTo(runId);
       if (given !== null && (await exists(filesOf(runId).armed)) && !(await hasActed(runId))) await writeDeadline(runId, given.seconds);
     },
+    isArmed: async () => (await armedRuns()).length > 0,
     hasActed,
     disarm,
     async forget() {

@@ -37,6 +37,8 @@ export function createAwayWatch({ host, traffic, acts, logger, exclusively, hear
   let watching: Promise<unknown> = Promise.resolve();
 
   async function watch(product: ProductName): Promise<void> {
+    // There the dead-man watches, and lets the run come back first.
+    if (product === ownProduct && (await host.handover.isArmed())) return;
     const began = performance.now();
     const startedAt = new Map<InstanceName, number>();
     const putBack = new Set<InstanceName>();
