@@ -41,7 +41,7 @@ export async function recover({ root, product, run, force, say }: RecoverArgumen
 }
 
 /** In a node's release the router's program is in the agent's file. */
-function routerProgram(): string[] {
+export function routerProgram(): string[] {
   const built = join(findHome()?.directory ?? '/nowhere', agentFile);
   return existsSync(built) ? [built, 'router'] : [fileURLToPath(new URL('../adapters/router/embedded/router-process.ts', import.meta.url))];
 }

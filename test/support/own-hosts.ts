@@ -13,9 +13,9 @@ import { stageNode } from '../../scripts/release/stage-node.ts';
 import { createHostRoot } from './host-root.ts';
 import type { Stack } from './stack.ts';
 
-/** Nobody waits for long in a test: an agent that is not there after 20 s never will be. */
-const shortened: readonly [RegExp, string][] = [
-  [/startSeconds: \d+/g, 'startSeconds: 20'],
+/** Nobody waits for long in a test. */
+const shortened = (startSeconds: number): readonly [RegExp, string][] => [
+  [/startSeconds: \d+/g, `startSeconds: ${startSeconds}`],
   [/seconds: 45/g, 'seconds: 15'],
   [/bakeSeconds: \d+/g, 'bakeSeconds: 1'],
   [/drainSeconds: \d+/g, 'drainSeconds: 5'],
@@ -24,19 +24,22 @@ const shortened: readonly [RegExp, string][] = [
 /** Releases of Fairlead's node, staged once and packed again under other names: the same programs, told apart by the manifest that lies with them. */
 export interface OwnReleases {
   /** @param edit breaks the copy before it is packed. @returns the bundle's file */
-  pack(releaseId: string, edit?: (directory: string) => Promise<void>, role?: Role): Promise<string>;
+  pack(releaseId: string, edit?: (directory: string) => Promise<void>): Promise<string>;
   end(): Promise<void>;
 }
 
-/** @param stage puts the sources of a release into a directory; the node's by default */
-export async function ownReleases(stage: (directory: string) => Promise<unknown> = stageNode, role: Role = 'node'): Promise<OwnReleases> {
+/**
+ * @param stage puts the sources of a release into a directory; the node's by default
+ * @param startSeconds how long an instance may take until it is ready: one that is not there after that never will be
+ */
+export async function ownReleases(stage: (directory: string) => Promise<unknown> = stageNode, role: Role = 'node', startSeconds = 20): Promise<OwnReleases> {
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-own-'));
   const staged = join(work, 'staged');
   await fs.mkdir(staged);
   await stage(staged);
   const manifestFile = join(staged, 'fairlead.yaml');
   const text = await fs.readFile(manifestFile, 'utf8');
-  await fs.writeFile(manifestFile, shortened.reduce((so, [from, to]) => so.replaceAll(from, to), text));
+  await fs.writeFile(manifestFile, shortened(startSeconds).reduce((so, [from, to]) => so.replaceAll(from, to), text));
   return {
     async pack(releaseId, edit) {
       const directory = join(work, releaseId);

@@ -59,4 +59,20 @@ export function registerHost(program: Command, context: Context): void {
       context.out(`${enrolled.host} is enrolled as ${enrolled.role}; its key is in ${enrolled.keyFile}\n`);
       context.note(`next: fairlead serve --role node --host-id ${enrolled.host} --controller ${controller}${root === '/' ? '' : ` --root ${root}`}   (or fairlead host install with the same settings; an agent that runs takes the key up by itself)`);
     });
+
+  host
+    .command('adopt')
+    .description('have the service manager of this host run Fairlead from a bundle, as a product of its own: from then on, fairlead nodes update brings it to other releases')
+    .option('--json', 'print JSON')
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .argument('<bundle>', "a bundle that npm run release has made: a node's, or on the controller's host a controller's")
+    .argument('[settings...]', 'flags of docs/configuration.md; what stands in config.yaml and agent.env need not be given')
+    .action(async (bundle: string, argv: string[], { json }: { json?: boolean }) => {
+      // Loaded only here: it brings the whole agent.
+      const { adopt } = await import('../adopt.ts');
+      const result = await adopt(bundle, argv, context);
+      if (json) return printJson(context, result);
+      context.out(`${result.outcome === 'installed' ? 'installed' : 'was installed already:'} Fairlead ${result.releaseId}: ${result.instances.join(', ')}\n`);
+    });
 }

@@ -1,0 +1,54 @@
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
+import type { RunDetail } from '../../src/contract/index.ts';
+import { eventually } from '../support/host-root.ts';
+import { controllerInstances, startOwnController, type OwnController } from '../support/own-controller.ts';
+
+const limitMs = 400_000;
+
+/** The control plane of Fairlead, brought to another release by itself: two APIs and two control workers behind a router, on one host. */
+describe('a controller that is updated by itself', () => {
+  let controller: OwnController;
+  beforeAll(async () => {
+    controller = await startOwnController('c1');
+    await eventually('it knows what it runs', async () => JSON.stringify(await controller.ask('/api/hosts/c1')).includes('"lastGoodReleaseId":"c1"'), limitMs);
+  }, limitMs);
+  afterAll(() => controller?.end(), limitMs);
+
+  async function update(...words: string[]): Promise<{ code: number | null; result: RolloutResult }> {
+    const { exitCode, stdout, stderr } = await controller.fairlead('nodes', 'update', '--all', ...words, '--json', '--no-sign', '--decision-seconds', '0', '--verify-seconds', '60');
+    if (stdout === '') throw new Error(`nothing was printed (${exitCode}): ${stderr}`);
+    return { code: exitCode, result: JSON.parse(stdout) as RolloutResult };
+  }
+  const restartsOf = ({ steps }: { steps: readonly { name: string; direction: string; instance?: string | undefined; outcome: string }[] }, direction: string) =>
+    steps.filter((step) => step.name === 'restart' && step.direction === direction && step.outcome === 'done').map(({ instance }) => instance);
+
+  test('API and control worker end at their start: the last good release serves, and the report has the recovery record with the backup path', async () => {
+    const broken = await controller.releases.pack('c2', async (directory) => {
+      for (const part of ['api', 'control']) await fs.writeFile(join(directory, `workers/${part}.ts`), "throw new Error('this controller was packed broken');\n");
+    });
+    const { code, result } = await update(broken);
+    expect([code === 0, result.ok]).toEqual([false, false]);
+    expect(result.hosts).toEqual([expect.objectContaining({ host: 'c1', role: 'controller', artifactRole: 'controller', from: 'c1', to: 'c2', outcome: 'rolled_back', recovery: expect.objectContaining({ lastGoodReleaseId: 'c1', activeReleaseId: 'c1', backupPath: expect.stringContaining('/backups/') }) })]);
+    const state = await controller.state();
+    expect(state).toMatchObject({ activeReleaseId: 'c1', failedReleaseIds: ['c2'] });
+    expect(controllerInstances.map((name) => state.instances[name as never]?.['releaseId'])).toEqual(['c1', 'c1', 'c1', 'c1']);
+  }, limitMs);
+
+  test('SIGKILL of both APIs and both control workers in the middle of their own update: it ends on the new release, and each was restarted once', async () => {
+    const bundle = await controller.releases.pack('c3');
+    const updating = update(bundle);
+    // One is on the new release, the others still on the old one.
+    await eventually('the first instance was restarted', async () => Object.values((await controller.state()).instances).some(({ releaseId }) => releaseId === 'c3'), limitMs);
+    const killed = [...(await controller.processes('control')), ...(await controller.processes('api'))];
+    for (const { pid } of killed) process.kill(pid, 'SIGKILL');
+    expect(killed.length).toBeGreaterThan(2);
+    const { code, result } = await updating;
+    expect(result).toMatchObject({ ok: true, releaseId: 'c3', hosts: [expect.objectContaining({ host: 'c1', from: 'c1', to: 'c3', outcome: 'updated' })] });
+    expect(code).toBe(0);
+    const run = await controller.ask<RunDetail>(`/api/runs/${result.hosts[0]!.runId}`);
+    expect(restartsOf(run.report!, 'do').sort()).toEqual([...controllerInstances]);
+    expect(restartsOf(run.report!, 'undo')).toEqual([]);
+  }, limitMs);
+});
