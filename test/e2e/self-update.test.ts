@@ -13,12 +13,12 @@ const limitMs = 240_000;
 describe('nodes that are updated by themselves', () => {
   let stack: Stack;
   let releases: OwnReleases;
-  let hosts: OwnHost[] = [];
+  const hosts: OwnHost[] = [];
 
   beforeAll(async () => {
     [stack, releases] = await Promise.all([startStack({ hosts: 0 }), ownReleases()]);
     const first = await releases.pack('f1');
-    hosts = await Promise.all(['n1', 'n2'].map((name) => startOwnHost(stack, name, first)));
+    for (const name of ['n1', 'n2']) hosts.push(await startOwnHost(stack, name, first));
     for (const { name } of hosts) await eventually(`${name} is connected, and has told what it has`, async () => isOn(await shown(name), 'f1'), limitMs);
   }, limitMs);
   afterAll(async () => {

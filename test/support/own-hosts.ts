@@ -75,7 +75,13 @@ export async function startOwnHost(stack: Stack, name: string, bundleFile: strin
   // Whatever other Node this machine has: the one that runs the test.
   for (const instance of instances) await fs.writeFile(hostLayout(root, ownProduct).configFile(instance as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
   const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: stack.dev.summary.api, readKey: async () => created.body.text, routerEntry: [] });
-  await adoptOwnProduct(host, { bundleFile, say: () => undefined });
+  const said: string[] = [];
+  try {
+    await adoptOwnProduct(host, { bundleFile, say: (line) => said.push(line) });
+  } catch (error) {
+    await end();
+    throw new Error(`${name} could not adopt ${bundleFile}:\n${said.join('\n')}`, { cause: error });
+  }
   return {
     name,
     root,
