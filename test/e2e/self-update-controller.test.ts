@@ -58,13 +58,14 @@ const [host, port] = process.env.FAIRLEAD_WORKER_HEALTH_LISTEN.split(':');
 createServer((_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"healthy":true,"releaseId":"c4"}')).listen(Number(port), host);
 process.on('SIGTERM', () => process.exit(0));
 `;
+    const from = (await controller.state()).lastGoodReleaseId;
     const bundle = await controller.releases.pack('c4', async (directory) => fs.writeFile(join(directory, 'workers/control.ts'), idle));
     const { result } = await update(bundle);
-    expect(result).toMatchObject({ ok: false, hosts: [expect.objectContaining({ from: 'c3', to: 'c4', outcome: 'rolled_back', reason: expect.objectContaining({ code: 'taken_back' }), recovery: expect.objectContaining({ activeReleaseId: 'c3', backupPath: expect.stringContaining('/backups/') }) })] });
+    expect(result).toMatchObject({ ok: false, hosts: [expect.objectContaining({ from, to: 'c4', outcome: 'rolled_back', reason: expect.objectContaining({ code: 'taken_back' }), recovery: expect.objectContaining({ activeReleaseId: from, backupPath: expect.stringContaining('/backups/') }) })] });
     const run = await controller.ask<RunDetail>(`/api/runs/${result.hosts[0]!.runId}`);
     // What the dead-man has started is not started again.
-    expect(run.report!.steps.filter(({ name, direction, note }) => name === 'restart' && direction === 'undo' && note !== 'ran c3 already')).toEqual([]);
-    expect(await controller.state()).toMatchObject({ activeReleaseId: 'c3', lastGoodReleaseId: 'c3' });
+    expect(run.report!.steps.filter(({ name, direction, note }) => name === 'restart' && direction === 'undo' && note !== `ran ${from} already`)).toEqual([]);
+    expect(await controller.state()).toMatchObject({ activeReleaseId: from, lastGoodReleaseId: from });
     expect((await controller.processes('control')).length).toBe(2);
   }, 2 * limitMs);
 });
