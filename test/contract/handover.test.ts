@@ -107,4 +107,18 @@ describe('helpers that outlive the agent', () => {
       else process.env['FAIRLEAD_INSTANCE'] = before;
     }
   }, limitMs);
+
+  test('where systemd runs the agent, helpers are transient units of their own: what ends its control group does not reach them', async () => {
+    const asked: (readonly string[])[] = [];
+    const commands = { run: async (argv: readonly string[]) => (asked.push(argv), { exitCode: 0, signal: null, timedOut: false, stdout: '', stderr: '', summary: '' }) };
+    await createHandover({ root, services: 'systemd', commands }).arm(order(), 600);
+    expect(asked).toEqual([[...'systemd-run --quiet --collect --no-block'.split(' '), expect.stringMatching(/^--setenv=PATH=/), '--setenv=LANG=C', `--setenv=FAIRLEAD_ROOT=${root}`, `--setenv=FAIRLEAD_HANDOVER=dead-man ${runId}`, expect.stringMatching(/^--property=StandardOutput=append:/), expect.stringMatching(/^--property=StandardError=append:/), '/bin/sh', expect.stringMatching(/\.watch\.sh$/)]]);
+  });
+
+  test('systemd refuses, or an agent in a container is to replace itself: said, and nothing is started', async () => {
+    const commands = { run: async () => ({ exitCode: 1, signal: null, timedOut: false, stdout: '', stderr: '', summary: 'systemd-run exited with 1' }) };
+    await expect(createHandover({ root, services: 'systemd', commands }).arm(order(), 600)).rejects.toMatchObject({ reason: { code: 'handover_failed', class: 'host' }, retryable: true });
+    const successor = { runId, direction: 'do' as const, instance, releaseId: 'f2' as ReleaseId, lines: [] };
+    await expect(createHandover({ root, services: 'compose', commands }).begin(successor)).rejects.toMatchObject({ reason: { code: 'handover_unsupported' }, retryable: false });
+  });
 });

@@ -15,6 +15,7 @@ import { controlCalls } from './control-calls.ts';
 import { isCancel, readFailure } from './failures.ts';
 import type { RunTiming } from './host-calls.ts';
 import { createJournal } from './journal.ts';
+import { cameBack, strandedUnasked } from './recovery-record.ts';
 import { createCourse, StepStopped } from './run-course.ts';
 import { executeStep, executeUndoStep, recoveryInput, restoresData, type StepContext, type StepResult } from './update-steps.ts';
 
@@ -108,7 +109,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       }
       advance({ type: 'HostRestored' });
       // Whoever updates Fairlead itself gets the same record where it came back as where it did not: the backup, and what it is on now.
-      if (request.product === ownProduct && started.some(({ name }) => name === 'activate')) recovery = takenBack(stopped, undone);
+      if (request.product === ownProduct && started.some(({ name }) => name === 'activate')) recovery = cameBack({ runId, request, backupPath }, plan as UpdatePlan, stopped, undone);
     } catch (error) {
       if (!(error instanceof StepStopped)) throw error;
       advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
@@ -123,43 +124,8 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       const { value } = await call('strandHost', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 });
       return value;
     } catch {
-      return {
-        schema: 1,
-        runId,
-        host: request.host,
-        product: request.product,
-        backupPath: at.backupPath,
-        failedStep: at.failedStep,
-        attemptedReleaseId: at.target,
-        lastGoodReleaseId: at.lastGood,
-        activeReleaseId: null,
-        undone: at.undone,
-        stuckAt: at.stuckAt,
-        reason: at.stuckReason,
-        instances: [],
-        commands: [`fairlead recover --product ${request.product} --run ${runId}`],
-      };
+      return strandedUnasked({ runId, request, backupPath }, at);
     }
-  }
-
-  function takenBack({ step, reason }: StepStopped, undone: readonly string[]): RecoveryRecord {
-    const from = plan?.fromReleaseId ?? null;
-    return {
-      schema: 1,
-      runId,
-      host: request.host,
-      product: request.product,
-      backupPath,
-      failedStep: step,
-      attemptedReleaseId: request.releaseId,
-      lastGoodReleaseId: from,
-      activeReleaseId: from,
-      undone,
-      stuckAt: '',
-      reason,
-      instances: (plan?.instancesBefore ?? []).map((name) => ({ name, status: 'active' as const, releaseId: from })),
-      commands: [],
-    };
   }
 
   async function end(): Promise<RunReport> {

@@ -44,9 +44,6 @@ export function createHandover({ root, services, commands }: HandoverOptions): H
   async function launch(name: string, script: string, log: string): Promise<void> {
     const env = { PATH: instancePath, LANG: 'C', FAIRLEAD_ROOT: root, [mark]: name };
     if ((await findByEnvironment({ FAIRLEAD_ROOT: root, [mark]: name })).length > 0) return;
-    if (services === 'compose') {
-      throw new FairleadError({ class: 'host', code: 'handover_unsupported', message: 'An agent in a container cannot replace itself: who runs the container has to.', hint: 'Run agents by systemd, OpenRC or the embedded service manager.' });
-    }
     if (services === 'systemd') {
       const settings = Object.entries(env).map(([key, value]) => `--setenv=${key}=${value}`);
       const { exitCode, summary } = await commands.run(['systemd-run', '--quiet', '--collect', '--no-block', ...settings, `--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`, '/bin/sh', script], { timeoutMs: launchLimitMs });
@@ -101,6 +98,9 @@ export function createHandover({ root, services, commands }: HandoverOptions): H
   return {
     isSelf: (pid) => pid === process.pid,
     async begin({ runId, direction, instance, releaseId, lines }) {
+      if (services === 'compose') {
+        throw new FairleadError({ class: 'host', code: 'handover_unsupported', message: 'An agent in a container cannot replace itself: who runs the container has to.', hint: 'Run agents by systemd, OpenRC or the embedded service manager.' });
+      }
       await ensureDirectory(layout.handoverDir, 0o700);
       const base = join(layout.handoverDir, `${runId}.${direction}.successor`);
       await writeFileDurably(`${base}.sh`, renderSuccessor(instance, releaseId, lines), 0o700);
