@@ -43,7 +43,8 @@ export function createHandover({ root, services, commands }: HandoverOptions): H
 
   async function launch(name: string, script: string, log: string): Promise<void> {
     const env = { PATH: instancePath, LANG: 'C', FAIRLEAD_ROOT: root, [mark]: name };
-    if ((await findByEnvironment({ FAIRLEAD_ROOT: root, [mark]: name })).length > 0) return;
+    // A killed helper may leave a child that still sleeps; the helper itself leads its session.
+    if ((await findByEnvironment({ FAIRLEAD_ROOT: root, [mark]: name })).some(({ pid, sessionId }) => pid === sessionId)) return;
     if (services === 'systemd') {
       const settings = Object.entries(env).map(([key, value]) => `--setenv=${key}=${value}`);
       const { exitCode, summary } = await commands.run(['systemd-run', '--quiet', '--collect', '--no-block', ...settings, `--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`, '/bin/sh', script], { timeoutMs: launchLimitMs });
