@@ -22,7 +22,7 @@ import { createTrafficActivities } from './traffic.ts';
 
 /** Every activity that a host's agent offers on its task queue. Those with a `run` in their input are fenced, and one at a time per product. */
 export function createHostActivities(dependencies: HostDependencies) {
-  const { guarded, exclusively } = createGuard(dependencies, createOwnProcess(dependencies).around);
+  const { guarded, exclusively } = createGuard(dependencies, { around: createOwnProcess(dependencies).around });
   const { inspectHost } = createInspectionActivities(dependencies);
   const { inspectServices } = createServiceInspection(dependencies);
   const { inspectCertificates } = createCertificateInspection(dependencies);
@@ -52,7 +52,7 @@ export function createHostActivities(dependencies: HostDependencies) {
   };
   type Commands = typeof commands & typeof issuing;
   type Fenced = { [Name in keyof Commands]: (input: Parameters<Commands[Name]>[0], context: ActivityContext) => ReturnType<Commands[Name]> };
-  const { guarded: guardedIssuing } = createGuard(dependencies, 'issuing');
+  const { guarded: guardedIssuing } = createGuard(dependencies, { line: 'issuing' });
   const fence = (all: object, guard: typeof guarded) => Object.entries(all).map(([name, activity]) => [name, guard(activity as never)]);
   const fenced = Object.fromEntries([...fence(commands, guarded), ...fence(issuing, guardedIssuing)]) as unknown as Fenced;
   return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, ...fenced }, exclusively };
