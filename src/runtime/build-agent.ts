@@ -11,6 +11,14 @@ export const agentBundle = 'dist/agent.mjs';
 
 const projectDirectory = fileURLToPath(new URL('../../', import.meta.url));
 
+/** Walks over every message of Temporal's API, for payloads that are kept elsewhere: only the SDK's high-level clients take them, which the agent has none of. */
+const noPayloadWalks: Plugin = {
+  name: 'no-payload-walks',
+  setup(building) {
+    building.onLoad({ filter: /\/@temporalio\/proto\/lib\/payload-visitor\.generated\.js$/ }, () => ({ contents: 'module.exports = {};', loader: 'js' }));
+  },
+};
+
 /** Messages in fifty languages, of which Fairlead speaks one. */
 const englishOnly: Plugin = {
   name: 'english-only',
@@ -62,7 +70,7 @@ export async function bundleEntry(entry: string): Promise<{ text: Uint8Array; me
     // The agent's memory holds its source as well. Names stay, for the sake of stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
-    plugins: [englishOnly, threadSource],
+    plugins: [englishOnly, noPayloadWalks, threadSource],
     // ws looks for native helpers, unless it is told not to: the agent is one file of pure JavaScript.
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
