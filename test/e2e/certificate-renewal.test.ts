@@ -52,6 +52,8 @@ function ask(port: number, path: string, { tls = false, headers = {}, method = '
   });
 }
 
+/** The load itself: nothing is waited for but that clients ask for a while. */
+const clientsGoOn = () => new Promise((resolve) => setTimeout(resolve, 500));
 const loadOf = (bed: Bed) =>
   startLoadProcess({ urls: bed.ports.flatMap((port) => [`https://127.0.0.1:${port}/api/rows`, `https://127.0.0.1:${port}/`]), postUrl: `https://127.0.0.1:${bed.ports[0]}/api/rows`, postShare: 0.2, requestsPerSecond: 200, connections: 20, serverName: host });
 const everywhere = (...fingerprints: string[]) => Object.fromEntries(['first', 'second'].flatMap((port) => certificateNames.map((name) => [`${port} ${name}`, fingerprints])));
@@ -112,9 +114,13 @@ for (const kind of routerKinds) {
       const load = during(loadOf(bed));
       const watch = during(watchHandshakes(bed.targets));
       const before = await kind.find(bed.root);
-      const renewal = await bed.renew(next);
       const third = await issue();
+      await load.begun();
+      await clientsGoOn(); // Connections are open and in use before anything moves.
+      const renewal = await bed.renew(next);
+      await clientsGoOn();
       const again = await bed.renew(third);
+      await clientsGoOn();
       const [result, seen] = [await load.stop(), await watch.stop()];
       expect([renewal.outcome, renewal.reason, again.outcome]).toEqual(['succeeded', null, 'succeeded']);
       expect(result.failed).toEqual([]);

@@ -137,9 +137,13 @@ export async function createCertificateBed(kind: RouterKind, { declared = {}, ro
   };
 }
 
+/** How long places may differ after a watch was stopped. */
+const lastRoundsMs = 10_000;
+
 /**
  * A handshake with every target every 100 ms, until `stop`, which may be called again. `stop` tells every handshake that failed, which certificates were
- * seen at each place, by when they were first seen, and which was the last. While nginx reloads, old and new workers accept side by side for a moment.
+ * seen at each place, by when they were first seen, and which was the last: in rounds after the `stop`, until all places have the same one.
+ * While nginx reloads, old and new workers accept side by side for a moment.
  */
 export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
   const probe = createTlsProbe();
@@ -147,8 +151,12 @@ export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
   const last = new Map<string, string>();
   const failed: string[] = [];
   let [count, going] = [0, true];
+  let stoppedAt = 0;
+  /** Old workers of nginx that still accept for a moment are no last word: then one more round. */
+  const isLast = (begunAt: number): boolean => !going && begunAt > stoppedAt && (new Set(last.values()).size === 1 || begunAt - stoppedAt > lastRoundsMs);
   const work = (async () => {
-    while (going) {
+    for (let begunAt = performance.now(); !isLast(begunAt); ) {
+      begunAt = performance.now();
       const rounds = targets.map(async (target) => {
         const { chain, error } = await probe.handshake(target);
         count += 1;
@@ -164,6 +172,7 @@ export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
   })();
   return {
     async stop(): Promise<{ readonly failed: readonly string[]; readonly count: number; readonly seen: Readonly<Record<string, readonly string[]>>; readonly last: readonly string[] }> {
+      if (going) stoppedAt = performance.now();
       going = false;
       await work;
       return { failed, count, seen: Object.fromEntries(seen), last: [...new Set(last.values())] };

@@ -6,19 +6,25 @@ import type { LoadOptions, LoadResult } from '../../bench/support/load.ts';
 export { startLoad } from '../../bench/support/load.ts';
 export type { LoadOptions, LoadResult } from '../../bench/support/load.ts';
 
-/** The same clients in a process of their own: what the test itself does cannot slow them down. `stop` may be called again. */
-export function startLoadProcess({ urls, postUrl, requestsPerSecond, connections = 20, postShare = 0, serverName }: Omit<LoadOptions, 'isExpected' | 'timeoutMs'>): { stop(): Promise<LoadResult> } {
+/**
+ * The same clients in a process of their own: what the test itself does cannot slow them down. `begun` resolves when they ask; `stop` may be called again.
+ */
+export function startLoadProcess({ urls, postUrl, requestsPerSecond, connections = 20, postShare = 0, serverName }: Omit<LoadOptions, 'isExpected' | 'timeoutMs'>): { begun(): Promise<void>; stop(): Promise<LoadResult> } {
   const argv = [...urls.flatMap((url) => ['--url', url]), ...(postUrl === undefined ? [] : ['--post-url', postUrl]), ...(serverName === undefined ? [] : ['--server-name', serverName]), '--rate', String(requestsPerSecond), '--connections', String(connections), '--post-share', String(postShare)];
   const child = spawn(process.execPath, [join(import.meta.dirname, '../../bench/support/load.ts'), ...argv], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
   const ended = once(child, 'close');
   let stopped: Promise<LoadResult> | null = null;
+  /** One that does not listen to signals yet would end without a word. */
+  const begun = async (): Promise<void> => {
+    while (said === '' && child.exitCode === null && !(await started(child.pid))) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
   return {
+    begun,
     stop() {
       stopped ??= (async () => {
-        // One that has not yet begun to listen to signals would end without a word.
-        while (said === '' && child.exitCode === null && !(await started(child.pid))) await new Promise((resolve) => setTimeout(resolve, 20));
+        await begun();
         child.kill('SIGTERM');
         await ended;
         return JSON.parse(said) as LoadResult;
