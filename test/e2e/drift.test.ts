@@ -118,7 +118,7 @@ describe('a host that only reports', () => {
     if (!entry) throw new Error('no api-b');
     const wanted = routerStateOf(w.root, { ...state, instances: { ...state.instances, [apiB]: { ...entry, admitted } } }, await w.releases.readManifest(w.stack.product, r2));
     if (!wanted) throw new Error('no router');
-    const answer = await askUnixSocket(routerFiles(w.root, w.stack.product).adminSocket, { method: 'POST', path: '/apply', body: JSON.stringify(configOf(wanted, '127.0.0.1')), timeoutMs: 5_000 });
+    const answer = await askUnixSocket(routerFiles(w.root, w.stack.product).adminSocket, { method: 'POST', path: '/apply', body: JSON.stringify(configOf(wanted, '127.0.0.1', routerFiles(w.root, w.stack.product).webroot)), timeoutMs: 5_000 });
     expect(answer.status).toBe(200);
   };
   let kept = '';

@@ -59,7 +59,7 @@ describeWith(systemdRequirements, 'powernode on a host with systemd', () => {
     await stack.publish('r4', { edit: shortStart, faults: { crashAtStart: true, only: 'worker' } });
     await stack.publish('r5');
     const { stdout: key } = await stack.fairlead('keys', 'create', host, '--role', 'agent');
-    const settings = ['--host-id', host, '--api-url', stack.dev.summary.api, '--temporal-address', stack.dev.summary.temporal, '--ports', 'free', '--router', 'embedded', '--health-listen', '127.0.0.1:0'];
+    const settings = ['--host-id', host, '--api-url', stack.dev.summary.api, '--host-temporal', 'direct', '--temporal-address', stack.dev.summary.temporal, '--ports', 'free', '--router', 'embedded', '--health-listen', '127.0.0.1:0'];
     await machine.run(join(machine.project, 'bin/fairlead'), 'host', 'install', ...settings);
     await machine.run('sh', '-c', `umask 077; echo ${key.trim()} >/etc/fairlead/agent.key`);
     await machine.run('systemctl', 'start', 'fairlead-agent');
