@@ -80,7 +80,7 @@ export async function startJob(argv: readonly string[]): Promise<Job> {
 
 async function poolThread(pid: number): Promise<number> {
   for (const task of await fs.readdir(`/proc/${pid}/task`)) {
-    if ((await fs.readFile(`/proc/${pid}/task/${task}/comm`, 'utf8')).trim() === 'libuv-worker') return Number(task);
+    if ((await fs.readFile(`/proc/${pid}/task/${task}/comm`, 'utf8').catch(() => '')).trim() === 'libuv-worker') return Number(task);
   }
   throw new Error(`process ${pid} has no thread for its file system calls`);
 }

@@ -49,6 +49,11 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/services/add-instance': ['OA', 'refused', { host: 'h1', product: 'lab', service: 'none', name: 'c' }],
   'POST /api/services/remove-instance': ['OA', 'refused', { host: 'h1', product: 'lab', service: 'none', name: 'c' }],
 
+  'GET /api/certificates': ['VOPA', 'filtered'],
+  // An issuer names commands of the host.
+  'POST /api/certificates/issue': ['A', '-', { host: 'h1', product: 'lab' }],
+  'POST /api/certificates/renew': ['OA', 'refused', { host: 'h1', product: 'lab' }],
+
   'GET /api/runs': ['VOPA', 'filtered'],
   'GET /api/runs/{id}': ['VOPA', 'refused'],
   'GET /api/runs/{id}/events': ['VOPA', 'refused'],
