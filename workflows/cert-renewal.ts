@@ -1,5 +1,5 @@
 import { CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, sleep, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
-import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { RunRef } from '../activities/host/dependencies.ts';
 import { nextTryAt } from '../src/domain/certificate/backoff.ts';
 import type { CertificateLook } from '../src/domain/certificate/look.ts';
@@ -8,7 +8,7 @@ import { certificateOutcomeOf, nextCertificateRunState, type CertificateRunEvent
 import type { CertificateRunRequest } from '../src/domain/certificate/wish.ts';
 import type { Reason } from '../src/domain/failure.ts';
 import { hostWorkflowId, type RunId } from '../src/domain/ids.ts';
-import { searchAttributes, tryNowSignal } from '../src/domain/run/names.ts';
+import { tryNowSignal } from '../src/domain/run/names.ts';
 import type { RunReport } from '../src/domain/run/report.ts';
 import { certSwitch, type IssuedRun } from './cert-switch.ts';
 import { obtainCertificate, type ObtainedCertificate } from './support/certificate-issuing-steps.ts';
@@ -17,6 +17,7 @@ import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal } from './support/journal.ts';
 import { createCourse, StepStopped } from './support/run-course.ts';
+import { attributesOf } from './support/search-attributes.ts';
 
 /** All in milliseconds. */
 export interface CertificateTiming {
@@ -47,6 +48,8 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
   const startedAt = startTime.toISOString();
   const { host, product, wish } = request;
   const hostId = hostWorkflowId(host, product);
+  /** Spreads the tries of many hosts. */
+  const seed = `${host}/${product}/${wish.names[0]}`;
   const title = `certificate ${wish.names[0]} of ${product} on ${host}`;
   const journal = createJournal(runId, (events) => controlCalls.recordEvents({ events }));
   let state: CertificateRunState = { phase: 'Requested' };
@@ -71,6 +74,15 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
     return value;
   }
 
+  /** One try more that came to nothing. @returns when it ended, and when the next one is due */
+  async function noteFailure(reason: Reason): Promise<{ now: number; until: string }> {
+    failures += 1;
+    const now = Date.now();
+    const until = nextTryAt({ failures, reason, seed, now });
+    await controlCalls.noteCertificateTry({ host, product, lastTry: { at: new Date(now).toISOString(), succeeded: false, reason }, failures, nextTryAt: until });
+    return { now, until };
+  }
+
   /** Tries until there is a certificate, over days where it must be. Null: meanwhile there was nothing to do any more. */
   async function obtain(run: RunRef): Promise<ObtainedCertificate | null> {
     for (;;) {
@@ -78,10 +90,7 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
         return await obtainCertificate({ run, request, course, answerWaitMs: timing.answerWaitMs });
       } catch (error) {
         if (!(error instanceof StepStopped) || error.cancelled) throw error;
-        failures += 1;
-        const now = Date.now();
-        const until = nextTryAt({ failures, reason: error.reason, seed: `${host}/${product}/${wish.names[0]}`, now });
-        await controlCalls.noteCertificateTry({ host, product, lastTry: { at: new Date(now).toISOString(), succeeded: false, reason: error.reason }, failures, nextTryAt: until });
+        const { now, until } = await noteFailure(error.reason);
         isKept = true;
         // What a person has to put right is not waited for: whoever asked sees it now, and the schedule tries again later.
         if (error.step === 'check-origin' || error.reason.class === 'request' || Date.parse(until) - startTime.getTime() > timing.patienceMs) throw error;
@@ -136,11 +145,7 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
         memo: { runId, requestId: request.requestId, requestedBy: request.requestedBy },
         staticSummary: title,
         staticDetails: `Asked for by ${request.requestedBy}. Carries out run ${runId}, which got the certificate.`,
-        typedSearchAttributes: [
-          { key: defineSearchAttributeKey(searchAttributes.host, 'KEYWORD'), value: host },
-          { key: defineSearchAttributeKey(searchAttributes.product, 'KEYWORD'), value: product },
-          { key: defineSearchAttributeKey(searchAttributes.release, 'KEYWORD'), value: release },
-        ],
+        typedSearchAttributes: attributesOf({ host, product, release }),
       });
     } catch (error) {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return null;
@@ -154,7 +159,7 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
     const now = Date.now();
     const reason = report.reason;
     if (!succeeded) failures += 1;
-    const next = succeeded || reason === null || report.outcome === 'cancelled' ? null : nextTryAt({ failures, reason, seed: `${host}/${product}/${wish.names[0]}`, now });
+    const next = succeeded || reason === null || report.outcome === 'cancelled' ? null : nextTryAt({ failures, reason, seed, now });
     await controlCalls.noteCertificateTry({ host, product, lastTry: { at: new Date(now).toISOString(), succeeded, reason }, failures: succeeded ? 0 : failures, nextTryAt: next, ...(succeeded ? { wish } : {}) });
     // The run has ended well or not: a host that does not answer now is looked at by the next sweep.
     if (succeeded) await look().catch(() => undefined);
@@ -164,11 +169,7 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
     const outcome = certificateOutcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
     const reason = 'reason' in state ? state.reason : null;
-    if (outcome === 'refused' && reason !== null && !isKept) {
-      const now = Date.now();
-      failures += 1;
-      await controlCalls.noteCertificateTry({ host, product, lastTry: { at: new Date(now).toISOString(), succeeded: false, reason }, failures, nextTryAt: nextTryAt({ failures, reason, seed: `${host}/${product}/${wish.names[0]}`, now }) });
-    }
+    if (outcome === 'refused' && reason !== null && !isKept) await noteFailure(reason);
     return course.close({
       schema: 1,
       runId,

@@ -12,6 +12,7 @@ import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal, type StoryStart } from './support/journal.ts';
+import { strand, strandLimits } from './support/recovery-record.ts';
 import { createCourse, StepStopped } from './support/run-course.ts';
 
 /** A run that has its certificate, and has got the host. */
@@ -72,53 +73,22 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
   }
 
   async function goBack(c: SwitchContext, stopped: StepStopped): Promise<void> {
-    advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
-    const undo = planSwitchUndo(started, stopped.reason.class === 'dependency');
-    course.plan(undo.length);
-    journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
-    await controlCalls.recordCertificateUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(({ name }) => name) });
-    try {
-      for (const step of undo) {
-        try {
-          await course.perform(step, step.name, 'undo', () => executeSwitchUndoStep(step, c));
-        } catch (error) {
-          if (step.name === 'close-intent' && error instanceof StepStopped) continue;
-          throw error;
-        }
-        advance({ type: 'UndoStepDone', step: step.name });
-      }
-      advance({ type: 'HostRestored' });
-    } catch (error) {
-      if (!(error instanceof StepStopped)) throw error;
-      advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
-      if (state.phase === 'Stranded') recovery = await strand(c, state);
-    }
+    await course.goBack({
+      stopped,
+      undo: planSwitchUndo(started, stopped.reason.class === 'dependency'),
+      titleOf: ({ name }) => name,
+      isTidying: ({ name }) => name === 'close-intent',
+      record: (steps) => controlCalls.recordCertificateUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps }),
+      execute: (step) => executeSwitchUndoStep(step, c),
+      advance,
+    });
+    if (state.phase === 'Stranded') recovery = await strandHost(c, state);
   }
 
-  /** Has the host write its recovery files; a host that cannot be reached has the ones that were written before the switch. */
-  async function strand(c: SwitchContext, at: Extract<CertificateRunState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
+  async function strandHost(c: SwitchContext, at: Extract<CertificateRunState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
     const input = switchRecoveryInput(c, { failedStep: at.failedStep, stuckAt: at.stuckAt, undone: at.undone, reason: at.stuckReason });
-    try {
-      return (await course.call('strandCertificate', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 })).value;
-    } catch {
-      const release = inspection?.state?.activeReleaseId ?? request.releaseId;
-      return {
-        schema: 1,
-        runId,
-        host,
-        product,
-        backupPath: c.backupPath,
-        failedStep: at.failedStep,
-        attemptedReleaseId: release,
-        lastGoodReleaseId: release,
-        activeReleaseId: null,
-        undone: at.undone,
-        stuckAt: at.stuckAt,
-        reason: at.stuckReason,
-        instances: [],
-        commands: [`fairlead recover --product ${product} --run ${runId}`],
-      };
-    }
+    const release = inspection?.state?.activeReleaseId ?? request.releaseId;
+    return strand(() => course.call('strandCertificate', input, 'write the recovery record', strandLimits), { runId, request, backupPath: c.backupPath, at, attempted: release, lastGood: release });
   }
 
   try {
@@ -131,8 +101,10 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
   } catch (error) {
     const stopped = error instanceof StepStopped ? error : stoppedBefore(error);
     const c = context;
-    if (c === null) advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason }), advance({ type: 'HostRestored' });
-    else await CancellationScope.nonCancellable(() => goBack(c, stopped));
+    if (c === null) {
+      advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
+      advance({ type: 'HostRestored' });
+    } else await CancellationScope.nonCancellable(() => goBack(c, stopped));
   }
   return CancellationScope.nonCancellable(async () => {
     const outcome = certificateOutcomeOf(state);

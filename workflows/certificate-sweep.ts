@@ -1,14 +1,14 @@
 import { ParentClosePolicy, proxyActivities, setCurrentDetails, startChild, workflowInfo } from '@temporalio/workflow';
-import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Done } from '../activities/host/index.ts';
 import type { CertificateLook } from '../src/domain/certificate/look.ts';
 import { planCertificate } from '../src/domain/certificate/plan.ts';
 import type { CertificateRunRequest } from '../src/domain/certificate/wish.ts';
 import { certificateWorkflowId, hostTaskQueue, type HostId, type ProductName } from '../src/domain/ids.ts';
-import { searchAttributes } from '../src/domain/run/names.ts';
 import type { CertificateRow } from '../src/ports/certificate-registry.ts';
 import { certRenewal } from './cert-renewal.ts';
 import { controlCalls } from './support/control-calls.ts';
+import { attributesOf } from './support/search-attributes.ts';
 
 /** What a sweep has found, and begun. */
 export interface SweepResult {
@@ -70,11 +70,7 @@ async function startIfDue({ host, product, wish }: CertificateRow, look: Certifi
       parentClosePolicy: ParentClosePolicy.ABANDON,
       memo: { requestId: request.requestId, requestedBy: request.requestedBy },
       staticSummary: `renewal of the certificate of ${product} on ${host}`,
-      typedSearchAttributes: [
-        { key: defineSearchAttributeKey(searchAttributes.host, 'KEYWORD'), value: host },
-        { key: defineSearchAttributeKey(searchAttributes.product, 'KEYWORD'), value: product },
-        { key: defineSearchAttributeKey(searchAttributes.release, 'KEYWORD'), value: releaseId },
-      ],
+      typedSearchAttributes: attributesOf({ host, product, release: releaseId }),
     });
     return true;
   } catch (error) {

@@ -1,9 +1,9 @@
-import { ApplicationFailure, CancellationScope, ParentClosePolicy, allHandlersFinished, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, getExternalWorkflowHandle, setHandler, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
-import type { RolloutId } from '../src/domain/ids.ts';
+import { ApplicationFailure, CancellationScope, allHandlersFinished, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, getExternalWorkflowHandle, setHandler, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import { rolloutWorkflowId, type RolloutId } from '../src/domain/ids.ts';
 import { refuseCommand, type RolloutCommand } from '../src/domain/rollout/command.ts';
 import { nextActions, type RolloutAction } from '../src/domain/rollout/decide.ts';
 import type { RolloutEvent } from '../src/domain/rollout/event.ts';
-import { freezeChangedSignal, newerRolloutSignal, rolloutCommandUpdate, shardReportSignal, turnCameSignal, type RolloutEnd, type RolloutInput, type ShardReport } from '../src/domain/rollout/names.ts';
+import { freezeChangedSignal, newerRolloutSignal, rolloutCommandUpdate, shardOrderSignal, shardReportSignal, turnCameSignal, type RolloutEnd, type RolloutInput, type ShardReport } from '../src/domain/rollout/names.ts';
 import { IllegalRolloutTransition, nextRolloutState, requestedRollout, type RolloutState } from '../src/domain/rollout/state.ts';
 import { progressQuery } from '../src/domain/run/names.ts';
 import type { RolloutStanding } from '../src/domain/rollout/standing.ts';
@@ -102,7 +102,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
     if (answer.kind === 'refused') take({ type: 'PlanRefused', at: now(), reason: answer.reason });
     if (answer.kind === 'queued') {
       take({ type: 'RolloutQueued', at: now(), behind: answer.behind });
-      for (const rollout of answer.supersedes) await tellOther(rollout, newerRollout, { rollout: rolloutId });
+      for (const rollout of answer.supersedes) await tellOther(rollout, newerRolloutSignal, { rollout: rolloutId });
     }
     if (answer.kind === 'planned') {
       take({ type: 'PlanAccepted', at: now(), outline: answer.outline });
@@ -136,11 +136,11 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         const key = `${action.shard.number}/${action.shard.attempt}`;
         const entry = { handle: null as ChildWorkflowHandle<never> | null, sent: JSON.stringify(action.order) };
         shards.set(key, entry);
-        const place = { wave: action.wave, direction: action.direction, shard: action.shard.number, attempt: action.shard.attempt };
+        const place = { shard: action.shard.number, attempt: action.shard.attempt };
         startShard(input, action, (handle) => (entry.handle = handle as never))
           .then(
-            ({ retries, counts }) => take({ type: 'ShardEnded', at: now(), shard: place.shard, attempt: place.attempt, retries, counts }),
-            (error: unknown) => take({ type: 'ShardLost', at: now(), shard: place.shard, attempt: place.attempt, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${place.wave} did not come to its end: ${error instanceof Error ? error.message : String(error)}`, hint: 'Retry takes its hosts up again.' } }),
+            ({ retries, counts }) => take({ type: 'ShardEnded', at: now(), ...place, retries, counts }),
+            (error: unknown) => take({ type: 'ShardLost', at: now(), ...place, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${action.wave} did not come to its end: ${error instanceof Error ? error.message : String(error)}`, hint: 'Retry takes its hosts up again.' } }),
           )
           .finally(() => shards.delete(key));
         return true;
@@ -150,7 +150,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         const text = JSON.stringify(action.order);
         if (!entry?.handle || entry.sent === text) return false;
         entry.sent = text;
-        await entry.handle.signal('shardOrder', action.order).catch(() => undefined); // It has just ended, and tells so itself.
+        await entry.handle.signal(shardOrderSignal, action.order).catch(() => undefined); // It has just ended, and tells so itself.
         return false;
       }
       case 'wait':
@@ -170,7 +170,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         await condition(() => allHandlersFinished() && under.size === 0);
         const at = state.phase === 'Ended' ? state.at : now();
         const { queued } = await rolloutCalls.closeRollout({ rolloutId, end: { outcome: end.outcome, ok: end.ok, reason: end.reason, at }, standing: story.standing(), events: await story.settle() });
-        for (const rollout of queued) await tellOther(rollout, turnCame);
+        for (const rollout of queued) await tellOther(rollout, turnCameSignal);
         return { rolloutId, outcome: end.outcome, ok: end.ok, reason: end.reason };
       }
       if (told || changes !== seen) continue;
@@ -188,13 +188,15 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
     }
   });
 
-  async function tellOther(rollout: RolloutId, signal: ReturnType<typeof defineSignal<never>> | typeof turnCame | typeof newerRollout, ...args: unknown[]): Promise<void> {
-    // One that was terminated hears nothing.
-    await getExternalWorkflowHandle(`rollout/${rollout}`).signal(signal as never, ...(args as never)).catch(() => undefined);
-  }
 }
 
+/** One that was terminated hears nothing. */
+async function tellOther(rollout: RolloutId, signal: string, ...args: unknown[]): Promise<void> {
+  await getExternalWorkflowHandle(rolloutWorkflowId(rollout)).signal(signal, ...args).catch(() => undefined);
+}
+
+/** Whether a report is of the wave that is under way, in the direction in which it is. */
 const isOfNow = (state: RolloutState, direction: 'forward' | 'back', wave: number): boolean =>
-  (state.phase === 'Rolling' && direction === 'forward' && state.outline.waves[state.wave]?.number === wave) || (state.phase === 'RollingBack' && direction === 'back' && state.outline.waves[state.wave]?.number === wave);
+  (state.phase === 'Rolling' || state.phase === 'RollingBack') && direction === (state.phase === 'Rolling' ? 'forward' : 'back') && state.outline.waves[state.wave]?.number === wave;
 
 const now = (): string => new Date().toISOString();

@@ -1,15 +1,15 @@
-import { WorkflowExecutionAlreadyStartedError, defineSearchAttributeKey } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { CancellationScope, ParentClosePolicy, condition, defineSignal, getExternalWorkflowHandle, setCurrentDetails, setHandler, sleep, startChild, workflowInfo } from '@temporalio/workflow';
 import type { HostRunEnd } from '../activities/control/rollout-hosts.ts';
 import { hostWorkflowId, rolloutWorkflowId, type HostId, type RunId } from '../src/domain/ids.ts';
 import { shardOrderSignal, shardReportSignal, type ShardInput, type ShardReport } from '../src/domain/rollout/names.ts';
-import type { HostCounts } from '../src/domain/rollout/outcome.ts';
+import { noHosts, type HostCounts } from '../src/domain/rollout/outcome.ts';
 import { countsOf, nextHosts, nextShardState, openShard, pauseBetween, releaseFor, reportNow, shardOver, waitOver, type ShardEvent, type ShardHost, type ShardOrder } from '../src/domain/rollout/shard.ts';
-import { searchAttributes } from '../src/domain/run/names.ts';
 import type { RunReport } from '../src/domain/run/report.ts';
 import type { UpdateRequest } from '../src/domain/update/request.ts';
 import { concludeHost, rolloutCalls } from './support/rollout-calls.ts';
 import { updateApply } from './update-apply.ts';
+import { attributesOf } from './support/search-attributes.ts';
 
 const orderSignal = defineSignal<[ShardOrder]>(shardOrderSignal);
 const reportSignal = defineSignal<[ShardReport]>(shardReportSignal);
@@ -29,7 +29,7 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
   let state = openShard(rows, input.order, direction, offline, now());
   let changes = 0;
   const parent = getExternalWorkflowHandle(rolloutWorkflowId(rolloutId));
-  let told: HostCounts = countsOf(openShard([], input.order, direction, offline, now()));
+  let told: HostCounts = noHosts;
   const began = Date.now();
   let toldAt = began;
   /** Milliseconds until what is no news for the budget is told as well. */
@@ -102,18 +102,14 @@ async function runOn(host: HostId, request: UpdateRequest): Promise<HostRunEnd> 
     try {
       const child = await startChild(updateApply, {
         workflowId: hostWorkflowId(host, request.product),
-        args: [request],
+        args: [request, {}, 'brief'],
         // A host's run comes to its own end whatever becomes of the rollout: half an update is worse than one too many.
         parentClosePolicy: ParentClosePolicy.ABANDON,
         workflowTaskTimeout: workflowInfo().taskTimeoutMs,
         memo: { requestId: request.requestId, requestedBy: request.requestedBy },
         staticSummary: `${request.product} ${request.releaseId} on ${host}`,
         staticDetails: `A part of ${workflowInfo().workflowId}. Asked for by ${request.requestedBy}.`,
-        typedSearchAttributes: [
-          { key: defineSearchAttributeKey(searchAttributes.host, 'KEYWORD'), value: host },
-          { key: defineSearchAttributeKey(searchAttributes.product, 'KEYWORD'), value: request.product },
-          { key: defineSearchAttributeKey(searchAttributes.release, 'KEYWORD'), value: request.releaseId },
-        ],
+        typedSearchAttributes: attributesOf({ host, product: request.product, release: request.releaseId }),
       });
       const runId = child.firstExecutionRunId as RunId;
       try {

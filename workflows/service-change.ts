@@ -13,6 +13,7 @@ import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal, type StoryStart } from './support/journal.ts';
+import { strand, strandLimits } from './support/recovery-record.ts';
 import { createCourse, StepStopped } from './support/run-course.ts';
 import { executeServiceStep, executeServiceUndoStep, serviceRecoveryInput, type ServiceContext, type ServiceStepResult } from './support/service-steps.ts';
 
@@ -60,7 +61,7 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
     course.show();
   }
 
-  const perform = (of: ServiceStep | ServiceUndoStep, way: 'do' | 'undo', run: () => Promise<ServiceStepResult>): Promise<ServiceStepResult> => course.perform(of, serviceStepTitle(of), way, run);
+  const perform = (of: ServiceStep, run: () => Promise<ServiceStepResult>): Promise<ServiceStepResult> => course.perform(of, serviceStepTitle(of), 'do', run);
 
   async function goForward(context: ServiceContext): Promise<void> {
     const left = [...context.plan.steps];
@@ -71,7 +72,7 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
       started.push(current);
       try {
         const run = () => executeServiceStep(current, context);
-        const result = await (isPastReturn(current) ? CancellationScope.nonCancellable(() => perform(current, 'do', run)) : perform(current, 'do', run));
+        const result = await (isPastReturn(current) ? CancellationScope.nonCancellable(() => perform(current, run)) : perform(current, run));
         ended.push(current);
         if (result.overran && 'instance' in current && left[0]?.name === 'restart') {
           left.unshift({ name: 'stop', instance: current.instance });
@@ -97,53 +98,21 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
   }
 
   async function goBack(context: ServiceContext, stopped: StepStopped): Promise<void> {
-    advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
-    const undo = planServiceUndo(context.plan, started, ended, stopped.cancelled);
-    course.plan(undo.length);
-    journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
-    await controlCalls.recordServiceUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(serviceStepTitle) });
-    try {
-      for (const next of undo) {
-        try {
-          await perform(next, 'undo', () => executeServiceUndoStep(next, context));
-        } catch (error) {
-          if (next.name === 'close-intent' && error instanceof StepStopped) continue;
-          throw error;
-        }
-        advance({ type: 'UndoStepDone', step: serviceStepTitle(next) });
-      }
-      advance({ type: 'HostRestored' });
-    } catch (error) {
-      if (!(error instanceof StepStopped)) throw error;
-      advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
-      if (state.phase === 'Stranded') recovery = await strand(context, state);
-    }
+    await course.goBack<ServiceUndoStep>({
+      stopped,
+      undo: planServiceUndo(context.plan, started, ended, stopped.cancelled),
+      titleOf: serviceStepTitle,
+      isTidying: ({ name }) => name === 'close-intent',
+      record: (steps) => controlCalls.recordServiceUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps }),
+      execute: (step) => executeServiceUndoStep(step, context),
+      advance,
+    });
+    if (state.phase === 'Stranded') recovery = await strandHost(context, state);
   }
 
-  /** Has the host write its recovery files; a host that cannot be reached has the ones that were written before the first change. */
-  async function strand(context: ServiceContext, at: Extract<ServiceState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
+  async function strandHost(context: ServiceContext, at: Extract<ServiceState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
     const input = serviceRecoveryInput(context, { failedStep: at.failedStep, stuckAt: at.stuckAt, undone: at.undone, reason: at.stuckReason });
-    try {
-      const { value } = await call('strandHost', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 });
-      return value;
-    } catch {
-      return {
-        schema: 1,
-        runId,
-        host: request.host,
-        product: request.product,
-        backupPath: null,
-        failedStep: at.failedStep,
-        attemptedReleaseId: at.release,
-        lastGoodReleaseId: at.release,
-        activeReleaseId: null,
-        undone: at.undone,
-        stuckAt: at.stuckAt,
-        reason: at.stuckReason,
-        instances: [],
-        commands: [`fairlead recover --product ${request.product} --run ${runId}`],
-      };
-    }
+    return strand(() => call('strandHost', input, 'write the recovery record', strandLimits), { runId, request, backupPath: null, at, attempted: at.release, lastGood: at.release });
   }
 
   async function end(): Promise<RunReport> {

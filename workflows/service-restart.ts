@@ -11,13 +11,12 @@ import {
   setHandler,
   sleep,
   startChild,
-  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { defineSearchAttributeKey, WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Reason } from '../src/domain/failure.ts';
 import { hostWorkflowId, type RunId } from '../src/domain/ids.ts';
-import { joinRestartUpdate, progressQuery, restartBegan, searchAttributes } from '../src/domain/run/names.ts';
+import { joinRestartUpdate, progressQuery, restartBegan } from '../src/domain/run/names.ts';
 import type { RunProgress, RunReport, Waiting } from '../src/domain/run/report.ts';
 import { decideGathering, defaultGathering, mergeRestarts, type GatheringPolicy } from '../src/domain/service/coalesce.ts';
 import type { RestartRequest } from '../src/domain/service/request.ts';
@@ -27,6 +26,7 @@ import { isCancel } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal } from './support/journal.ts';
 import { serviceChange, type GatheredRun } from './service-change.ts';
+import { attributesOf, showOutcome } from './support/search-attributes.ts';
 
 /** What somebody who joined gets: the run that does the restart, and whether it was there before. */
 export interface JoinedRestart {
@@ -137,11 +137,7 @@ export async function serviceRestart(first: RestartRequest, timing: Partial<Rest
         memo: { runId, requestId: first.requestId, requestedBy: request.requestedBy },
         staticSummary: `restart ${request.service} of ${request.product} on ${request.host}`,
         staticDetails: `Asked for by ${request.requestedBy}. Carries out run ${runId}, which gathered ${asked.length} requests.`,
-        typedSearchAttributes: [
-          { key: defineSearchAttributeKey(searchAttributes.host, 'KEYWORD'), value: request.host },
-          { key: defineSearchAttributeKey(searchAttributes.product, 'KEYWORD'), value: request.product },
-          { key: defineSearchAttributeKey(searchAttributes.release, 'KEYWORD'), value: request.releaseId },
-        ],
+        typedSearchAttributes: attributesOf({ host: request.host, product: request.product, release: request.releaseId }),
       });
       over = true;
       return { handedTo: { workflowId: hostId, temporalRunId: child.firstExecutionRunId } };
@@ -202,7 +198,7 @@ export async function serviceRestart(first: RestartRequest, timing: Partial<Rest
       backupPath: null,
       recovery: null,
     };
-    upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
+    showOutcome(outcome);
     journal.tell('run_ended', null, outcome, { outcome, reason: report.reason });
     await controlCalls.closeRun({ report, events: await journal.settle() });
     await condition(allHandlersFinished);

@@ -15,7 +15,7 @@ import { controlCalls } from './control-calls.ts';
 import { isCancel, readFailure } from './failures.ts';
 import type { RunTiming } from './host-calls.ts';
 import { createJournal } from './journal.ts';
-import { cameBack, strandedUnasked } from './recovery-record.ts';
+import { cameBack, strand, strandLimits } from './recovery-record.ts';
 import { createCourse, StepStopped } from './run-course.ts';
 import { executeStep, executeUndoStep, recoveryInput, restoresData, type StepContext, type StepResult } from './update-steps.ts';
 
@@ -25,13 +25,16 @@ export interface HostRun<Request extends PromotionRequest> {
   readonly request: Request;
   readonly timing: Partial<RunTiming>;
   readonly decide: (inspection: HostInspection, artifact: Artifact, request: Request) => PlanDecision;
+  /** `brief`: without steps and evidence, which lie in the database. For a parent whose history holds the results of five hundred of these. Default `whole`. */
+  readonly answer?: RunAnswer;
 }
+export type RunAnswer = 'whole' | 'brief';
 
 /**
  * Changes one host by a plan and proves the result, or brings the host back. Decides by the plan and the transition function of the domain;
  * everything that is done is an activity. Ends with a report in every case; a cancel is a rollback.
  */
-export async function runOnHost<Request extends PromotionRequest>({ kind, request, timing, decide }: HostRun<Request>): Promise<RunReport> {
+export async function runOnHost<Request extends PromotionRequest>({ kind, request, timing, decide, answer = 'whole' }: HostRun<Request>): Promise<RunReport> {
   const { workflowId, runId: temporalRunId, startTime } = workflowInfo();
   const runId = temporalRunId as RunId;
   const startedAt = startTime.toISOString();
@@ -64,7 +67,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
     course.show();
   }
 
-  const perform = (of: UpdateStep | UndoStep, way: 'do' | 'undo', run: () => Promise<StepResult>): Promise<StepResult> => course.perform(of, stepTitle(of), way, run);
+  const perform = (of: UpdateStep, run: () => Promise<StepResult>): Promise<StepResult> => course.perform(of, stepTitle(of), 'do', run);
 
   async function goForward(context: () => StepContext): Promise<void> {
     for (const next of (plan as UpdatePlan).steps) {
@@ -73,7 +76,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       // What comes after the commit only tidies up: a cancel is too late for it.
       const late = isPastReturn(next) || state.phase === 'Succeeded';
       try {
-        const result = await (late ? CancellationScope.nonCancellable(() => perform(next, 'do', run)) : perform(next, 'do', run));
+        const result = await (late ? CancellationScope.nonCancellable(() => perform(next, run)) : perform(next, run));
         if (result.backupPath) backupPath = result.backupPath;
         if (result.shiftedAt) shiftedAt = result.shiftedAt;
       } catch (error) {
@@ -87,45 +90,25 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   }
 
   async function goBack(context: () => StepContext, stopped: StepStopped): Promise<void> {
-    advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
-    const undo = planUndo(plan as UpdatePlan, started, restoresData(artifact as Artifact), stopped.reason.class);
-    course.plan(undo.length);
-    const undone: string[] = [];
-    journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
-    await controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps: undo.map(stepTitle) });
-    try {
-      if (plan?.fromReleaseId && started.some(({ name }) => name === 'migrate') && artifact?.manifest.data.onRollback === 'stop') {
-        throw new StepStopped('restore-data', irreversible(request), false);
-      }
-      for (const next of undo) {
-        try {
-          await perform(next, 'undo', () => executeUndoStep(next, context()));
-        } catch (error) {
-          if (isTidying(next) && error instanceof StepStopped) continue;
-          throw error;
-        }
-        advance({ type: 'UndoStepDone', step: stepTitle(next) });
-        undone.push(stepTitle(next));
-      }
-      advance({ type: 'HostRestored' });
-      // Whoever updates Fairlead itself gets the same record where it came back as where it did not: the backup, and what it is on now.
-      if (request.product === ownProduct && started.some(({ name }) => name === 'activate')) recovery = cameBack({ runId, request, backupPath }, plan as UpdatePlan, stopped, undone);
-    } catch (error) {
-      if (!(error instanceof StepStopped)) throw error;
-      advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
-      if (state.phase === 'Stranded') recovery = await strand(context(), state);
-    }
+    const isBarred = plan?.fromReleaseId && started.some(({ name }) => name === 'migrate') && artifact?.manifest.data.onRollback === 'stop';
+    const undone = await course.goBack<UndoStep>({
+      stopped,
+      undo: planUndo(plan as UpdatePlan, started, restoresData(artifact as Artifact), stopped.reason.class),
+      barred: isBarred ? new StepStopped('restore-data', irreversible(request), false) : null,
+      titleOf: stepTitle,
+      isTidying,
+      record: (steps) => controlCalls.recordUndo({ runId, request, failedStep: stopped.step, reason: stopped.reason, steps }),
+      execute: (step) => executeUndoStep(step, context()),
+      advance,
+    });
+    // Whoever updates Fairlead itself gets the same record where it came back as where it did not: the backup, and what it is on now.
+    if (undone !== null && request.product === ownProduct && started.some(({ name }) => name === 'activate')) recovery = cameBack({ runId, request, backupPath }, plan as UpdatePlan, stopped, undone);
+    if (state.phase === 'Stranded') recovery = await strandHost(context(), state);
   }
 
-  /** Has the host write its recovery files; a host that cannot be reached has the ones that were written before the activation. */
-  async function strand(context: StepContext, at: Extract<UpdateState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
+  async function strandHost(context: StepContext, at: Extract<UpdateState, { phase: 'Stranded' }>): Promise<RecoveryRecord> {
     const input = recoveryInput(context, { failedStep: at.failedStep, stuckAt: at.stuckAt, undone: at.undone, reason: at.stuckReason });
-    try {
-      const { value } = await call('strandHost', input, 'write the recovery record', { startToCloseMs: 60_000, maximumAttempts: 5 });
-      return value;
-    } catch {
-      return strandedUnasked({ runId, request, backupPath }, at);
-    }
+    return strand(() => call('strandHost', input, 'write the recovery record', strandLimits), { runId, request, backupPath: at.backupPath, at, attempted: at.target, lastGood: at.lastGood });
   }
 
   async function end(): Promise<RunReport> {
@@ -152,7 +135,8 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       backupPath: state.phase === 'Refused' || state.phase === 'Unchanged' ? null : backupPath,
       recovery,
     };
-    return course.close(report);
+    await course.close(report);
+    return answer === 'whole' ? report : { ...report, steps: [], evidence: [] };
   }
 
   const what = kind === 'promotion' ? `promotion of ${request.product} ${request.releaseId}` : `${request.product} ${request.releaseId}`;

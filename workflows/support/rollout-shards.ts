@@ -1,10 +1,9 @@
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { ParentClosePolicy, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import { rolloutWorkflowId } from '../../src/domain/ids.ts';
 import type { RolloutAction } from '../../src/domain/rollout/decide.ts';
 import type { RolloutInput, ShardInput, ShardReport } from '../../src/domain/rollout/names.ts';
-import { searchAttributes } from '../../src/domain/run/names.ts';
 import { rolloutShard } from '../rollout-shard.ts';
+import { attributesOf } from './search-attributes.ts';
 
 /** Starts the workflow of a shard. @param started called when it can be told orders @returns how it ended */
 export async function startShard({ rolloutId, request }: RolloutInput, action: Extract<RolloutAction, { do: 'start-shard' }>, started: (handle: ChildWorkflowHandle<typeof rolloutShard>) => void): Promise<ShardReport> {
@@ -33,10 +32,7 @@ export async function startShard({ rolloutId, request }: RolloutInput, action: E
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     workflowTaskTimeout: workflowInfo().taskTimeoutMs,
     staticSummary: `${product} ${releaseId}: ${shard.count} hosts of wave ${wave}${direction === 'back' ? ', back' : ''}`,
-    typedSearchAttributes: [
-      { key: defineSearchAttributeKey(searchAttributes.product, 'KEYWORD'), value: product },
-      { key: defineSearchAttributeKey(searchAttributes.release, 'KEYWORD'), value: releaseId },
-    ],
+    typedSearchAttributes: attributesOf({ product, release: releaseId }),
   });
   started(handle);
   return handle.result();

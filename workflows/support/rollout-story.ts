@@ -1,5 +1,4 @@
-import { defineSearchAttributeKey } from '@temporalio/common';
-import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { setCurrentDetails } from '@temporalio/workflow';
 import type { RunId } from '../../src/domain/ids.ts';
 import type { RolloutEvent } from '../../src/domain/rollout/event.ts';
 import type { RolloutInput } from '../../src/domain/rollout/names.ts';
@@ -7,10 +6,10 @@ import { sumOfCounts } from '../../src/domain/rollout/outcome.ts';
 import { standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
 import type { RolloutState } from '../../src/domain/rollout/state.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
-import { searchAttributes } from '../../src/domain/run/names.ts';
 import type { Waiting } from '../../src/domain/run/report.ts';
 import { createJournal } from './journal.ts';
 import { rolloutCalls } from './rollout-calls.ts';
+import { showOutcome } from './search-attributes.ts';
 
 export interface CarriedStory {
   readonly sequence: number;
@@ -36,7 +35,7 @@ export function createRolloutStory({ rolloutId, request }: RolloutInput, stateNo
       const data = { type: event.type, phase: state.phase, status, wave, counts: sum };
       if (event.type === 'ShardReported') return journal.tell('rollout_progress', null, `${sum.updated} updated, ${sum.failed} failed`, data);
       journal.tell(state.phase === 'Ended' ? 'run_ended' : 'rollout_changed', wave === null ? null : `wave ${wave}`, sentenceOf(before, state, event), data);
-      if (state.phase === 'Ended') upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: state.outcome }]);
+      if (state.phase === 'Ended') showOutcome(state.outcome);
     },
     /** In the Web UI: where it stands, what it waits for, who can release it. */
     show(waiting: Waiting | null): void {

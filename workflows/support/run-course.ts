@@ -1,13 +1,13 @@
-import { CancellationScope, defineQuery, setCurrentDetails, setHandler, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { defineSearchAttributeKey } from '@temporalio/common';
+import { CancellationScope, defineQuery, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { Evidence, Reason } from '../../src/domain/failure.ts';
 import type { HostId, InstanceName } from '../../src/domain/ids.ts';
-import { progressQuery, searchAttributes } from '../../src/domain/run/names.ts';
+import { progressQuery } from '../../src/domain/run/names.ts';
 import type { RunProgress, RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
 import { controlCalls } from './control-calls.ts';
 import { isCancel, readFailure } from './failures.ts';
 import { createHostCalls, defaultTiming, type RunTiming } from './host-calls.ts';
 import type { Journal } from './journal.ts';
+import { showOutcome } from './search-attributes.ts';
 
 const progress = defineQuery<RunProgress>(progressQuery);
 
@@ -41,6 +41,26 @@ export interface CourseOptions {
 interface Performed {
   readonly attempts: number;
   readonly note?: string;
+}
+
+/** What happens on a way back, whatever the run is about: its transition function takes these. */
+export type WayBackEvent =
+  | { readonly type: 'CancelRequested' | 'StepFailed' | 'UndoStuck'; readonly step: string; readonly reason: Reason }
+  | { readonly type: 'UndoStepDone'; readonly step: string }
+  | { readonly type: 'HostRestored' };
+
+export interface WayBack<Step> {
+  readonly stopped: StepStopped;
+  readonly undo: readonly Step[];
+  /** Set where there is no way back at all: it then ends before its first step. */
+  readonly barred?: StepStopped | null;
+  readonly titleOf: (step: Step) => string;
+  /** A step that may fail without keeping the host from being restored. */
+  readonly isTidying: (step: Step) => boolean;
+  /** Writes the audit row that stands before the first step back. */
+  readonly record: (steps: readonly string[]) => Promise<void>;
+  readonly execute: (step: Step) => Promise<Performed>;
+  readonly advance: (event: WayBackEvent) => void;
 }
 
 /**
@@ -81,7 +101,7 @@ export function createCourse({ host, journal, timing, phase, headline, footnote 
     steps: journal.steps,
   }));
 
-  return {
+  const course = {
     /** What failed steps have kept, in order. */
     evidence: evidence as readonly Evidence[],
     call: createHostCalls(host, { ...defaultTiming, ...timing }, wait),
@@ -95,11 +115,10 @@ export function createCourse({ host, journal, timing, phase, headline, footnote 
     async close(report: RunReport): Promise<RunReport> {
       show(); // Without the last step, which is over.
       const { outcome, reason } = report;
-      upsertSearchAttributes([{ key: defineSearchAttributeKey(searchAttributes.outcome, 'KEYWORD'), value: outcome }]);
+      showOutcome(outcome);
       journal.tell('run_ended', null, outcome, { outcome, reason });
       await controlCalls.closeRun({ report, events: await journal.settle() });
-      // A parent's history holds the results of its children, of five hundred hosts at most: what is long lies in the database.
-      return workflowInfo().parent === undefined ? report : { ...report, steps: [], evidence: [] };
+      return report;
     },
     /**
      * Runs one step, forward or back, and keeps what it took and what came of it.
@@ -143,6 +162,37 @@ export function createCourse({ host, journal, timing, phase, headline, footnote 
         step = null;
       }
     },
+    /**
+     * Takes the steps back that a run has to take after one that stopped, each told, timed and kept as on the way forward.
+     * @returns the titles of those that were taken; null where one of them stopped as well, and the host is stranded
+     */
+    async goBack<Step extends { readonly name: string; readonly instance?: InstanceName }>({ stopped, undo, barred, titleOf, isTidying, record, execute, advance }: WayBack<Step>): Promise<readonly string[] | null> {
+      const undone: string[] = [];
+      advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
+      course.plan(undo.length);
+      journal.tell('undo_started', stopped.step, `${stopped.cancelled ? 'Cancelled' : 'Failed'} at ${stopped.step}; going back in ${undo.length} steps`, { reason: stopped.reason });
+      await record(undo.map(titleOf));
+      try {
+        if (barred) throw barred;
+        for (const next of undo) {
+          try {
+            await course.perform(next, titleOf(next), 'undo', () => execute(next));
+          } catch (error) {
+            if (isTidying(next) && error instanceof StepStopped) continue;
+            throw error;
+          }
+          advance({ type: 'UndoStepDone', step: titleOf(next) });
+          undone.push(titleOf(next));
+        }
+        advance({ type: 'HostRestored' });
+        return undone;
+      } catch (error) {
+        if (!(error instanceof StepStopped)) throw error;
+        advance({ type: 'UndoStuck', step: error.step, reason: error.reason });
+        return null;
+      }
+    },
   };
+  return course;
 }
 export type Course = ReturnType<typeof createCourse>;

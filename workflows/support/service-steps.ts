@@ -1,6 +1,5 @@
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { RecoveryInput } from '../../activities/host/recovery.ts';
-import type { Reason } from '../../src/domain/failure.ts';
 import type { Service } from '../../src/domain/product/manifest.ts';
 import { serviceStepLimitMs } from '../../src/domain/service/limits.ts';
 import type { ServiceManifest } from '../../src/domain/service/inspection.ts';

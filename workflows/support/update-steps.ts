@@ -1,7 +1,6 @@
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { RecoveryInput } from '../../activities/host/recovery.ts';
 import type { Artifact, ArtifactRef } from '../../src/domain/bundle/artifact.ts';
-import type { Reason } from '../../src/domain/failure.ts';
 import { stepLimitMs } from '../../src/domain/update/limits.ts';
 import type { UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';

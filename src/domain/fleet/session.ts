@@ -1,4 +1,4 @@
-import type { HostId, InstanceName, ProductName, ReleaseId } from '../ids.ts';
+import type { HostId, ProductName, ReleaseId } from '../ids.ts';
 import type { Role } from '../product/manifest.ts';
 
 /** What a host said that it runs of one product, when the session began. */
