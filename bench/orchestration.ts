@@ -99,18 +99,22 @@ async function measure(keeping: Keeping): Promise<Turn[]> {
     };
 
     const bare = await startBareChain(connection, dev.summary.temporal);
-    const turns: Turn[] = [];
-    for (const [at, artifact] of artifacts.entries()) {
-      const order = at % 2 === 0;
-      const before = order ? await throughTemporal(artifact) : null;
-      const parts = await partByPart(artifact, at + 1);
-      const whole = before ?? (await throughTemporal(artifact));
-      const bareMs = await bare.take(parts.calls);
-      // The first is an install, which has other steps.
-      if (at > warmUps) turns.push({ ...whole, partsMs: parts.ms, calls: parts.calls, bareMs });
+    try {
+      const turns: Turn[] = [];
+      for (const [at, artifact] of artifacts.entries()) {
+        const order = at % 2 === 0;
+        const before = order ? await throughTemporal(artifact) : null;
+        const parts = await partByPart(artifact, at + 1);
+        const whole = before ?? (await throughTemporal(artifact));
+        const bareMs = await bare.take(parts.calls);
+        // The first is an install, which has other steps.
+        if (at > warmUps) turns.push({ ...whole, partsMs: parts.ms, calls: parts.calls, bareMs });
+      }
+      return turns;
+    } finally {
+      // Before the connection it polls by: an open poll would end this process where an error is on its way to be told.
+      await bare.end();
     }
-    await bare.end();
-    return turns;
   } finally {
     await connection.close();
     await database.close();
@@ -128,14 +132,15 @@ async function publish(dir: string, count: number): Promise<Artifact[]> {
   return bundles.map(({ artifact }) => artifact);
 }
 
-/** A second host with the first one's key and publishers, on which this process calls the activities itself. */
+/** A second host with the first one's settings and publishers, on which this process calls the activities itself. */
 async function directHost(dev: RunningDev): Promise<HostDependencies> {
   const root = join(dev.summary.dir, 'direct');
   const theirs = agentLayout(dev.summary.hosts[0]?.root as string);
   const ours = agentLayout(root);
   await fs.mkdir(ours.stateDir, { recursive: true });
   await fs.cp(theirs.configDir, ours.configDir, { recursive: true });
-  const readKey = async (): Promise<string> => (await fs.readFile(ours.agentKeyFile, 'utf8')).trim();
+  // The other host's key speaks for that host alone; this one has none of its own.
+  const readKey = async (): Promise<string> => (await fs.readFile(dev.summary.adminKeyFile, 'utf8')).trim();
   const settings = { hostId: 'direct' as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: dev.summary.api, readKey, routerEntry: [] } as const;
   return instantHost(await composeHost(settings));
 }
