@@ -52,7 +52,7 @@ export const FleetSession = z
   .meta({ id: 'FleetSession' });
 export type FleetSession = z.infer<typeof FleetSession>;
 // Every session of the domain can be told; only the list within is not readonly.
-type _EverySession = DomainSession extends Omit<FleetSession, 'releases'> ? true : never;
+true satisfies DomainSession extends Omit<FleetSession, 'releases'> ? true : never;
 
 export const IdentityConflict = z
   .object({
@@ -66,7 +66,7 @@ export const IdentityConflict = z
   })
   .meta({ id: 'IdentityConflict', description: 'Agents that showed one identity at the same time. Until a person decides, all of them are refused' });
 export type IdentityConflict = z.infer<typeof IdentityConflict>;
-type _EveryConflict = Omit<DomainIdentityConflict, 'agents'> extends Omit<IdentityConflict, 'agents'> ? true : never;
+true satisfies Omit<DomainIdentityConflict, 'agents'> extends Omit<IdentityConflict, 'agents'> ? true : never;
 
 export const SessionQuery = z.object(page('the id'));
 export const SessionList = z.object({ sessions: z.array(FleetSession), nextBefore }).meta({ id: 'SessionList' });

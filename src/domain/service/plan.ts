@@ -204,7 +204,7 @@ function planAdd(ground: Ground, request: AddInstanceRequest): ServiceDecision {
 }
 
 function planRemove(ground: Ground, request: RemoveInstanceRequest): ServiceDecision {
-  const { service, state, words, manifest } = ground;
+  const { service, state, manifest } = ground;
   const { short } = request;
   const extra = (state.extras ?? []).find((each) => each.service === service.name && each.short === short);
   const name = nameOf(ground, short);

@@ -1,44 +1,12 @@
 import { createHash } from 'node:crypto';
-import { hostLayout } from '../../../domain/host/layout.ts';
-import type { ProductName } from '../../../domain/ids.ts';
 import type { RouterState } from '../../../ports/router.ts';
+import { linkName, nginxFiles, statusSocketName, type NginxFiles } from './layout.ts';
 import { renderListeners } from './tls.ts';
 import { chosenWays, poolsOf, servicesOf, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
 import { quoteForShell } from '../../../domain/shell-word.ts';
 
-/**
- * Where nginx lives on a host. Every generation of the configuration has a directory of its own; `nginx.conf` is a symlink to the one in
- * force, which is what the master reads again at a reload.
- */
-export function nginxFiles(root: string, product: ProductName) {
-  const directory = `${hostLayout(root, product).routerDir}/nginx`;
-  return {
-    directory,
-    active: `${directory}/nginx.conf`,
-    generations: `${directory}/generations`,
-    generation: (name: string) => `${directory}/generations/${name}`,
-    errorLog: `${directory}/error.log`,
-    // Sockets are named relative to the working directory: the path of a socket is limited to 107 bytes (unix(7)).
-    statusSocket: `${directory}/${statusSocketName}`,
-    /** While it is there, answers tell clients to come back on a new connection. */
-    closingFlag: `${directory}/closing`,
-    /** What the flag is renamed from and to: that works on a full disk too. */
-    loweredFlag: `${directory}/not-closing`,
-    ways: `${directory}/ways`,
-    way: (name: string) => `${directory}/ways/${name}`,
-    /** Challenges of certificate authorities. In here, because the workers can reach nothing else. */
-    webroot: `${directory}/webroot`,
-    /** Logs of requests, see `traffic.ts`. */
-    traffic: `${directory}/traffic`,
-    /** The symlink that a service's requests follow to the way in use. */
-    link: (generation: string, service: string) => `${directory}/${linkName(generation, service)}`,
-  };
-}
-
-const statusSocketName = 'status.sock';
 /** Takes the place of a pool where nobody is admitted. */
 const unavailableSocketName = 'unavailable.sock';
-const linkName = (generation: string, service: string) => `to-${generation}-${service}`;
 /** What a service's link says when `way` is in use. */
 export const wayTarget = ({ name }: Way): string => `ways/${name}`;
 /** What a slot of a way says. */
@@ -319,7 +287,7 @@ const replaceLine = (made: string, path: string) => {
 };
 
 /** Lines that make the directory of a way, whole or not at all. */
-function wayLines(files: ReturnType<typeof nginxFiles>, way: Way): string[] {
+function wayLines(files: NginxFiles, way: Way): string[] {
   const q = quoteForShell;
   const made = `${files.way(way.name)}.recovery`;
   const bySocket = new Map<string, string[]>();

@@ -1,27 +1,25 @@
 import { readFileSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { join, resolve, sep } from 'node:path';
+import { join } from 'node:path';
 import { FairleadError } from '../../../domain/failure.ts';
 import type { ProductName } from '../../../domain/ids.ts';
 import type { CommandRunner } from '../../../ports/command-runner.ts';
 import type { Router, RouterState } from '../../../ports/router.ts';
-import { ensureDirectory, errnoOf, exists, isMissing, readIfThere, replaceSymlinkDurably, syncDirectory, writeFileDurably } from '../../files/durable.ts';
-import { connectionsAt, connectionsTo, findByWorkingDirectory, signalProcess, socketInodes, unixConnections, waitForEnd, type ProcessStat } from '../../process/proc.ts';
-import { askUnixSocket } from '../unix-socket.ts';
+import { ensureDirectory, readIfThere, replaceSymlinkDurably } from '../../files/durable.ts';
+import { signalProcess, waitForEnd, type ProcessStat } from '../../process/proc.ts';
 import { figuresOf } from '../figures.ts';
 import { makeWebroot } from '../webroot.ts';
-import { keepsClientsThroughReload, nginxFiles, poolFileText, recoveryLines, renderConfig, slotTarget, startCommand, testCommand, trafficMark, wayTarget, type NginxConfig, type NginxSettings } from './commands.ts';
-import { parseErrors, parseListens, parseModules, parseStatus, parseTitle, parseVersion, parseWorkerUser } from './parse.ts';
-import { chosenWays, slotNames, type Pool, type PoolFile, type Way } from './pools.ts';
+import { lowerFlag, turnOver } from './clients.ts';
+import { keepsClientsThroughReload, recoveryLines, renderConfig, startCommand, testCommand, trafficMark, type NginxConfig, type NginxSettings } from './commands.ts';
+import { allPools, linkedPools, prepare, prune, readPools } from './generations.ts';
+import { countInFlight } from './in-flight.ts';
+import { readInclude } from './include.ts';
+import { nginxFiles, type NginxFiles } from './layout.ts';
+import { parseErrors } from './parse.ts';
+import { findNginx, isServed, pause, readFrom, reloadLimitMs, sizeOf, untilNoneAccepts, untilServed, workerOf, type NginxProcess } from './processes.ts';
+import { askVersion, commandLimitMs, readWorkerUser, searchPath } from './program.ts';
 import { forgetTraffic, keepTraffic, readTraffic, trimTraffic, type TrafficMemory } from './traffic.ts';
-
-const commandLimitMs = 20_000;
-const reloadLimitMs = 10_000;
-const keptGenerations = 4;
-/** Each is a hundred symlinks. */
-const keptWays = 16;
-/** How long clients are told to leave their connections before a reload that would close them. */
-const turnoverMs = 1_000;
+import { choose, readLink } from './ways.ts';
 
 /**
  * nginx with a prefix of its own, below the host's state, which outlives the agent; an nginx that the machine runs for other purposes is not
@@ -38,7 +36,7 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
   let known: NginxSettings | null = null;
   const memory: TrafficMemory = new Map();
   const settings = async (): Promise<NginxSettings> => (known ??= { listenAddress, workerUser: readWorkerUser(), ...(await askVersion(commands, nginxPath)) });
-  const environment = { extendEnv: false, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } };
+  const environment = { extendEnv: false, env: searchPath() };
 
   async function test(directory: string, configFile: string): Promise<void> {
     const result = await commands.run(testCommand(nginxPath, directory, configFile), { cwd: directory, timeoutMs: commandLimitMs, ...environment });
@@ -225,223 +223,3 @@ export function createNginxRouter({ root, commands, nginxPath = 'nginx', listenA
     },
   };
 }
-
-type NginxFiles = ReturnType<typeof nginxFiles>;
-type NginxProcess = ProcessStat & { readonly title: 'master' | 'worker' | 'leaving' };
-
-/** Masters and workers of this host, found by their working directory: a pid file can be lost or be left behind by a kill. */
-async function findNginx(directory: string): Promise<NginxProcess[]> {
-  return (await findByWorkingDirectory(directory)).flatMap((found) => {
-    const title = parseTitle(found.commandLine);
-    return title === null ? [] : [{ ...found, title }];
-  });
-}
-
-const workerOf = ({ pid, startTicks, title }: NginxProcess) => ({ pid, startTicks, accepting: title === 'worker' });
-
-async function isServed(files: NginxFiles, generation: string): Promise<boolean> {
-  const answer = await askUnixSocket(files.statusSocket, { path: '/', timeoutMs: 2_000 }).catch(() => null);
-  return answer?.status === 200 && parseStatus(answer.body)?.generation === generation;
-}
-
-/**
- * Whether the generation serves, and alone: each of the `old` workers has gone or is shutting down. nginx gives itself that title just before it
- * closes its listening sockets. Gives up early where the log, from `logged` on, says that the reload failed.
- */
-async function untilServed(files: NginxFiles, generation: string, old: readonly NginxProcess[], logged?: number): Promise<boolean> {
-  const deadline = performance.now() + reloadLimitMs;
-  for (;;) {
-    const now = await findNginx(files.directory);
-    const accepting = old.filter((worker) => now.some((found) => found.pid === worker.pid && found.startTicks === worker.startTicks && found.title === 'worker'));
-    if (accepting.length === 0 && now.some((found) => found.title === 'worker') && (await isServed(files, generation))) return true;
-    if (performance.now() > deadline) return false;
-    if (logged !== undefined && /\[emerg\]/.test(await readFrom(files.errorLog, logged))) return false;
-    await pause(15);
-  }
-}
-
-async function untilNoneAccepts(directory: string, orphans: readonly NginxProcess[]): Promise<void> {
-  const deadline = performance.now() + reloadLimitMs;
-  while (orphans.length > 0 && performance.now() < deadline) {
-    if (!(await findNginx(directory)).some((found) => found.title === 'worker' || found.title === 'master')) return;
-    await pause(15);
-  }
-}
-
-/** Everything that nginx needs before it is asked. The directory is open to be entered, because the workers of another user have it as theirs. */
-async function prepare(files: NginxFiles, config: NginxConfig): Promise<void> {
-  await ensureDirectory(files.generation(config.generation), 0o755);
-  await ensureDirectory(`${files.directory}/temp`, 0o711);
-  await fs.chmod(files.directory, 0o711);
-  if (!(await exists(files.loweredFlag)) && !(await exists(files.closingFlag))) await fs.writeFile(files.loweredFlag, '');
-  await writeFileDurably(`${files.generation(config.generation)}/locations.conf`, config.locations, 0o644);
-  await writeFileDurably(`${files.generation(config.generation)}/pools.json`, poolFileText(config), 0o644);
-  await writeFileDurably(`${files.generation(config.generation)}/nginx.conf`, config.main, 0o644);
-}
-
-/** The newest generations stay, to be looked at. */
-async function prune(files: NginxFiles, current: string, before: string | null): Promise<void> {
-  const names = await fs.readdir(files.generations);
-  const aged = await Promise.all(names.map(async (name) => ({ name, at: (await fs.stat(files.generation(name))).mtimeMs })));
-  const kept = new Set([current, before?.split('/')[1], ...aged.sort((a, b) => b.at - a.at).slice(0, keptGenerations).map(({ name }) => name)]);
-  for (const { name } of aged) if (!kept.has(name)) await fs.rm(files.generation(name), { recursive: true, force: true });
-  for (const name of await fs.readdir(files.directory)) {
-    const generation = /^to-([0-9a-f]{16})-/.exec(name)?.[1];
-    if (generation !== undefined && !kept.has(generation)) await fs.rm(`${files.directory}/${name}`, { force: true });
-  }
-  await pruneWays(files);
-}
-
-/** The newest ways that nobody uses stay: an instance that is taken out for a moment comes back. */
-async function pruneWays(files: NginxFiles): Promise<void> {
-  const links = (await fs.readdir(files.directory)).filter((name) => name.startsWith('to-'));
-  const used = new Set(await Promise.all(links.map((name) => readLink(`${files.directory}/${name}`))));
-  const unused = (await fs.readdir(files.ways)).filter((name) => !used.has(`ways/${name}`));
-  const aged = await Promise.all(unused.map(async (name) => ({ name, at: await fs.stat(files.way(name)).then((stat) => stat.mtimeMs, () => 0) })));
-  for (const { name } of aged.sort((a, b) => b.at - a.at).slice(keptWays)) await fs.rm(files.way(name), { recursive: true, force: true });
-}
-
-/** @throws where the include lies outside of the release, or is not there. */
-async function readInclude(state: RouterState): Promise<string | null> {
-  const { include } = state.declaration.nginx;
-  if (include === null) return null;
-  const file = resolve(state.releaseDir, include);
-  if (!file.startsWith(resolve(state.releaseDir) + sep)) {
-    throw new FairleadError({ class: 'release', code: 'router_config_invalid', message: `router.nginx.include is ${include}, which is outside of the release` });
-  }
-  try {
-    return await fs.readFile(file, 'utf8');
-  } catch (error) {
-    throw new FairleadError({ class: 'release', code: 'router_config_invalid', message: `router.nginx.include names ${file}, which cannot be read (${errnoOf(error)})`, hint: 'put the file into the bundle' }, { cause: error });
-  }
-}
-
-async function readPools(files: NginxFiles, target: string | null): Promise<readonly Pool[]> {
-  const text = target === null ? null : await readIfThere(`${files.directory}/${target.replace(/nginx\.conf$/, 'pools.json')}`);
-  return text === null ? [] : (JSON.parse(text) as PoolFile).pools;
-}
-
-/** The pools of every generation that is kept, for what was written down under an older one. */
-async function allPools(files: NginxFiles): Promise<Pool[]> {
-  const names = await fs.readdir(files.generations).catch(() => []);
-  return (await Promise.all(names.map((name) => readPools(files, `generations/${name}/nginx.conf`)))).flat();
-}
-
-/** The pools that the generation's symlinks lead to. Where a service has no link that can be read, all of its own. */
-async function linkedPools(files: NginxFiles, target: string | null): Promise<Pool[]> {
-  const generation = target?.split('/')[1] ?? '';
-  const pools = await readPools(files, target);
-  const services = [...new Set(pools.map(({ service }) => service))];
-  const linked = new Map(await Promise.all(services.map(async (service) => [service, await slotsOf(files.link(generation, service))] as const)));
-  return pools.filter(({ service, socket }) => linked.get(service)?.has(socket) ?? true);
-}
-
-/** The sockets that a link leads to; null where it leads nowhere. */
-async function slotsOf(link: string): Promise<Set<string> | null> {
-  const targets = await Promise.all(slotNames.map((slot) => readLink(`${link}/${slot}`)));
-  const sockets = targets.flatMap((target) => (target === null ? [] : [target.split('/').at(-1) as string]));
-  return sockets.length === 0 ? null : new Set(sockets);
-}
-
-/** Sends the requests of every service the way that they should go. @returns whether one was sent elsewhere before. */
-async function choose(files: NginxFiles, generation: string, state: RouterState): Promise<boolean> {
-  let changed = false;
-  const ways = chosenWays(files.directory, state);
-  for (const way of ways) await makeWay(files, way);
-  // All ways are there before the first link moves: the services of a product change sides close together.
-  for (const way of ways) {
-    const link = files.link(generation, way.service);
-    if ((await readLink(link)) === wayTarget(way)) continue;
-    await replaceSymlinkDurably(wayTarget(way), link);
-    changed = true;
-  }
-  return changed;
-}
-
-/** Renamed into place when it is whole: a way that is there can be used. */
-async function makeWay(files: NginxFiles, way: Way): Promise<void> {
-  const directory = files.way(way.name);
-  if (await exists(directory)) return;
-  await ensureDirectory(files.ways, 0o755);
-  const made = await fs.mkdtemp(`${files.ways}/.`);
-  try {
-    for (const [number, slot] of slotNames.entries()) await fs.symlink(slotTarget(way.slots[number] ?? null), `${made}/${slot}`);
-    await fs.chmod(made, 0o755);
-    await syncDirectory(made);
-    await fs.rename(made, directory);
-  } catch (error) {
-    await fs.rm(made, { recursive: true, force: true });
-    // Somebody else made the same.
-    if (!(await exists(directory))) throw error;
-  }
-  await syncDirectory(files.ways);
-}
-
-/**
- * Connections from nginx to the instance, each of which is one request, and requests of its pools that are on their way through nginx: those
- * may still become connections to it. What others have open to the instance (probes) is not counted.
- */
-async function countInFlight(files: NginxFiles, instance: string): Promise<number | null> {
-  const pools = await readPools(files, await readLink(files.active));
-  const own = pools.filter(({ members }) => members.some((member) => member.instance === instance));
-  const port = own[0]?.members.find((member) => member.instance === instance)?.port;
-  const workers = (await findNginx(files.directory)).filter(({ title }) => title !== 'master');
-  if (port === undefined || workers.length === 0) return null;
-  const held = await Promise.all(workers.map((worker) => socketInodes(worker.pid)));
-  const connections = async (to: number) => (await connectionsTo(to)).filter(({ inode }) => held.some((inodes) => inodes.has(inode))).length;
-
-  const unix = await unixConnections();
-  const behind = (some: readonly Pool[]) => some.reduce((sum, { socket }) => sum + (unix.get(socket) ?? 0), 0);
-  const working = await connections(port);
-  if (behind(own) === 0) return working;
-  const service = pools.filter((pool) => pool.service === own[0]?.service);
-  const ports = new Set(service.flatMap(({ members }) => members.map((member) => member.port)));
-  const counts = await Promise.all([...ports].map(connections));
-  return working + Math.max(0, behind(service) - counts.reduce((sum, count) => sum + count, 0));
-}
-
-/**
- * Has the clients leave their connections before a reload closes them: for a second every answer says `Connection: close` (RFC 9112 section
- * 9.6), so that connections in use are not idle ones when the reload comes. Without clients there is nothing to wait for.
- */
-async function turnOver(files: NginxFiles): Promise<void> {
-  const ports = parseListens((await readIfThere(files.active)) ?? '');
-  if ((await Promise.all(ports.map(connectionsAt))).flat().length === 0) return;
-  await fs.rename(files.loweredFlag, files.closingFlag).catch(() => fs.writeFile(files.closingFlag, ''));
-  await pause(turnoverMs);
-}
-
-/** Clients keep their connections again. */
-async function lowerFlag(files: NginxFiles): Promise<void> {
-  await fs.rename(files.closingFlag, files.loweredFlag).catch((error) => (isMissing(error) ? undefined : fs.rm(files.closingFlag, { force: true })));
-}
-
-async function askVersion(commands: CommandRunner, nginxPath: string): Promise<Pick<NginxSettings, 'version' | 'tls' | 'http2'>> {
-  const result = await commands.run([nginxPath, '-V'], { timeoutMs: commandLimitMs, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin` } });
-  if (result.exitCode === 0) return { version: parseVersion(result.stderr), ...parseModules(result.stderr) };
-  throw new FairleadError({ class: 'host', code: 'nginx_not_run', message: `nginx cannot be asked for its version: ${result.summary}`, hint: 'install nginx on the host, or choose the embedded router' });
-}
-
-function readWorkerUser(): NginxSettings['workerUser'] {
-  if (process.getuid?.() !== 0) return null;
-  try {
-    return parseWorkerUser(readFileSync('/etc/passwd', 'utf8'), readFileSync('/etc/group', 'utf8'));
-  } catch {
-    return null;
-  }
-}
-
-async function readLink(path: string): Promise<string | null> {
-  return fs.readlink(path).catch((error) => (isMissing(error) || ['EINVAL', 'ENOTDIR'].includes(errnoOf(error) ?? '') ? null : Promise.reject(error)));
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return fs.stat(path).then((stat) => stat.size, () => 0);
-}
-
-async function readFrom(path: string, offset: number): Promise<string> {
-  const text = await fs.readFile(path).catch(() => Buffer.alloc(0));
-  return text.subarray(offset).toString('utf8');
-}
-
-const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
