@@ -1,9 +1,7 @@
 import * as fs from 'node:fs/promises';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { FairleadError, messagesOf, type Evidence } from '../../../domain/failure.ts';
 import { hostLayout } from '../../../domain/host/layout.ts';
-import type { ReleaseId } from '../../../domain/ids.ts';
 import type { CommandOptions, CommandResult, CommandRunner } from '../../../ports/command-runner.ts';
 import type { InstanceRef, InstanceSpec, InstanceStatus, ReloadSignal, ServiceManager, StopSpec } from '../../../ports/service-manager.ts';
 import { ensureDirectory, errnoOf, readIfThere, removeFileDurably, writeFileDurably } from '../../files/durable.ts';
@@ -13,7 +11,9 @@ import { lastLines, readLog, rotateLog, secretsIn } from '../log-file.ts';
 import { findProgram } from '../program.ts';
 import { createTurns } from '../turns.ts';
 import * as argv from './commands.ts';
-import { composeFile, composeNames, imageIn, releaseImage } from './compose-file.ts';
+import { composeFile, composeNames } from './compose-file.ts';
+import { programMissing, unreachable } from './errors.ts';
+import { createImages, imageLimitMs } from './images.ts';
 import { locateCompose, type LocatedCompose } from './locate.ts';
 import * as parse from './parse.ts';
 import type { Container } from './parse.ts';
@@ -32,8 +32,6 @@ export interface ComposeOptions {
 
 /** What a daemon needs for an answer about a container, on a machine that is very busy. */
 const askLimitMs = 15_000;
-/** A start may pull the image, or load it from the release. */
-const imageLimitMs = 600_000;
 const launchLimitMs = 10_000;
 const killLimitMs = 10_000;
 /** Of a container that is taken away. */
@@ -65,6 +63,7 @@ export function createComposeServiceManager({ root, commands, image = null, dock
 
   const run = (command: readonly string[], options: Partial<CommandOptions> = {}): Promise<CommandResult> =>
     commands.run(command, { timeoutMs: askLimitMs, ...options, env: { ...env, ...options.env } });
+  const images = createImages({ root, image, run });
 
   /** Null where the daemon says that there is none. @throws where it could not be asked. */
   async function find(ref: InstanceRef): Promise<Container | null> {
@@ -83,7 +82,7 @@ export function createComposeServiceManager({ root, commands, image = null, dock
     const command = commandOf(spec);
     const conf = parseConf((await readIfThere(spec.configFile)) ?? '', spec.configFile);
     const compose = await demandCompose();
-    const used = await demandImage(spec);
+    const used = await images.demand(spec);
     const layout = hostLayout(root, spec.product);
     await ensureDirectory(layout.stateRoot);
     await ensureDirectory(layout.configDir);
@@ -302,41 +301,6 @@ export function createComposeServiceManager({ root, commands, image = null, dock
     });
   }
 
-  async function demandImage(spec: InstanceSpec): Promise<string> {
-    if (!existsSync(imageFile(spec))) {
-      const used = lastImage(spec);
-      if (used !== null) return used;
-      throw imageMissing(spec);
-    }
-    const own = releaseImage(root, spec);
-    const there = await run(argv.inspectImageCommand(own));
-    if (there.exitCode === 0) return own;
-    if (!parse.saysNoSuchImage(there.stderr)) throw unreachable(there);
-    const loaded = await run(argv.loadImageCommand(imageFile(spec)), { timeoutMs: imageLimitMs });
-    const name = loaded.exitCode === 0 ? parse.parseLoaded(loaded.stdout) : null;
-    // A tar of `docker save` is loaded; one of a file system (`docker export`) is refused by that, and imported.
-    const made = name === null ? await run(argv.importImageCommand(imageFile(spec), own), { timeoutMs: imageLimitMs }) : await run(argv.tagImageCommand(name, own));
-    if (made.exitCode === 0) {
-      await pruneImages(spec);
-      return own;
-    }
-    throw new FairleadError({
-      class: 'release',
-      code: 'release_image_invalid',
-      message: `${imageFile(spec)} was taken neither by docker load (${loaded.summary}) nor by docker import (${made.summary})`,
-      hint: 'Make it with `docker save NAME -o image.tar`.',
-    });
-  }
-
-  /** Images go with their releases: here, because the manager is not told when a release is removed. One that a container still uses stays. */
-  async function pruneImages(spec: InstanceSpec): Promise<void> {
-    const { project } = composeNames(root, spec);
-    const kept = (await fs.readdir(dirname(spec.releaseDir))).map((name) => releaseImage(root, { product: spec.product, releaseId: name as ReleaseId }));
-    const { stdout } = await run(argv.listTagsCommand(project));
-    const images = stdout.split('\n').filter((tag) => tag !== '').map((tag) => `${project}:${tag}`);
-    for (const image of images.filter((name) => !kept.includes(name))) await run(argv.removeImageCommand(image));
-  }
-
   async function startFailed(spec: InstanceSpec, used: string, up: CommandResult): Promise<FairleadError> {
     const there = await run(argv.inspectImageCommand(used));
     if (there.exitCode !== 0 && parse.saysNoSuchImage(there.stderr)) {
@@ -346,21 +310,6 @@ export function createComposeServiceManager({ root, commands, image = null, dock
       );
     }
     return new FairleadError({ class: 'host', code: 'instance_start_failed', message: `${spec.instance} was not started on release ${spec.releaseId}: ${up.summary}` }, { retryable: true });
-  }
-
-  const imageNameOf = (spec: InstanceSpec): string => {
-    const name = existsSync(imageFile(spec)) ? releaseImage(root, spec) : lastImage(spec);
-    if (name === null) throw imageMissing(spec);
-    return name;
-  };
-
-  /** Who recovers a host by hand has its files, and not the agent's settings. */
-  function lastImage(spec: InstanceSpec): string | null {
-    const { composeFile: file, project } = composeNames(root, spec);
-    if (image !== null) return image;
-    const last = existsSync(file) ? imageIn(readFileSync(file, 'utf8')) : null;
-    // That of another release is not for this one.
-    return last === null || last.startsWith(`${project}:`) ? null : last;
   }
 
   return {
@@ -378,13 +327,12 @@ export function createComposeServiceManager({ root, commands, image = null, dock
         await removeFileDurably(file);
         await removeFileDurably(stopMark);
       }),
-    recoveryCommands: (spec) => argv.recoveryLines(root, dockerHost, spec, imageNameOf(spec), commandOf(spec)),
+    recoveryCommands: (spec) => argv.recoveryLines(root, dockerHost, spec, images.nameOf(spec), commandOf(spec)),
     stopCommands: (spec) => argv.stopLines(root, dockerHost, spec, hostLayout(root, spec.product).logFile(spec.instance)),
   };
 }
 
 const runs = ({ state }: Container): boolean => state === 'running' || state === 'paused' || state === 'restarting';
-const imageFile = ({ releaseDir }: Pick<InstanceSpec, 'releaseDir'>): string => join(releaseDir, 'image.tar');
 
 /** A program of the release is named by its path; any other is looked up in the image. */
 function commandOf(spec: InstanceSpec): string[] {
@@ -406,22 +354,3 @@ async function mainProcess({ pid }: Container): Promise<{ readonly pid: number; 
     return null;
   }
 }
-
-const programMissing = (spec: InstanceSpec, why: string): FairleadError =>
-  new FairleadError({
-    class: 'release',
-    code: 'command_not_found',
-    message: `${spec.instance} cannot start: ${spec.command[0] || '(empty command)'} is neither in ${spec.releaseDir} nor in the image${why === '' ? '' : ` (${why})`}`,
-    hint: 'correct services.<name>.command in fairlead.yaml, or use an image that has the program',
-  });
-
-const imageMissing = (spec: InstanceSpec): FairleadError =>
-  new FairleadError({
-    class: 'host',
-    code: 'compose_image_missing',
-    message: `${spec.instance} cannot start: release ${spec.releaseId} carries no image.tar, and no image is set for this host.`,
-    hint: 'Set FAIRLEAD_COMPOSE_IMAGE (host.composeImage) to an image with the programs that the product needs, or put an image.tar at the root of the bundle.',
-  });
-
-const unreachable = ({ summary }: CommandResult): FairleadError =>
-  new FairleadError({ class: 'host', code: 'docker_unreachable', message: `the Docker daemon could not be asked: ${summary}`, hint: 'see `docker version`; the agent has to be root, or in the group docker' }, { retryable: true });
