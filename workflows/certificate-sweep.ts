@@ -1,11 +1,11 @@
-import { ParentClosePolicy, proxyActivities, setCurrentDetails, startChild, workflowInfo } from '@temporalio/workflow';
+import { continueAsNew, ParentClosePolicy, proxyActivities, setCurrentDetails, startChild, workflowInfo } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Done } from '../activities/host/index.ts';
 import type { CertificateLook } from '../src/domain/certificate/look.ts';
 import { planCertificate } from '../src/domain/certificate/plan.ts';
 import type { CertificateRunRequest } from '../src/domain/certificate/wish.ts';
 import { certificateWorkflowId, hostTaskQueue, type HostId, type ProductName } from '../src/domain/ids.ts';
-import type { CertificateRow } from '../src/ports/certificate-registry.ts';
+import type { CertificatePlace, CertificateRow } from '../src/ports/certificate-registry.ts';
 import { certRenewal } from './cert-renewal.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { attributesOf } from './support/search-attributes.ts';
@@ -13,17 +13,47 @@ import { attributesOf } from './support/search-attributes.ts';
 /** What a sweep has found, and begun. */
 export interface SweepResult {
   readonly looked: number;
-  /** `host/product` of the renewals that it started. */
+  /** `host/product` of the renewals that it started; of thousands, the first ones. */
   readonly started: readonly string[];
-  /** Those whose host did not answer; they are looked at by the next sweep. */
+  /** Those whose host did not answer; they are looked at by the next sweep. Of thousands, the first ones. */
   readonly away: readonly string[];
 }
 
-const atOnce = 20;
+/** Where a sweep goes on that was begun by the execution before this one. */
+export interface SweepCourse {
+  readonly after: CertificatePlace | null;
+  readonly found: SweepResult;
+  /** Certificates in one page. */
+  readonly page: number;
+  /** Pages in one execution. */
+  readonly pages: number;
+}
 
-/** Looks at every certificate that control knows of, and starts a renewal for each that is due. Started by a schedule; may be triggered at any time. */
-export async function certificateSweep(): Promise<SweepResult> {
-  const { certificates } = await controlCalls.listCertificates({});
+const atOnce = 20;
+/** A row has up to 4 KB: a page stays well below the 2 MB that Temporal takes at once, and an execution's pages below what a history may hold. */
+const usualCourse: SweepCourse = { after: null, found: { looked: 0, started: [], away: [] }, page: 200, pages: 5 };
+const mostNames = 200;
+const keep = (names: readonly string[], more: readonly string[]): readonly string[] => [...names, ...more].slice(0, mostNames);
+
+/**
+ * Looks at every certificate that control knows of, page by page, and starts a renewal for each that is due. Started by a schedule; may be triggered at any time. Of a
+ * large fleet it is a chain of executions under one id, which the schedule takes for one.
+ */
+export async function certificateSweep(given: Partial<SweepCourse> = {}): Promise<SweepResult> {
+  const { page, pages, ...course } = { ...usualCourse, ...given };
+  let { after, found } = course;
+  for (let count = 0; count < pages; count += 1) {
+    const { certificates, next = null } = await controlCalls.listCertificates({ after, limit: page });
+    const { started, away } = await sweepPage(certificates);
+    found = { looked: found.looked + certificates.length, started: keep(found.started, started), away: keep(found.away, away) };
+    setCurrentDetails(told(found));
+    if (next === null) return found;
+    after = next;
+  }
+  return continueAsNew<typeof certificateSweep>({ after, found, page, pages });
+}
+
+async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<SweepResult, 'started' | 'away'>> {
   const [started, away]: [string[], string[]] = [[], []];
   const left = [...certificates];
   const worker = async (): Promise<void> => {
@@ -35,9 +65,11 @@ export async function certificateSweep(): Promise<SweepResult> {
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
-  setCurrentDetails(`${certificates.length} looked at; ${started.length} begun${started.length > 0 ? `: ${started.join(', ')}` : ''}; ${away.length} did not answer${away.length > 0 ? `: ${away.join(', ')}` : ''}`);
-  return { looked: certificates.length, started, away };
+  return { started, away };
 }
+
+const listed = (names: readonly string[]): string => (names.length === 0 ? '' : `: ${names.join(', ')}`);
+const told = ({ looked, started, away }: SweepResult): string => `${looked} looked at; ${started.length} begun${listed(started)}; ${away.length} did not answer${listed(away)}`;
 
 async function lookAt({ host, product, wish, facts, plan }: CertificateRow): Promise<CertificateLook | null> {
   const { lookAtCertificate } = proxyActivities<{ lookAtCertificate(asked: { host: HostId; product: ProductName; wish: CertificateRow['wish']; known: unknown }): Promise<Done<CertificateLook>> }>({

@@ -4,18 +4,13 @@ import type { CertificatePlan } from '../../src/domain/certificate/plan.ts';
 import type { LastTry } from '../../src/domain/certificate/status.ts';
 import type { CertificateRunRequest, CertificateWish } from '../../src/domain/certificate/wish.ts';
 import type { Reason } from '../../src/domain/failure.ts';
-import { hostWorkflowId, type HostId, type ProductName, type RunId } from '../../src/domain/ids.ts';
-import type { CertificateRegistry, CertificateRow } from '../../src/ports/certificate-registry.ts';
+import { hostWorkflowId, type RunId } from '../../src/domain/ids.ts';
+import type { CertificatePlace, CertificateRegistry, CertificateRow } from '../../src/ports/certificate-registry.ts';
 import type { ControlDependencies } from './runs.ts';
 
 interface Dependencies extends ControlDependencies {
   readonly certificates: CertificateRegistry;
 }
-interface OfCertificate {
-  readonly host: HostId;
-  readonly product: ProductName;
-}
-
 /** What runs about certificates, and the sweep that starts them, need of PostgreSQL. Every one is idempotent. */
 export function createCertificateRunActivities({ runs, audit, certificates, now }: Dependencies) {
   return {
@@ -44,21 +39,23 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
     },
 
     /** What a host was seen to have. */
-    async noteCertificate({ host, product, look }: OfCertificate & { readonly look: Pick<CertificateLook, 'facts' | 'plan'> }): Promise<void> {
+    async noteCertificate({ host, product, look }: CertificatePlace & { readonly look: Pick<CertificateLook, 'facts' | 'plan'> }): Promise<void> {
       await certificates.noteLook(host, product, { facts: look.facts, plan: look.plan, lookedAt: now().toISOString() });
     },
 
     /** How a try ended, for the status and for when the next one begins. */
-    async noteCertificateTry({ host, product, ...ended }: OfCertificate & { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void> {
+    async noteCertificateTry({ host, product, ...ended }: CertificatePlace & { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void> {
       await certificates.noteTry(host, product, ended);
     },
 
     /**
-     * The certificates that are looked at now, and a row in the audit for each that comes close to its end, once for each of 14, 7, 3, 1 and 0 days; also where its
-     * host does not answer. One whose next try lies ahead is left out.
+     * The certificates that are looked at now, a page of them, and a row in the audit for each that comes close to its end, once for each of 14, 7, 3, 1 and 0 days;
+     * also where its host does not answer. One whose next try lies ahead is left out.
+     * @param asked.limit how many are read; left out: all of them @returns `next`: where the following page begins; null where this was the last one
      */
-    async listCertificates({ host, product }: Partial<OfCertificate>): Promise<{ readonly certificates: readonly CertificateRow[] }> {
-      const rows = await certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
+    async listCertificates({ after = null, limit }: { readonly after?: CertificatePlace | null; readonly limit?: number }): Promise<{ readonly certificates: readonly CertificateRow[]; readonly next: CertificatePlace | null }> {
+      const rows = await certificates.list({ ...(after === null ? {} : { after }), ...(limit === undefined ? {} : { limit }) });
+      const last = rows.at(-1);
       const at = now();
       for (const row of rows) {
         const days = row.facts === null ? null : expiryEvent(row.facts, null, at.getTime());
@@ -67,7 +64,8 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
         const detail = { serial, names, notAfter, daysLeft: days, lastTry: row.lastTry, nextTryAt: row.nextTryAt };
         await audit.append({ at: at.toISOString(), event: days === 0 ? 'certificate.expired' : 'certificate.expiring', actor: 'fairlead', subject: hostWorkflowId(row.host, row.product), runId: null, detail }, `certificate.expiring:${row.host}/${row.product}:${serial}:${days}`);
       }
-      return { certificates: rows.filter(({ facts, nextTryAt }) => facts !== null && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime())) };
+      const due = rows.filter(({ facts, nextTryAt }) => facts !== null && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
+      return { certificates: due, next: last === undefined || limit === undefined || rows.length < limit ? null : { host: last.host, product: last.product } };
     },
   };
 }

@@ -1,5 +1,5 @@
 import { covers } from '../../src/domain/certificate/host-name.ts';
-import { parseOrigin, sightProblem, type OriginSight } from '../../src/domain/certificate/origin.ts';
+import { briefAnswer, parseOrigin, sightProblem, type OriginSight } from '../../src/domain/certificate/origin.ts';
 import { pairProblem, type CertificateInspection, type PairFacts } from '../../src/domain/certificate/pair.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { HostState, HostTls } from '../../src/domain/host/state.ts';
@@ -85,7 +85,9 @@ export function createCertificateActivities(dependencies: HostDependencies) {
     async checkPublicOrigin({ run, origin, names, httpPort }: CheckOriginInput, context: ActivityContext): Promise<{ readonly name: string; readonly sights: readonly OriginSight[] }> {
       const state = await stateOf(run.product);
       const declared = (await manifestOf(run.product)).certificates;
-      const parsed = parseOrigin(origin, state.tls?.ports ?? (ports === 'free' ? [443] : (declared?.ports ?? [443])));
+      const served = state.tls?.ports ?? declared?.ports ?? [443];
+      // A development host takes any port, and stands for one that is met on 443.
+      const parsed = parseOrigin(origin, ports === 'free' ? [443, ...served] : served);
       if ('problem' in parsed) throw new FairleadError(parsed.problem);
       if (httpPort === null) return { name: parsed.name, sights: [] };
       await applyRouter(state);
@@ -97,7 +99,8 @@ export function createCertificateActivities(dependencies: HostDependencies) {
           const answers = await Promise.all(
             addresses.map(async (address) => {
               const got = await origins.get({ address, port: httpPort, name, path }, context.cancel);
-              return { address, answer: 'error' in got ? { error: got.error } : got.status === 200 && got.body === text ? ('own' as const) : ('other' as const) };
+              if ('error' in got) return { address, answer: { error: got.error } };
+              return got.status === 200 && got.body === text ? { address, answer: 'own' as const } : { address, answer: 'other' as const, got: briefAnswer(got) };
             }),
           );
           sights.push({ name, addresses, answers });

@@ -4,6 +4,12 @@ import type { LastTry } from '../domain/certificate/status.ts';
 import type { CertificateWish } from '../domain/certificate/wish.ts';
 import type { HostId, ProductName } from '../domain/ids.ts';
 
+/** Whose certificate: one for each product on a host. */
+export interface CertificatePlace {
+  readonly host: HostId;
+  readonly product: ProductName;
+}
+
 /** What control knows of the certificate of a product on a host. */
 export interface CertificateRow {
   readonly host: HostId;
@@ -27,6 +33,6 @@ export interface CertificateRegistry {
   /** How a try ended. With `wish`, it succeeded: renewals go by that one from here on. */
   noteTry(host: HostId, product: ProductName, ended: { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void>;
   find(host: HostId, product: ProductName): Promise<CertificateRow | null>;
-  /** By host and product. */
-  list(filter?: { readonly host?: HostId; readonly product?: ProductName }): Promise<CertificateRow[]>;
+  /** By host and product, those behind `after`, at most `limit`. */
+  list(filter?: { readonly host?: HostId; readonly product?: ProductName; readonly after?: CertificatePlace; readonly limit?: number }): Promise<CertificateRow[]>;
 }

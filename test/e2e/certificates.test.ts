@@ -1,96 +1,30 @@
 import * as fs from 'node:fs/promises';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import type { CertificateList, RunDetail } from '../../src/contract/index.ts';
-import { targetsOf } from '../../src/domain/certificate/served.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
-import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
-import { clockVariable, type Verdict } from '../support/checkpoints.ts';
+import { createCertificateStack, stackLimitMs, stackNames, type CertificateStack } from '../support/certificate-stack.ts';
+import { killProcesses } from '../support/checked-stack.ts';
+import type { Verdict } from '../support/checkpoints.ts';
 import { eventually } from '../support/host-root.ts';
-import { cutDown } from '../support/matrix-product.ts';
-import { pebbleIsThere, startPebble, type TestPebble } from '../support/pebble.ts';
+import { pebbleIsThere } from '../support/pebble.ts';
 import { describeWith, program } from '../support/requirement.ts';
 
-const names = ['app.example.org', 'api.example.org'];
-const limitMs = 240_000;
+const limitMs = stackLimitMs;
+const names = stackNames;
 const hour = 3_600_000;
-
-/** The product with TLS. */
-async function withTls(directory: string): Promise<void> {
-  await cutDown(directory);
-  await fs.appendFile(join(directory, 'fairlead.yaml'), 'certificates: { listen: 4443, redirect: true }\n');
-}
-
-interface Bed {
-  readonly stack: CheckedStack;
-  readonly pebble: TestPebble;
-  readonly clockFile: string;
-  issuer(change?: object): Promise<object>;
-  post(path: string, body?: object): Promise<{ readonly runId: string; readonly joined: boolean }>;
-  detail(runId: string): Promise<RunDetail>;
-  ended(runId: string): Promise<RunReport>;
-  status(): Promise<CertificateList['certificates'][number]>;
-  end(): Promise<void>;
-}
-
-async function createBed(router: 'nginx' | 'embedded', env: Readonly<Record<string, string>>): Promise<Bed> {
-  const dir = await fs.mkdtemp(join(tmpdir(), 'fairlead-certificates-'));
-  const clockFile = join(dir, 'ahead');
-  const stack = await startCheckedStack({ dir, env: { FAIRLEAD_ROUTER: router, [clockVariable]: clockFile, ...env } });
-  let pebble: TestPebble | null = null;
-  const end = async (): Promise<void> => {
-    await stack.end();
-    await pebble?.stop();
-    await fs.rm(dir, { recursive: true, force: true });
-  };
-  try {
-    await stack.publish('r1', { edit: withTls });
-    const installed = await stack.apply('h1', 'r1');
-    if (installed.outcome !== 'succeeded') throw new Error(JSON.stringify(installed.reason));
-    pebble = await startPebble({ httpPort: (await stack.state('h1')).router?.port as number });
-  } catch (error) {
-    await end();
-    throw error;
-  }
-  const authority = pebble;
-  const detail = async (runId: string) => (await stack.ask<RunDetail>('GET', `/api/runs/${runId}`)).body;
-  return {
-    stack,
-    pebble: authority,
-    clockFile,
-    detail,
-    end,
-    async issuer(change = {}) {
-      const rootsFile = join(dir, 'issued-roots.pem');
-      await fs.writeFile(rootsFile, await authority.roots());
-      return { kind: 'acme', name: 'pebble', directoryUrl: authority.directoryUrl, contact: ['mailto:ops@example.org'], caBundleFile: authority.caBundleFile, rootsFile, profile: 'default', ...change };
-    },
-    async post(path, body = {}) {
-      const answer = await stack.ask<{ runId: string; joined: boolean }>('POST', `/api/certificates/${path}`, { host: 'h1', product: stack.product, ...body });
-      if (answer.status !== 202) throw new Error(`${path} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
-      return answer.body;
-    },
-    ended: (runId) => eventually(`run ${runId} ends`, async () => (await detail(runId)).report as RunReport | null, limitMs),
-    status: async () => (await stack.ask<CertificateList>('GET', '/api/certificates')).body.certificates[0] as CertificateList['certificates'][number],
-  };
-}
 
 const brief = ({ outcome, reason }: RunReport) => [outcome, reason];
 const done = ['succeeded', null];
-const directoryOf = (bed: Bed) => join(bed.stack.layout('h1').certificatesDir, names[0] as string);
-const activePem = async (bed: Bed) => fs.readFile(join(directoryOf(bed), 'current/fullchain.pem'), 'utf8');
-const targets = async ({ stack }: Bed) => targetsOf({ names, ports: (await stack.state('h1')).tls?.ports ?? [] }, '127.0.0.1');
 const plainStatus = (port: number) =>
   new Promise<number>((resolve, reject) => {
     request({ host: '127.0.0.1', port, path: '/health', agent: false, headers: { host: names[0] } }, (response) => resolve((response.resume(), response.statusCode ?? 0))).on('error', reject).end();
   });
 
 /** Every line of every key on the host: what must stand nowhere else. */
-async function secretsOf(bed: Bed): Promise<string[]> {
+async function secretsOf(bed: CertificateStack): Promise<string[]> {
   const { acmeDir } = bed.stack.layout('h1');
   const files = (await fs.readdir(acmeDir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const texts = await Promise.all(files.map((file) => fs.readFile(file, 'utf8')));
@@ -100,11 +34,11 @@ async function secretsOf(bed: Bed): Promise<string[]> {
 }
 
 describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlead with nginx, whose schedule looks every two seconds', () => {
-  let bed: Bed;
+  let bed: CertificateStack;
   let watch: ReturnType<typeof watchHandshakes> | null = null;
 
   beforeAll(async () => {
-    bed = await createBed('nginx', { FAIRLEAD_SCHEDULER: 'on', FAIRLEAD_CERTIFICATE_SECONDS: '2' });
+    bed = await createCertificateStack('nginx', { env: { FAIRLEAD_SCHEDULER: 'on', FAIRLEAD_CERTIFICATE_SECONDS: '2' } });
   }, limitMs);
   afterEach(() => bed?.stack.decide(() => 'go'));
   afterAll(async () => {
@@ -122,7 +56,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     const steps = ['order', 'present-challenges', 'answer-challenges', 'await-validation', 'remove-challenges', 'finalize'];
     expect(report.steps.map(({ name }) => name)).toEqual([...steps, ...(report.steps.some(({ name }) => name === 'await-certificate') ? ['await-certificate'] : []), 'download', 'open-intent', 'stage', 'check', 'back-up', 'arm-recovery', 'switch', 'test-router', 'reload', 'prove', 'commit', 'prune', 'forget-order', 'close-intent']);
     expect(await plainStatus(plain)).toBe(308);
-    watch = watchHandshakes(await targets(bed));
+    watch = watchHandshakes(await bed.targets());
     await eventually('the status knows it', async () => (await bed.status()).status.state === 'valid', limitMs);
     expect(await bed.status()).toMatchObject({ host: 'h1', issuerName: 'pebble', status: { names: expect.arrayContaining(names), lastTry: { succeeded: true }, nextTryAt: null, plan: { because: 'ari' } } });
     expect(brief(await bed.ended((await bed.post('issue', asked)).runId))).toEqual(['unchanged', null]);
@@ -148,7 +82,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
   }, limitMs);
 
   test('a CA that dies in the middle of an order is waited for, visibly; the certificate that works is left alone, and the run ends well', async () => {
-    const before = await activePem(bed);
+    const before = await bed.activePem();
     let killed = 0;
     bed.stack.decide(async ({ activity, point }): Promise<Verdict> => {
       if (activity !== 'answerChallenges' || point !== 'before' || killed > 0) return 'go';
@@ -162,7 +96,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       return progress?.phase === 'Delayed' ? progress.waiting : null;
     }, limitMs);
     expect(waiting).toMatchObject({ for: expect.stringMatching(/next try/), until: expect.stringMatching(/^20/), release: expect.stringContaining('fairlead cert renew') });
-    expect(await activePem(bed)).toBe(before);
+    expect(await bed.activePem()).toBe(before);
     expect(await bed.status()).toMatchObject({ run: { runId }, status: { lastTry: { succeeded: false, reason: { class: 'dependency' } }, nextTryAt: expect.any(String) } });
     // The host is free meanwhile.
     expect((await bed.stack.apply('h1', 'r1')).outcome).toBe('unchanged');
@@ -175,11 +109,11 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       return end as RunReport | null;
     }, limitMs);
     expect(brief(report)).toEqual(done);
-    expect(await activePem(bed)).not.toBe(before);
+    expect(await bed.activePem()).not.toBe(before);
   }, limitMs);
 
   test('a reload that does nothing: the old pair is back and proven, and the report names the backup', async () => {
-    const before = await activePem(bed);
+    const before = await bed.activePem();
     const base = join(bed.stack.layout('h1').fairleadDir, 'router/nginx');
     const found = async () => (await fs.readdir(base, { recursive: true })).filter((file) => file.endsWith('locations.conf')).map((file) => join(base, file));
     let away: string[] = [];
@@ -194,7 +128,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     expect([report.outcome, report.reason?.code]).toEqual(['rolled_back', 'reload_did_nothing']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
     expect(await fs.readFile(join(report.backupPath as string, 'fullchain.pem'), 'utf8')).toBe(before);
-    expect(await activePem(bed)).toBe(before);
+    expect(await bed.activePem()).toBe(before);
     // The pair that was not taken into use lies there still: the next run needs no new order.
     const again = await bed.ended((await bed.post('renew', { force: true })).runId);
     expect(brief(again)).toEqual(done);
@@ -202,16 +136,16 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
   }, limitMs);
 
   test('the schedule renews by the window that the CA gives, by itself, and finds nothing to do after that', async () => {
-    const before = await activePem(bed);
+    const before = await bed.activePem();
     await bed.pebble.setRenewalInfo(before, JSON.stringify({ suggestedWindow: { start: new Date(Date.now() + 60_000).toISOString(), end: new Date(Date.now() + hour).toISOString() } }));
     // By the host's clock the window is over, the CA may be asked again, and the certificate is old enough to be renewed.
     await fs.writeFile(bed.clockFile, String(7 * hour));
-    await eventually('another one is served', async () => (await activePem(bed)) !== before, limitMs);
+    await eventually('another one is served', async () => (await bed.activePem()) !== before, limitMs);
     const { body } = await bed.stack.ask<{ runs: { runId: string; kind: string; requestedBy: string }[] }>('GET', '/api/runs?limit=50');
     const own = body.runs.filter(({ kind, requestedBy }) => kind === 'cert-renewal' && requestedBy === 'schedule');
     expect(own).toHaveLength(1);
     expect(brief(await bed.ended(own[0]?.runId as string))).toEqual(done);
-    const after = await activePem(bed);
+    const after = await bed.activePem();
     const temporal = await Connection.connect({ address: bed.stack.dev.summary.temporal });
     try {
       const { schedule } = new Client({ connection: temporal });
@@ -221,18 +155,18 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     } finally {
       await temporal.close();
     }
-    expect(await activePem(bed)).toBe(after);
+    expect(await bed.activePem()).toBe(after);
   }, limitMs);
 
   test('a CA whose window cannot be meant: renewed by lifetime', async () => {
     await fs.rm(bed.clockFile);
     const short = await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer({ profile: 'hours' }), originPort: null, force: true })).runId);
     expect(brief(short)).toEqual(done);
-    const before = await activePem(bed);
+    const before = await bed.activePem();
     await bed.pebble.setRenewalInfo(before, '{"suggestedWindow":{"start":"soon"}}');
     expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
     await fs.writeFile(bed.clockFile, String(3.5 * hour));
-    await eventually('another one is served', async () => (await activePem(bed)) !== before, limitMs);
+    await eventually('another one is served', async () => (await bed.activePem()) !== before, limitMs);
     const audit = await bed.stack.ask<{ rows: { event: string; detail: { because?: string } }[] }>('GET', '/api/audit?limit=200');
     expect(audit.body.rows.some(({ event, detail }) => event === 'run.intended' && detail.because === 'half_left')).toBe(true);
   }, limitMs);
@@ -268,21 +202,21 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
 });
 
 describeWith([pebbleIsThere], 'certificates of a whole Fairlead with the embedded router', () => {
-  let bed: Bed;
+  let bed: CertificateStack;
   beforeAll(async () => {
-    bed = await createBed('embedded', {});
+    bed = await createCertificateStack('embedded');
   }, limitMs);
   afterAll(() => bed?.end(), limitMs);
 
   test('the first one, and its renewal: no handshake fails', async () => {
     expect(brief(await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer(), originPort: null })).runId))).toEqual(done);
-    const before = await activePem(bed);
-    const watch = watchHandshakes(await targets(bed));
+    const before = await bed.activePem();
+    const watch = watchHandshakes(await bed.targets());
     try {
       expect(brief(await bed.ended((await bed.post('renew', { force: true })).runId))).toEqual(done);
     } finally {
       expect((await watch.stop()).failed).toEqual([]);
     }
-    expect(await activePem(bed)).not.toBe(before);
+    expect(await bed.activePem()).not.toBe(before);
   }, limitMs);
 });

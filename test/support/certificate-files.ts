@@ -31,11 +31,11 @@ export async function stageTwoPairs(root: string): Promise<TwoPairs> {
 }
 
 export const activeVersion = async (root: string): Promise<CertificateVersion | null> => (await createCertificateStore(root).inspect(walked, walkedCertificate)).active;
-export const certificateHome = (root: string): string => join(root, 'var/lib', walked, 'acme/certificates', walkedCertificate);
+export const certificateHome = (root: string, product: string = walked, certificate: string = walkedCertificate): string => join(root, 'var/lib', product, 'acme/certificates', certificate);
 
 /** What is wrong with what a router would read now: nothing, where key and certificate are there and belong together. */
-export async function brokenPair(root: string): Promise<string[]> {
-  const read = (name: string) => fs.readFile(join(certificateHome(root), 'current', name), 'utf8');
+export async function brokenPair(root: string, product?: string, certificate?: string): Promise<string[]> {
+  const read = (name: string) => fs.readFile(join(certificateHome(root, product, certificate), 'current', name), 'utf8');
   try {
     const [key, chain] = await Promise.all([read('key.pem'), read('fullchain.pem')]);
     return new X509Certificate(chain).checkPrivateKey(createPrivateKey(key)) ? [] : ['the key is of another certificate'];

@@ -6,20 +6,20 @@ import { startStack, type Stack } from './stack.ts';
 
 export type Decision = (at: Checkpoint) => Promise<Verdict> | Verdict;
 
-/** A stack whose agents ask the test at every checkpoint. While the test thinks, the activity does not move. */
+/** A stack whose agents, and with `checksControl` its control worker, ask the test at every checkpoint. While the test thinks, the activity does not move. */
 export interface CheckedStack extends Stack {
   /** What happens at every checkpoint from now on. */
   decide(decision: Decision): void;
   pidOf(name: string): number;
 }
 
-export async function startCheckedStack(options: { readonly hosts?: number; readonly dir?: string; readonly env?: Readonly<Record<string, string>> } = {}): Promise<CheckedStack> {
+export async function startCheckedStack(options: { readonly hosts?: number; readonly dir?: string; readonly env?: Readonly<Record<string, string>>; readonly checksControl?: boolean } = {}): Promise<CheckedStack> {
   let decision: Decision = () => 'go';
   const { file } = await buildAgent({ entry: 'test/support/programs/agent.ts', outfile: 'dist/test-agent.mjs' });
   const checkpoints = await startCheckpoints((at) => decision(at));
   try {
-    const { dir, hosts, env } = options;
-    const stack = await startStack({ ...(dir ? { dir } : {}), ...(hosts ? { hosts } : {}), replace: { agentFile: file, env: { FAIRLEAD_ROUTER: 'embedded', ...env, ...checkpoints.env } } });
+    const { dir, hosts, env, checksControl } = options;
+    const stack = await startStack({ ...(dir ? { dir } : {}), ...(hosts ? { hosts } : {}), replace: { agentFile: file, ...(checksControl ? { controlEntry: 'test/support/programs/control.ts' } : {}), env: { FAIRLEAD_ROUTER: 'embedded', ...env, ...checkpoints.env } } });
     return {
       ...stack,
       decide(next) {

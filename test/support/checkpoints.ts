@@ -81,6 +81,10 @@ function ask(at: Checkpoint): Promise<Verdict> {
 export const clockVariable = 'FAIRLEAD_TEST_CLOCK';
 const aheadMs = (file: string): number => (existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0);
 
+/** A JSON file with what names resolve to on a host; those that it does not have resolve to nothing. Left out, the machine's own resolver is asked. */
+export const namesVariable = 'FAIRLEAD_TEST_NAMES';
+const addressesOf = (file: string, name: string): readonly string[] => (JSON.parse(readFileSync(file, 'utf8')) as Record<string, string[]>)[name] ?? [];
+
 interface Scope {
   readonly at: Omit<Checkpoint, 'point'>;
   told: boolean;
@@ -111,7 +115,7 @@ export function createAround(program: 'agent' | 'control', host: string): Around
 }
 
 /** Calls that change the host. The fence is left out: every activity of a run may write it, and it says nothing about the activity. */
-const changing = /^(write(?!Fence)|remove|extract|activate|deactivate|take|download|verify|start|stop|apply|run|restore|prune|prepare|forget)/;
+const changing = /^(write(?!Fence)|stage|backUp|commit|reload|remove|extract|activate|deactivate|take|download|verify|start|stop|apply|run|restore|prune|prepare|forget)/;
 
 /** The same host, where the first change of every activity is a checkpoint. */
 export function wrapHost(host: HostDependencies): HostDependencies {
@@ -135,6 +139,10 @@ export function wrapHost(host: HostDependencies): HostDependencies {
       },
     });
   const wrapped = Object.fromEntries(Object.entries(host).map(([name, port]) => [name, typeof port === 'object' && port !== null ? wrapPort(port as object) : port])) as unknown as HostDependencies;
-  const clockFile = process.env[clockVariable];
-  return clockFile === undefined ? wrapped : { ...wrapped, now: () => new Date(Date.now() + aheadMs(clockFile)) };
+  const [clockFile, namesFile] = [process.env[clockVariable], process.env[namesVariable]];
+  return {
+    ...wrapped,
+    ...(clockFile === undefined ? {} : { now: () => new Date(Date.now() + aheadMs(clockFile)) }),
+    ...(namesFile === undefined ? {} : { origins: { ...host.origins, resolve: async (name) => addressesOf(namesFile, name) } }),
+  };
 }

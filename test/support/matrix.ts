@@ -28,11 +28,13 @@ import { startStack, type Stack } from './stack.ts';
  */
 /** What an update in place does not use: promotions, and releases beside the old one, have a matrix of their own, kill-change.test.ts. */
 export const changeActivities: readonly string[] = [...Object.keys(createPromotionActivities({} as never)), ...Object.keys(createTrafficActivities({} as never))];
+/** The activities on a host that only runs about certificates have. */
+export const certificateActivities: readonly string[] = [createCertificateLook, createIssuingActivities, createCertificateActivities, createCertificateProof, createCertificateRecovery].flatMap((create) => Object.keys(create({} as never)));
 export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name) && !isOfCertificates(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
-/** Renewals have a matrix of their own. */
+/** Renewals have a matrix of their own: kill-certificate.test.ts. */
 function isOfCertificates(name: string): boolean {
-  return [createCertificateInspection, createCertificateActivities, createCertificateProof, createCertificateRecovery, createCertificateLook, createIssuingActivities].some((create) => name in create({} as never));
+  return certificateActivities.includes(name) || name in createCertificateInspection({} as never);
 }
 /** Runs about services have a matrix of their own: kill-restart.test.ts. */
 function isOfServices(name: string): boolean {

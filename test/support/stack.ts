@@ -48,8 +48,8 @@ export interface Stack {
   publish(releaseId: string, options?: PublishOptions): Promise<string>;
   /** Starts an update and gives its run id. */
   start(host: string, releaseId: string, more?: Record<string, unknown>): Promise<string>;
-  /** The report, once the run has ended. */
-  report(runId: string, limitMs?: number): Promise<RunReport>;
+  /** The report, once the run has ended. @param workflowId of a run that this did not start */
+  report(runId: string, limitMs?: number, workflowId?: string): Promise<RunReport>;
   /** Starts an update and waits for its report. */
   apply(host: string, releaseId: string, more?: Record<string, unknown>): Promise<RunReport>;
   /** Starts a promotion and waits for its report. */
@@ -145,13 +145,13 @@ export async function startStack(options: { readonly hosts?: number; readonly co
       workflowIds.set(answer.body.runId, `host/${host}/${product}`);
       return answer.body.runId;
     },
-    async report(runId, limitMs = 300_000) {
+    async report(runId, limitMs = 300_000, workflowId = workflowIds.get(runId) ?? '') {
       // Asked of the orchestrator, which is the last to know: the API could be asked as well, and each look costs a query of the workflow.
       const deadline = performance.now() + limitMs;
       for (let lastError: unknown = null; ; ) {
         if (performance.now() > deadline) throw new Error(`run ${runId} had not ended after ${limitMs} ms\n${said.join('\n')}`, { cause: lastError });
         try {
-          return (await temporal.withDeadline(Date.now() + limitMs, () => client.workflow.getHandle(workflowIds.get(runId) ?? '', runId).result())) as RunReport;
+          return (await temporal.withDeadline(Date.now() + limitMs, () => client.workflow.getHandle(workflowId, runId).result())) as RunReport;
         } catch (error) {
           if (error instanceof WorkflowFailedError) throw error;
           lastError = error; // Some tests kill the server while this waits.

@@ -64,7 +64,10 @@ export function createHostFiles(root: string): HostFiles {
       return port;
     },
     async withChallenge(root, work) {
-      const path = `/.well-known/acme-challenge/fairlead-${randomBytes(12).toString('hex')}`;
+      const folder = '/.well-known/acme-challenge';
+      // One that was put up by an agent that was killed meanwhile.
+      for (const left of await fs.readdir(`${root}${folder}`)) if (left.startsWith('fairlead-')) await fs.rm(`${root}${folder}/${left}`, { force: true });
+      const path = `${folder}/fairlead-${randomBytes(12).toString('hex')}`;
       const text = randomBytes(24).toString('hex');
       try {
         await fs.writeFile(`${root}${path}`, text);

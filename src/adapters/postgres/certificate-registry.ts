@@ -5,11 +5,13 @@ import { toJson } from './json.ts';
 const columns = ['host', 'product', 'wish', 'facts', 'plan', 'looked_at', 'last_try', 'failures', 'next_try_at'] as const;
 
 export function createCertificateRegistry(database: Database): CertificateRegistry {
-  const list: CertificateRegistry['list'] = async ({ host, product } = {}) =>
+  const list: CertificateRegistry['list'] = async ({ host, product, after, limit } = {}) =>
     database.query('listing certificates', async (db) => {
       let rows = db.selectFrom('certificates').select(columns).orderBy('host').orderBy('product');
       if (host !== undefined) rows = rows.where('host', '=', host);
       if (product !== undefined) rows = rows.where('product', '=', product);
+      if (after !== undefined) rows = rows.where(({ eb, refTuple, tuple }) => eb(refTuple('host', 'product'), '>', tuple(after.host, after.product)));
+      if (limit !== undefined) rows = rows.limit(limit);
       return (await rows.execute()).map(
         ({ looked_at, last_try, next_try_at, ...row }): CertificateRow => ({ ...row, lookedAt: looked_at?.toISOString() ?? null, lastTry: last_try, nextTryAt: next_try_at?.toISOString() ?? null }),
       );

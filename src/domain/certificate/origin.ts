@@ -6,8 +6,14 @@ export interface OriginSight {
   readonly name: string;
   /** What the name resolves to; empty where it does not. */
   readonly addresses: readonly string[];
-  /** What each address answered on the plain port: `own` is this host's router, `other` somebody else; else the error. */
-  readonly answers: readonly { readonly address: string; readonly answer: 'own' | 'other' | { readonly error: string } }[];
+  /** What each address answered on the plain port: `own` is this host's router, `other` somebody else; else the error. `got` is how the other's answer begins. */
+  readonly answers: readonly { readonly address: string; readonly answer: 'own' | 'other' | { readonly error: string }; readonly got?: string }[];
+}
+
+/** Pure: an answer in few words, for people: its status, and how its text begins. */
+export function briefAnswer({ status, body }: { readonly status: number; readonly body: string }): string {
+  const text = body.replaceAll(/[^\x21-\x7e]+/g, ' ').trim();
+  return text === '' ? `${status}` : `${status} ${JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)}`;
 }
 
 /**
@@ -34,7 +40,7 @@ export function parseOrigin(origin: string, ports: readonly number[]): { readonl
 /** Pure: why a certificate authority would not find this host by that name; null where it would. */
 export function sightProblem({ name, addresses, answers }: OriginSight, port: number): Reason | null {
   if (addresses.length === 0) return { class: 'dependency', code: 'origin_unresolved', message: `${name} resolves to no address.`, hint: `Add an A or AAAA record for ${name} that leads to this host; a new record may take its time to be seen.` };
-  const elsewhere = answers.filter(({ answer }) => answer === 'other').map(({ address }) => address);
+  const elsewhere = answers.filter(({ answer }) => answer === 'other').map(({ address, got }) => (got === undefined ? address : `${address} (${got})`));
   if (elsewhere.length > 0) {
     return { class: 'host', code: 'origin_elsewhere', message: `${name} leads to ${elsewhere.join(', ')}, where something else than the router of this host answers on port ${port}.`, hint: `Every address of ${name} has to lead here; a stale AAAA record is a common cause.` };
   }

@@ -91,3 +91,21 @@ test('a certificate whose end comes near is told in the audit once for each thre
   await certificates.noteTry(host, product, { lastTry: { at: new Date(now).toISOString(), succeeded: false, reason: null }, failures: 1, nextTryAt: new Date(now + day).toISOString() });
   expect((await listCertificates({})).certificates).toEqual([]);
 });
+
+test('a sweep reads them page by page, by host and product: each once, with and without those that are not looked at now', async () => {
+  const { certificates } = api.stores;
+  const places = ['h1', 'h10', 'h2'].flatMap((on) => ['a', 'b', 'c'].map((name) => ({ host: on as HostId, product: name as typeof product })));
+  for (const place of [...places].reverse()) {
+    await certificates.propose(place.host, place.product, wish);
+    // One that never came about is left to whoever asked for it.
+    if (place.product !== 'b') await certificates.noteLook(place.host, place.product, { facts: samplePair, plan: null, lookedAt: samplePair.notBefore });
+  }
+  const { listCertificates } = createCertificateRunActivities({ ...api.stores, now: () => new Date(samplePair.notBefore) });
+  const pages: string[][] = [];
+  for (let after: Awaited<ReturnType<typeof listCertificates>>['next'] | undefined = null; after !== undefined; ) {
+    const page = await listCertificates({ after, limit: 4 });
+    pages.push(page.certificates.map((row) => `${row.host}/${row.product}`));
+    after = page.next ?? undefined;
+  }
+  expect(pages).toEqual([['h1/a', 'h1/c', 'h10/a'], ['h10/c', 'h2/a'], ['h2/c']]);
+});
