@@ -1,0 +1,232 @@
+import * as fs from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { Client, Connection, type ScheduleHandle } from '@temporalio/client';
+import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
+import { readCertificateFacts } from '../../src/adapters/certificate-issuer/facts.ts';
+import { certificateSchedule } from '../../src/domain/run/names.ts';
+import type { RunReport } from '../../src/domain/run/report.ts';
+import { caFaults, isFinalize, isNewOrder, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
+import { watchHandshakes } from '../support/certificate-bed.ts';
+import { brokenPair } from '../support/certificate-files.ts';
+import { createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
+import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
+import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
+import type { FaultProxy } from '../support/fault-proxy.ts';
+import { eventually } from '../support/host-root.ts';
+import { pebbleIsThere } from '../support/pebble.ts';
+import { describeWith, program } from '../support/requirement.ts';
+
+/** Elsewhere than on a machine that is there for testing each activity is tried at one of the points. */
+const turns = triesEverything ? points.map((_, turn) => turn) : [0];
+
+describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, its agent or its control worker', () => {
+  let bed: CertificateStack;
+  let proxy: FaultProxy;
+  let matrix: CertificateMatrix;
+  let temporal: Connection;
+  let schedule: ScheduleHandle;
+  let pausedAt: number;
+  let elsewhere: Server;
+  let watch: ReturnType<typeof watchHandshakes> | null = null;
+  const fromHere = { [names[0] as string]: ['127.0.0.1'], [names[1] as string]: ['127.0.0.1'] };
+
+  beforeAll(async () => {
+    // A killed worker holds its run up for as long as these say; the outcome is the same.
+    bed = await createCertificateStack('nginx', { checksControl: true, proxied: true, resolves: true, env: { FAIRLEAD_SCHEDULER: 'on', FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' } });
+    proxy = bed.proxy as FaultProxy;
+    matrix = createCertificateMatrix(bed);
+    elsewhere = createServer((_request, response) => response.end('Welcome to nginx!'));
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    temporal = await Connection.connect({ address: bed.stack.dev.summary.temporal });
+    schedule = new Client({ connection: temporal }).schedule.getHandle(certificateSchedule);
+    await schedule.pause('by hand');
+    pausedAt = Date.now();
+  }, limitMs);
+  beforeEach(() => {
+    proxy.inject();
+    proxy.seen.length = 0;
+  });
+  afterEach(() => bed?.stack.decide(() => 'go'));
+  afterAll(async () => {
+    await matrix?.end();
+    await watch?.stop();
+    await temporal?.close();
+    elsewhere?.close();
+    await bed?.end();
+  }, limitMs);
+
+  const root = () => bed.stack.dev.summary.hosts[0]?.root as string;
+  const renew = async () => bed.ended((await bed.post('renew', { force: true })).runId);
+  /** One matching pair is in force, it is whole, it is what every listener serves for every name, and nothing of a run is left. */
+  async function expectServed(): Promise<void> {
+    const { layout, product } = bed.stack;
+    const host = layout('h1');
+    const { fingerprintSha256 } = readCertificateFacts(await bed.activePem(), []);
+    const served = await Promise.all((await bed.targets()).map((target) => createTlsProbe().handshake(target)));
+    const left = {
+      broken: [...matrix.broken, ...(await brokenPair(root(), product, names[0]))],
+      served: [...new Set(served.map(({ chain }) => chain[0]))],
+      temporary: (await fs.readdir(join(host.certificatesDir, names[0] as string))).filter((name) => name.endsWith('.tmp')),
+      intent: await fs.readFile(host.intentFile, 'utf8').catch(() => null),
+      challenges: (await fs.readdir(host.routerDir, { recursive: true })).filter((name) => /acme-challenge\/.+/.test(name)),
+      proven: (await bed.stack.state('h1')).tls?.proven,
+    };
+    expect(left).toEqual({ broken: [], served: [fingerprintSha256], temporary: [], intent: null, challenges: [], proven: true });
+    expect((await fs.readdir(join(host.certificatesDir, names[0] as string, 'versions'))).length).toBeLessThanOrEqual(3);
+  }
+  const failsAfter = (...steps: readonly string[]) => ({ activity, direction, point }: Checkpoint): boolean => point === 'after' && steps.includes(`${activity} ${direction}`);
+  const brief = ({ outcome, reason }: RunReport) => [outcome, reason];
+
+  describe('the first one is asked for at a wrong place', () => {
+    const issue = async (more: readonly string[]) => {
+      const { directoryUrl, caBundleFile, rootsFile } = await bed.issuer();
+      return bed.stack.fairlead('cert', 'issue', '--host', 'h1', '--issuer', directoryUrl, '--ca-bundle', caBundleFile, '--roots', rootsFile, ...more);
+    };
+    const portOf = { router: () => bed.plain, elsewhere: () => (elsewhere.address() as AddressInfo).port, nobody: () => 9 };
+    test.each<[string, string, keyof typeof portOf, Readonly<Record<string, readonly string[]>>, RegExp, RegExp]>([
+      ['a name that does not resolve here', 'gone.example.org', 'router', {}, /gone\.example\.org resolves to no address/, /Add an A or AAAA record/],
+      ['a name that leads to something else', 'app.example.org', 'elsewhere', fromHere, /app\.example\.org leads to 127\.0\.0\.1 \(200 "Welcome to nginx!"\), where something else/, /stale AAAA record/],
+      ['a name one of whose addresses does not answer', 'app.example.org', 'nobody', fromHere, /port 9 there cannot be reached: .*ECONNREFUSED/, /Open the port in the firewall/],
+      ['https with a path', 'https://app.example.org/admin', 'router', fromHere, /"https:\/\/app\.example\.org\/admin" is not a bare DNS name/, /Leave out scheme, port and path/],
+      ['http', 'http://app.example.org', 'router', fromHere, /is not a bare DNS name/, /Leave out scheme, port and path/],
+      ['a port', 'app.example.org:8443', 'router', fromHere, /"app\.example\.org:8443" is not a bare DNS name/, /Leave out scheme, port and path/],
+    ])('%s: refused with the answer that it got and a hint, and the CA is not asked for anything', async (_what, name, port, resolved, message, hint) => {
+      await bed.resolve(resolved);
+      const { exitCode, stdout, stderr } = await issue(['--names', name, '--origin-port', String(portOf[port]())]);
+      expect({ exitCode, told: stdout + stderr }).toEqual({ exitCode: 3, told: expect.stringMatching(message) });
+      expect(stdout + stderr).toMatch(hint);
+      expect(proxy.seen).toEqual([]);
+    }, limitMs);
+
+    test('every name leads to the router of the host: issued', async () => {
+      await bed.resolve(fromHere);
+      const { exitCode, stderr } = await issue(['--names', names.join(','), '--origin-port', String(bed.plain)]);
+      expect([exitCode, exitCode === 0 ? '' : stderr]).toEqual([0, '']);
+      await expectServed();
+      watch = watchHandshakes(await bed.targets());
+    }, limitMs);
+  });
+
+  describe('a CA at fault is waited for, visibly, with the old certificate served; healed, the same run ends well', () => {
+    test.each(caFaults)('$name', async ({ code, faults, orders, waitsMs = 0 }) => {
+      const old = await bed.activePem();
+      proxy.inject(...faults(old));
+      const { runId } = await bed.post('renew', { force: true });
+      const waiting = await eventually('it waits for the next try', async () => {
+        const { progress, report } = await bed.detail(runId);
+        if (report) throw new Error(JSON.stringify(report));
+        return progress?.phase === 'Delayed' ? progress.waiting : null;
+      }, limitMs);
+      expect(waiting).toMatchObject({ for: expect.stringMatching(/^the next try: /), release: expect.stringContaining('fairlead cert renew') });
+      expect((await bed.status()).status.lastTry).toMatchObject({ succeeded: false, reason: { code, hint: expect.any(String) } });
+      expect(Date.parse(waiting.until as string) - Date.now()).toBeGreaterThan(Math.max(30_000, waitsMs - 600_000));
+      expect(await bed.activePem()).toBe(old);
+      expect(proxy.count((seen) => isNewOrder(seen) && seen.status === 201)).toBe(orders - 1);
+      proxy.inject();
+      expect((await bed.post('renew')).joined).toBe(true);
+      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect(proxy.count((seen) => isNewOrder(seen) && seen.status === 201)).toBe(orders);
+      expect(await bed.activePem()).not.toBe(old);
+      await expectServed();
+    }, limitMs);
+
+    test('its order stays in processing: said, and the same order goes on when the CA does', async () => {
+      const old = await bed.activePem();
+      proxy.inject(staysProcessing);
+      const { runId } = await bed.post('renew', { force: true });
+      const waiting = await eventually('it waits for the CA', async () => (await bed.detail(runId)).progress?.waiting ?? null, limitMs);
+      expect(waiting).toMatchObject({ for: 'pebble to issue', until: expect.stringMatching(/^20/), release: expect.stringContaining('cancels the run') });
+      expect(await bed.activePem()).toBe(old);
+      proxy.inject();
+      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect([proxy.count(isNewOrder), proxy.count(isFinalize)]).toEqual([1, 1]);
+    }, limitMs);
+
+    test('its renewal information is no answer, in any form: nothing is due, by the own schedule, and nothing is ordered', async () => {
+      const old = await bed.activePem();
+      for (const fault of renewalInformationFaults) {
+        proxy.inject(fault);
+        expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+        expect((await bed.status()).status.plan).toMatchObject({ because: 'one_third_left' });
+      }
+      expect([proxy.count(isNewOrder), await bed.activePem()]).toEqual([0, old]);
+    }, limitMs);
+  });
+
+  describe('somebody is killed', () => {
+    test.each(turns)('at every activity in turn, on the way forward (turn %i): the run ends as if nothing had happened, with one finalization', async (turn) => {
+      const old = await bed.activePem();
+      matrix.turn(turn, ({ direction }) => direction === 'do');
+      const { runId } = await bed.post('issue', { names, issuer: await bed.issuer(), originPort: bed.plain, force: true });
+      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      matrix.calm();
+      await expectServed();
+      expect(proxy.count((seen) => isFinalize(seen) && seen.status === 200)).toBe(1);
+      expect(await bed.activePem()).not.toBe(old);
+    }, limitMs);
+
+    test.each(turns)('at every activity in turn, on the way back (turn %i): the old pair is back and served', async (turn) => {
+      const old = await bed.activePem();
+      matrix.turn(turn, ({ direction, activity }) => direction === 'undo' || activity === 'recordCertificateUndo', failsAfter('proveServed do'));
+      const report = await renew();
+      matrix.calm();
+      expect([report.outcome, report.reason?.code]).toEqual(['rolled_back', 'injected']);
+      expect(await fs.readFile(join(report.backupPath as string, 'fullchain.pem'), 'utf8')).toBe(old);
+      expect(await bed.activePem()).toBe(old);
+      await expectServed();
+    }, limitMs);
+
+    test('and the way back stops as well: stranded, refused until a person recovers, and then the old pair is back and served', async () => {
+      const old = await bed.activePem();
+      matrix.turn(0, ({ activity }) => activity === 'strandCertificate', failsAfter('proveServed do', 'restoreCertificate undo'));
+      const report = await renew();
+      matrix.calm();
+      expect([report.outcome, report.reason?.code]).toEqual(['stranded', 'injected']);
+      expect(report.recovery).toMatchObject({ stuckAt: 'restore', backupPath: report.backupPath, commands: expect.arrayContaining([expect.stringContaining('fairlead recover')]) });
+      expect(brief(await renew())).toEqual(['refused', expect.objectContaining({ class: 'host', code: 'host_stranded', hint: expect.stringContaining('fairlead recover') })]);
+      const { exitCode, stdout, stderr } = await bed.stack.fairlead('recover', '--root', root(), '--product', bed.stack.product);
+      expect([exitCode, stdout + stderr]).toEqual([0, expect.stringContaining('proven on 2 listeners and names')]);
+      expect(await bed.activePem()).toBe(old);
+      await expectServed();
+      expect(brief(await renew())).toEqual(['succeeded', null]);
+      await expectServed();
+    }, limitMs);
+
+    test('at all activities of these runs somebody was, before, during and after their effect', () => {
+      const at = (victim: string, activity: string) => points.filter((point) => [...matrix.killed].some((key) => key.startsWith(`${victim} ${activity} `) && key.endsWith(` ${point}`))).length;
+      expect(ofTheHost.filter((activity) => at('agent', activity) < (activity === 'strandCertificate' ? points.length : turns.length))).toEqual([]);
+      expect(ofControl.filter((activity) => at('control', activity) < turns.length)).toEqual([]);
+      // Control at one point of each; what has its turn only where everything is tried is left out elsewhere.
+      if (triesEverything) expect(ofTheHost.filter((activity) => at('control', activity) === 0 && !['restoreCertificate', 'strandCertificate'].includes(activity))).toEqual([]);
+    });
+  });
+
+  test('a switch that is cancelled in the middle: the old pair is back and served', async () => {
+    const old = await bed.activePem();
+    let runId = '';
+    bed.stack.decide(async ({ activity, direction, point }): Promise<Verdict> => {
+      if (activity !== 'testRouter' || direction !== 'do' || point !== 'before') return 'go';
+      expect(await bed.activePem()).not.toBe(old);
+      expect((await bed.stack.fairlead('runs', 'cancel', runId)).exitCode).toBe(0);
+      return 'go';
+    });
+    ({ runId } = await bed.post('renew', { force: true }));
+    const report = await bed.ended(runId);
+    expect([report.outcome, report.reason?.code]).toEqual(['cancelled', 'cancelled']);
+    expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
+    expect(await bed.activePem()).toBe(old);
+    await expectServed();
+  }, limitMs);
+
+  test('throughout no handshake failed, and the schedule that was paused by hand stayed so while control was started again and again', async () => {
+    const seen = await (watch as ReturnType<typeof watchHandshakes>).stop();
+    expect(seen.failed).toEqual([]);
+    expect(seen.count).toBeGreaterThan(100);
+    expect([...matrix.killed].some((key) => key.startsWith('control '))).toBe(true);
+    const { state, info } = await schedule.describe();
+    expect([state.paused, state.note, info.numActionsTaken]).toEqual([true, 'by hand', 0]);
+    expect(info.lastUpdatedAt?.getTime()).toBeGreaterThan(pausedAt);
+  }, limitMs);
+});

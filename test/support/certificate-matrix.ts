@@ -1,0 +1,105 @@
+import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
+import { createIssuingActivities } from '../../activities/host/certificate-issuing.ts';
+import { findByEnvironment } from '../../src/adapters/process/proc.ts';
+import { brokenPair } from './certificate-files.ts';
+import { stackNames, type CertificateStack } from './certificate-stack.ts';
+import { killProcesses } from './checked-stack.ts';
+import { points, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
+import { eventually } from './host-root.ts';
+import { certificateActivities } from './matrix.ts';
+
+/** What runs about certificates have of other runs as well. */
+const shared = ['inspectHost', 'openIntent', 'closeIntent'];
+/** Every activity on the host at which a run about a certificate can lose somebody. The lists are the activities themselves: a new one fails the matrix until a run gets to it. */
+export const ofTheHost: readonly string[] = [...certificateActivities, ...shared];
+/** The same for control; the list of certificates is the sweep's. */
+export const ofControl: readonly string[] = Object.keys(createCertificateRunActivities({} as never)).filter((name) => name !== 'listCertificates');
+
+/** Has one run of its own. */
+const atAllPoints = ['strandCertificate'];
+/** Each talks to the CA in a process of its own. */
+const issuing = Object.keys(createIssuingActivities({} as never));
+
+type Victim = 'agent' | 'control';
+
+export interface CertificateMatrix {
+  /**
+   * Who is killed in the next run, until `calm`: the agent once at every activity that `at` takes, and control at every third of them and at those of its own; where in
+   * its effect, goes from run to run. Three turns are all three points. `fails` is asked at every checkpoint.
+   */
+  turn(turn: number, at: (checkpoint: Checkpoint) => boolean, fails?: (checkpoint: Checkpoint) => boolean): void;
+  calm(): void;
+  /** What was wrong with the pair on the host while somebody was dead. */
+  readonly broken: readonly string[];
+  /** `victim activity direction point`, of all runs. */
+  readonly killed: ReadonlySet<string>;
+  end(): Promise<void>;
+}
+
+export function createCertificateMatrix({ stack }: CertificateStack): CertificateMatrix {
+  const { root } = stack.dev.summary.hosts[0] as { root: string };
+  const killed = new Set<string>();
+  const places = new Map<string, number>();
+  const broken: string[] = [];
+  let watches: Promise<void>[] = [];
+  const wantedPoint = (place: number, turn: number): Point => points[(place + turn) % points.length] as Point;
+
+  async function kill(victim: Victim, { activity, direction }: Checkpoint, point: Point): Promise<void> {
+    killed.add(`${victim} ${activity} ${direction} ${point}`);
+    const name = victim === 'agent' ? 'agent-h1' : 'control';
+    const pid = await eventually(`${name} runs`, () => stack.dev.pids()[name], 60_000);
+    await killProcesses([pid]);
+    const found = await brokenPair(root, stack.product, stackNames[0]);
+    broken.push(...found.map((what) => `${name} killed ${point} ${activity} (${direction}): ${what}`));
+  }
+
+  /** Kills the agent while the process that talks to the CA is at work, and leaves that one to its work; not at all where the step ends before it is seen. */
+  async function killInStep(at: Checkpoint, done: Set<string>, key: string): Promise<void> {
+    while (!done.has(key)) {
+      const working = await findByEnvironment({ FAIRLEAD_ACME: `${stack.layout('h1').acmeDir} ${stackNames[0]} order` });
+      if (working.length === 0 || done.has(key)) continue;
+      done.add(key);
+      await kill('agent', at, 'during');
+    }
+  }
+
+  function turn(count: number, takes: (at: Checkpoint) => boolean, fails: (at: Checkpoint) => boolean = () => false): void {
+    const done = new Set<string>();
+    stack.decide(async (at): Promise<Verdict> => {
+      const verdict: Verdict = fails(at) ? 'fail' : 'go';
+      const key = `${at.activity} ${at.direction}`;
+      const isOwn = at.program === 'agent' ? ofTheHost.includes(at.activity) : ofControl.includes(at.activity);
+      if (!isOwn || !takes(at)) return verdict;
+      const place = places.get(key) ?? places.size;
+      places.set(key, place);
+      const isAtAll = atAllPoints.includes(at.activity);
+      const wanted = isAtAll ? at.point : wantedPoint(place, count);
+      const agentKey = isAtAll ? `agent ${key} ${at.point}` : `agent ${key}`;
+      if (at.program === 'agent' && !done.has(agentKey)) {
+        if (at.point === wanted) {
+          done.add(agentKey);
+          await kill('agent', at, wanted);
+          return verdict;
+        }
+        if (wanted === 'during' && at.point === 'before' && issuing.includes(at.activity)) watches.push(killInStep(at, done, agentKey));
+      }
+      const isControlled = at.program === 'control' ? at.point === wanted : place % 3 === count % 3 && at.point === wantedPoint(place, count + 1);
+      if (isControlled && !done.has(`control ${key}`)) {
+        done.add(`control ${key}`);
+        await kill('control', at, at.point);
+      }
+      return verdict;
+    });
+  }
+  return {
+    turn,
+    calm: () => stack.decide(() => 'go'),
+    broken,
+    killed,
+    async end() {
+      stack.decide(() => 'go');
+      await Promise.all(watches);
+      watches = [];
+    },
+  };
+}
