@@ -10,6 +10,7 @@ import type { RunReport } from '../../src/domain/run/report.ts';
 import { caFaults, isFinalize, isNewOrder, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
 import { brokenPair } from '../support/certificate-files.ts';
+import { createTestAuthority, stagePair } from '../support/certificates.ts';
 import { createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
 import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
 import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
@@ -217,6 +218,35 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     expect([report.outcome, report.reason?.code]).toEqual(['cancelled', 'cancelled']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
     expect(await bed.activePem()).toBe(old);
+    await expectServed();
+  }, limitMs);
+
+  test("the host's clock is 40 days ahead, where nobody tells it so: a pair of the company's CA is due early, and switched", async () => {
+    const authority = await createTestAuthority('Company');
+    const directory = join(bed.stack.dir, 'from-the-company');
+    const rootsFile = join(bed.stack.dir, 'company-roots.pem');
+    await fs.writeFile(rootsFile, authority.root);
+    const deliver = async (toDays: number) => {
+      const pair = await authority.issue({ names, toDays });
+      await stagePair(join(directory, names[0] as string), pair);
+      return pair.fingerprint;
+    };
+    const fingerprint = async () => readCertificateFacts(await bed.activePem(), []).fingerprintSha256;
+    const first = await deliver(55);
+    expect(brief(await bed.ended((await bed.post('issue', { names, issuer: { kind: 'directory', rootsFile, directory }, originPort: null, force: true })).runId))).toEqual(['succeeded', null]);
+    expect(await fingerprint()).toBe(first);
+    const second = await deliver(89);
+    expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+    await fs.writeFile(bed.clockFile, String(40 * 24 * 3_600_000));
+    try {
+      const { runId } = await bed.post('renew');
+      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      const { rows } = (await bed.stack.ask<{ rows: { event: string; runId: string; detail: { because?: string } }[] }>('GET', '/api/audit?limit=200')).body;
+      expect(rows.find((row) => row.event === 'run.intended' && row.runId === runId)?.detail.because).toBe('one_third_left');
+    } finally {
+      await fs.rm(bed.clockFile);
+    }
+    expect(await fingerprint()).toBe(second);
     await expectServed();
   }, limitMs);
 

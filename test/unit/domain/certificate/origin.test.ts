@@ -1,4 +1,4 @@
-import { parseOrigin, sightProblem, type OriginSight } from '../../../../src/domain/certificate/origin.ts';
+import { briefAnswer, parseOrigin, sightProblem, type OriginSight } from '../../../../src/domain/certificate/origin.ts';
 
 test.each<[string, readonly number[], string]>([
   ['https://app.example.org', [443], 'app.example.org'],
@@ -34,3 +34,9 @@ test.each<[string, OriginSight, string | undefined]>([
   ['leads elsewhere by its stale AAAA record', sight(['192.0.2.7', '2001:db8::7'], [{ address: '192.0.2.7', answer: 'own' }, { address: '2001:db8::7', answer: 'other' }]), 'origin_elsewhere'],
   ['leads to a port that nobody opens', sight(['192.0.2.7'], [{ address: '192.0.2.7', answer: { error: 'no answer within 5000 ms' } }]), 'origin_unreachable'],
 ])('a name that %s', (_what, seen, code) => expect(sightProblem(seen, 80)?.code).toBe(code));
+
+test('what answered elsewhere is told with the address: its status, and how it begins, in letters that a terminal takes', () => {
+  const got = briefAnswer({ status: 200, body: `\u001b[31m<!doctype html>\n<title>Größe</title>${'x'.repeat(90)}` });
+  expect(sightProblem(sight(['192.0.2.7'], [{ address: '192.0.2.7', answer: 'other', got }]), 80)?.message).toMatch(/^app\.example\.org leads to 192\.0\.2\.7 \(200 "\[31m<!doctype html> <title>Gr e<\/title>x+…"\), where something else/);
+  expect([got.length < 80, briefAnswer({ status: 404, body: ' \n' })]).toEqual([true, '404']);
+});
