@@ -111,9 +111,10 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
   });
 
   describe('a CA at fault is waited for, visibly, with the old certificate served; healed, the same run ends well', () => {
-    test.each(caFaults)('$name', async ({ code, faults, orders, waitsMs = 0 }) => {
+    test.each(caFaults)('$name', async ({ code, faults, orders, address = '127.0.0.1', waitsMs = 0 }) => {
       const old = await bed.activePem();
       proxy.inject(...faults(old));
+      await bed.pebble.setAddress(names[0] as string, address);
       const { runId } = await bed.post('renew', { force: true });
       const waiting = await eventually('it waits for the next try', async () => {
         const { progress, report } = await bed.detail(runId);
@@ -126,6 +127,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       expect(await bed.activePem()).toBe(old);
       expect(proxy.count((seen) => isNewOrder(seen) && seen.status === 201)).toBe(orders - 1);
       proxy.inject();
+      await bed.pebble.setAddress(names[0] as string, '127.0.0.1');
       expect((await bed.post('renew')).joined).toBe(true);
       expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
       expect(proxy.count((seen) => isNewOrder(seen) && seen.status === 201)).toBe(orders);
@@ -137,8 +139,11 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       const old = await bed.activePem();
       proxy.inject(staysProcessing);
       const { runId } = await bed.post('renew', { force: true });
-      const waiting = await eventually('it waits for the CA', async () => (await bed.detail(runId)).progress?.waiting ?? null, limitMs);
-      expect(waiting).toMatchObject({ for: 'pebble to issue', until: expect.stringMatching(/^20/), release: expect.stringContaining('cancels the run') });
+      const waiting = await eventually('it waits for the CA', async () => {
+        const { progress } = await bed.detail(runId);
+        return progress?.waiting?.for === 'pebble to issue' ? progress.waiting : null;
+      }, limitMs);
+      expect(waiting).toMatchObject({ until: expect.stringMatching(/^20/), release: expect.stringContaining('cancels the run') });
       expect(await bed.activePem()).toBe(old);
       proxy.inject();
       expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
@@ -210,7 +215,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     bed.stack.decide(async ({ activity, direction, point }): Promise<Verdict> => {
       if (activity !== 'testRouter' || direction !== 'do' || point !== 'before') return 'go';
       expect(await bed.activePem()).not.toBe(old);
-      expect((await bed.stack.fairlead('runs', 'cancel', runId)).exitCode).toBe(0);
+      expect((await bed.stack.fairlead('runs', 'cancel', runId, '--reason', 'a test')).exitCode).toBe(0);
       return 'go';
     });
     ({ runId } = await bed.post('renew', { force: true }));

@@ -3,7 +3,6 @@ import type { Answer, Fault, Seen } from './fault-proxy.ts';
 export const isNewOrder = ({ method, path }: Seen): boolean => method === 'POST' && path.startsWith('/order-plz');
 export const isFinalize = ({ method, path }: Seen): boolean => method === 'POST' && path.startsWith('/finalize-order/');
 const isOrder = ({ path }: Seen): boolean => path.startsWith('/my-order/');
-const isAuthorization = ({ path }: Seen): boolean => path.startsWith('/authZ/');
 const isCertificate = ({ path }: Seen): boolean => path.startsWith('/certZ/');
 const isRenewalInfo = ({ path }: Seen): boolean => path.includes('/renewalInfo/');
 
@@ -27,11 +26,12 @@ export interface CaFault {
   readonly faults: (current: string) => readonly Fault[];
   /** How many orders the CA has taken when the run has ended well. */
   readonly orders: number;
+  /** Where the CA's resolver says that the first name is. */
+  readonly address?: string;
   /** How long it asks to be left alone. */
   readonly waitsMs?: number;
 }
 
-const refusedChallenge = { type: 'http-01', status: 'invalid', token: 'a', url: 'https://localhost/c', error: { type: 'urn:ietf:params:acme:error:connection', detail: 'refused' } };
 export const caFaults: readonly CaFault[] = [
   {
     name: "the host's clock is 40 days ahead of its own",
@@ -53,15 +53,7 @@ export const caFaults: readonly CaFault[] = [
     faults: () => [{ on: isCertificate, change: (answer) => ({ ...answer, body: `${answer.body.split('-----END CERTIFICATE-----')[0]}-----END CERTIFICATE-----\n` }) }],
   },
   { name: 'its certificate is for another key', code: 'certificate_key_mismatch', orders: 2, faults: (current) => [{ on: isCertificate, change: (answer) => ({ ...answer, body: current }) }] },
-  {
-    name: 'its validation fails at first',
-    code: 'validation_failed',
-    orders: 2,
-    faults: () => [
-      { on: isAuthorization, change: edited((body) => ({ ...body, status: 'invalid', challenges: [refusedChallenge] })) },
-      { on: isOrder, change: edited((body) => ({ ...body, status: 'invalid' })) },
-    ],
-  },
+  { name: 'it is led elsewhere by the name', code: 'validation_failed', orders: 2, address: '127.0.0.9', faults: () => [] },
 ];
 
 /** An order that was finalized stays in `processing`. */

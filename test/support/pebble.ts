@@ -117,7 +117,10 @@ export async function startPebble({ nonceReject = 0, authorizationReuse = 0, ext
     challengeServerUrl,
     roots: () => ask('/roots/0'),
     setRenewalInfo: async (certificate, answer) => void (await ask('/set-renewal-info/', JSON.stringify({ certificate, ariResponse: answer }))),
-    setAddress: async (name, address) => void (await fetch(`${challengeServerUrl}/add-a`, { method: 'POST', body: JSON.stringify({ host: `${name}.`, addresses: [address] }) })),
+    async setAddress(name, address) {
+      // What is added stands beside what is there.
+      for (const path of ['/clear-a', '/add-a']) await fetch(`${challengeServerUrl}${path}`, { method: 'POST', body: JSON.stringify({ host: `${name}.`, addresses: [address] }) });
+    },
     kill: () => killProcess(running.pebble),
     start,
     stop: end,
