@@ -86,17 +86,17 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       return bed.stack.fairlead('cert', 'issue', '--host', 'h1', '--issuer', directoryUrl, '--ca-bundle', caBundleFile, '--roots', rootsFile, ...more);
     };
     const portOf = { router: () => bed.plain, elsewhere: () => (elsewhere.address() as AddressInfo).port, nobody: () => 9 };
-    test.each<[string, string, keyof typeof portOf, Readonly<Record<string, readonly string[]>>, RegExp, RegExp]>([
-      ['a name that does not resolve here', 'gone.example.org', 'router', {}, /gone\.example\.org resolves to no address/, /Add an A or AAAA record/],
-      ['a name that leads to something else', 'app.example.org', 'elsewhere', fromHere, /app\.example\.org leads to 127\.0\.0\.1 \(200 "Welcome to nginx!"\), where something else/, /stale AAAA record/],
-      ['a name one of whose addresses does not answer', 'app.example.org', 'nobody', fromHere, /port 9 there cannot be reached: .*ECONNREFUSED/, /Open the port in the firewall/],
-      ['https with a path', 'https://app.example.org/admin', 'router', fromHere, /"https:\/\/app\.example\.org\/admin" is not a bare DNS name/, /Leave out scheme, port and path/],
-      ['http', 'http://app.example.org', 'router', fromHere, /is not a bare DNS name/, /Leave out scheme, port and path/],
-      ['a port', 'app.example.org:8443', 'router', fromHere, /"app\.example\.org:8443" is not a bare DNS name/, /Leave out scheme, port and path/],
-    ])('%s: refused with the answer that it got and a hint, and the CA is not asked for anything', async (_what, name, port, resolved, message, hint) => {
+    test.each<[string, string, keyof typeof portOf, Readonly<Record<string, readonly string[]>>, RegExp, RegExp, 3 | 64]>([
+      ['a name that does not resolve here', 'gone.example.org', 'router', {}, /gone\.example\.org resolves to no address/, /Add an A or AAAA record/, 3],
+      ['a name that leads to something else', 'app.example.org', 'elsewhere', fromHere, /app\.example\.org leads to 127\.0\.0\.1 \(200 "Welcome to nginx!"\), where something else/, /stale AAAA record/, 3],
+      ['a name one of whose addresses does not answer', 'app.example.org', 'nobody', fromHere, /port 9 there cannot be reached: .*ECONNREFUSED/, /Open the port in the firewall/, 3],
+      ['https with a path', 'https://app.example.org/admin', 'router', fromHere, /"https:\/\/app\.example\.org\/admin" is not a bare DNS name/, /Leave out scheme, port and path/, 64],
+      ['http', 'http://app.example.org', 'router', fromHere, /is not a bare DNS name/, /Leave out scheme, port and path/, 64],
+      ['a port', 'app.example.org:8443', 'router', fromHere, /"app\.example\.org:8443" is not a bare DNS name/, /Leave out scheme, port and path/, 64],
+    ])('%s: refused with the answer that it got and a hint, and the CA is not asked for anything', async (_what, name, port, resolved, message, hint, expected) => {
       await bed.resolve(resolved);
       const { exitCode, stdout, stderr } = await issue(['--names', name, '--origin-port', String(portOf[port]())]);
-      expect({ exitCode, told: stdout + stderr }).toEqual({ exitCode: 3, told: expect.stringMatching(message) });
+      expect({ exitCode, told: stdout + stderr }).toEqual({ exitCode: expected, told: expect.stringMatching(message) });
       expect(stdout + stderr).toMatch(hint);
       expect(proxy.seen).toEqual([]);
     }, limitMs);
@@ -141,7 +141,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       const { runId } = await bed.post('renew', { force: true });
       const waiting = await eventually('it waits for the CA', async () => {
         const { progress } = await bed.detail(runId);
-        return progress?.waiting?.for === 'pebble to issue' ? progress.waiting : null;
+        return progress?.waiting?.for.endsWith(' to issue') ? progress.waiting : null;
       }, limitMs);
       expect(waiting).toMatchObject({ until: expect.stringMatching(/^20/), release: expect.stringContaining('cancels the run') });
       expect(await bed.activePem()).toBe(old);
@@ -203,9 +203,9 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     test('at all activities of these runs somebody was, before, during and after their effect', () => {
       const at = (victim: string, activity: string) => points.filter((point) => [...matrix.killed].some((key) => key.startsWith(`${victim} ${activity} `) && key.endsWith(` ${point}`))).length;
       expect(ofTheHost.filter((activity) => at('agent', activity) < (activity === 'strandCertificate' ? points.length : turns.length))).toEqual([]);
-      expect(ofControl.filter((activity) => at('control', activity) < turns.length)).toEqual([]);
-      // Control at one point of each; what has its turn only where everything is tried is left out elsewhere.
-      if (triesEverything) expect(ofTheHost.filter((activity) => at('control', activity) === 0 && !['restoreCertificate', 'strandCertificate'].includes(activity))).toEqual([]);
+      // Control at one point of each, a third of them in each turn; what has one run alone is left out.
+      const once = [...ofTheHost, ...ofControl].filter((activity) => !['restoreCertificate', 'strandCertificate'].includes(activity));
+      if (triesEverything) expect(once.filter((activity) => at('control', activity) === 0)).toEqual([]);
     });
   });
 

@@ -24,10 +24,10 @@ type Victim = 'agent' | 'control';
 
 export interface CertificateMatrix {
   /**
-   * Who is killed in the next run, until `calm`: the agent once at every activity that `at` takes, and control at every third of them and at those of its own; where in
-   * its effect, goes from run to run. Three turns are all three points. `fails` is asked at every checkpoint.
+   * Who is killed in the next run, until `calm`: the agent once at every activity that `takes` takes, and control at a third of them and of those of its own; at which
+   * of the points, goes from turn to turn. After three turns the agent was killed at all three points of each, and control, which takes longer to come back, at one. `fails` is asked at every checkpoint.
    */
-  turn(turn: number, at: (checkpoint: Checkpoint) => boolean, fails?: (checkpoint: Checkpoint) => boolean): void;
+  turn(turn: number, takes: (checkpoint: Checkpoint) => boolean, fails?: (checkpoint: Checkpoint) => boolean): void;
   calm(): void;
   /** What was wrong with the pair on the host while somebody was dead. */
   readonly broken: readonly string[];
@@ -83,7 +83,7 @@ export function createCertificateMatrix({ stack }: CertificateStack): Certificat
         }
         if (wanted === 'during' && at.point === 'before' && issuing.includes(at.activity)) watches.push(killInStep(at, done, agentKey));
       }
-      const isControlled = at.program === 'control' ? at.point === wanted : place % 3 === count % 3 && at.point === wantedPoint(place, count + 1);
+      const isControlled = place % points.length === count % points.length && at.point === wantedPoint(place, count + 1);
       if (isControlled && !done.has(`control ${key}`)) {
         done.add(`control ${key}`);
         await kill('control', at, at.point);
