@@ -46,10 +46,12 @@ describe('a sweep of more certificates than one page holds', () => {
     failures: 0,
     nextTryAt: null,
   }));
+  /** The others wait for their next try. */
+  const isLooked = ({ product }: Pick<CertificateRow, 'product'>): boolean => Number(product.slice(1)) % 5 === 0;
   const looked: string[] = [];
   const pages: { readonly limit?: number; readonly size: number }[] = [];
   /** Does not answer, and is due. */
-  const [away, due] = [rows[3], rows[1_029]].map((row) => (row as CertificateRow).product) as [ProductName, ProductName];
+  const [away, due] = [rows[5], rows[1_025]].map((row) => (row as CertificateRow).product) as [ProductName, ProductName];
   let end: () => Promise<void> = async () => undefined;
 
   beforeAll(async () => {
@@ -58,7 +60,7 @@ describe('a sweep of more certificates than one page holds', () => {
       async listCertificates({ after, limit }: { after: CertificatePlace | null; limit: number }) {
         const page = rows.filter(({ product }) => after === null || product > after.product).slice(0, limit);
         pages.push({ limit, size: page.length });
-        return { certificates: page, next: page.length < limit ? null : { host, product: page.at(-1)?.product } };
+        return { certificates: page.filter(isLooked), next: page.length < limit ? null : { host, product: page.at(-1)?.product } };
       },
       noteCertificate: async () => undefined,
       // The renewal that is started gets no further than here.
@@ -97,19 +99,19 @@ describe('a sweep of more certificates than one page holds', () => {
     return { result, historyLength };
   };
 
-  test('each of 1,030 is looked at once, in pages and over two executions; one that does not answer and one that is due are told', async () => {
+  test('of 1,030 each that is to be looked at is so once, in pages and over two executions; one that does not answer and one that is due are told', async () => {
     const { result, historyLength } = await sweep();
-    expect(result).toEqual({ looked: 1_030, started: [`h1/${due}`], away: [`h1/${away}`] });
-    expect([...looked].sort()).toEqual(rows.map(({ product }) => product).filter((product) => product !== away));
+    expect(result).toEqual({ looked: 206, started: [`h1/${due}`], away: [`h1/${away}`] });
+    expect([...looked].sort()).toEqual(rows.filter(isLooked).map(({ product }) => product).filter((product) => product !== away));
     expect(pages).toEqual([...Array.from({ length: 5 }, () => ({ limit: 200, size: 200 })), { limit: 200, size: 30 }]);
-    // A history may hold 51,200 events: an execution of a thousand stays far below that, and the next one begins anew.
-    expect(historyLength).toBeLessThan(1_000);
+    // The history begins anew with the second execution, which had six to look at.
+    expect(historyLength).toBeLessThan(150);
   }, 240_000);
 
   test('a page that ends with the last one is followed by an empty one, and nothing is looked at twice', async () => {
     const { result } = await sweep({ after: { host, product: 'p0999' as ProductName }, page: 10, pages: 2 });
-    expect(result).toMatchObject({ looked: 30, started: [`h1/${due}`] });
+    expect(result).toMatchObject({ looked: 6, started: [`h1/${due}`] });
     expect(pages.map(({ size }) => size)).toEqual([10, 10, 10, 0]);
-    expect(new Set(looked).size).toBe(30);
+    expect(new Set(looked).size).toBe(6);
   }, 120_000);
 });

@@ -83,7 +83,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
   describe('the first one is asked for at a wrong place', () => {
     const issue = async (more: readonly string[]) => {
       const { directoryUrl, caBundleFile, rootsFile } = await bed.issuer();
-      return bed.stack.fairlead('cert', 'issue', '--host', 'h1', '--issuer', directoryUrl, '--ca-bundle', caBundleFile, '--roots', rootsFile, ...more);
+      return bed.stack.fairlead('cert', 'issue', '--host', 'h1', '--issuer', directoryUrl, '--ca-bundle', caBundleFile, '--roots', rootsFile, '--profile', 'default', ...more);
     };
     const portOf = { router: () => bed.plain, elsewhere: () => (elsewhere.address() as AddressInfo).port, nobody: () => 9 };
     test.each<[string, string, keyof typeof portOf, Readonly<Record<string, readonly string[]>>, RegExp, RegExp, 3 | 64]>([
