@@ -33,6 +33,7 @@ export interface CertificateStack {
   issuer(change?: object): Promise<{ readonly directoryUrl: string; readonly caBundleFile: string; readonly rootsFile: string }>;
   post(path: string, body?: object): Promise<{ readonly runId: string; readonly joined: boolean }>;
   detail(runId: string): Promise<RunDetail>;
+  /** The report, once the run has ended; gives up before a test does, and says so. */
   ended(runId: string): Promise<RunReport>;
   status(): Promise<KnownCertificate>;
   /** The certificate that is in force on the host. */
@@ -102,7 +103,7 @@ export async function createCertificateStack(router: 'nginx' | 'embedded', { env
       if (answer.status !== 202) throw new Error(`${path} was answered with ${answer.status}: ${JSON.stringify(answer.body)}`);
       return answer.body;
     },
-    ended: (runId) => stack.report(runId, stackLimitMs, certificateWorkflowId('h1' as HostId, stack.product)),
+    ended: (runId) => stack.report(runId, stackLimitMs * 0.75, certificateWorkflowId('h1' as HostId, stack.product)),
     status: async () => (await stack.ask<CertificateList>('GET', '/api/certificates')).body.certificates[0] as KnownCertificate,
     activePem: () => fs.readFile(join(stack.layout('h1').certificatesDir, stackNames[0] as string, 'current/fullchain.pem'), 'utf8'),
     targets: async () => targetsOf({ names: stackNames, ports: (await stack.state('h1')).tls?.ports ?? [] }, '127.0.0.1'),
