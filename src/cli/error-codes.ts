@@ -329,7 +329,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "rollout_not_begun": {"class":"request","message":"The rollout has not begun.","hint":"Abort it, or wait for its turn."},
   "rollout_open": {"class":"request","message":"Rollout {rollout} of {product} is open.","hint":"Wait for it, abort it, or ask with whenBusy queue or supersede."},
   "rollout_superseded": {"class":"request","message":"Superseded by rollout {rollout}.","hint":null},
-  "router_config_invalid": {"class":"host","message":"the configuration of the router of {product} could not be loaded, the one before is still served: {…}","hint":"install nginx on the host, or choose the embedded router"},
+  "router_config_invalid": {"class":"host","message":"the configuration of the router of {product} could not be loaded, the one before is still served: {…}","hint":"put the file into the bundle"},
   "router_config_refused": {"class":"host","message":"the router of {product} refused its new configuration and serves the old one: {…}","hint":"port {port} has to be free on {host}"},
   "router_missing": {"class":"release","message":"The health model of phase {phase} in release {target} asks through a router, and the manifest declares none.","hint":"Add `router:` to fairlead.yaml, or take the router probes out of `health:`."},
   "router_not_answering": {"class":"host","message":"the router of {product} did not take its configuration within {askLimitMs} ms","hint":"the next try replaces a router that stays silent"},
