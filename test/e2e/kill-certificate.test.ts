@@ -3,15 +3,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Client, Connection, type ScheduleHandle } from '@temporalio/client';
-import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
 import { readCertificateFacts } from '../../src/adapters/certificate-issuer/facts.ts';
 import { certificateSchedule } from '../../src/domain/run/names.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { caFaults, isFinalize, isNewOrder, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
-import { brokenPair } from '../support/certificate-files.ts';
 import { createTestAuthority, stagePair } from '../support/certificates.ts';
-import { createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
+import { brokenService, createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
 import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
 import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
@@ -60,23 +58,8 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
 
   const root = () => bed.stack.dev.summary.hosts[0]?.root as string;
   const renew = async () => bed.ended((await bed.post('renew', { force: true })).runId);
-  /** One matching pair is in force, it is whole, it is what every listener serves for every name, and nothing of a run is left. */
-  async function expectServed(): Promise<void> {
-    const { layout, product } = bed.stack;
-    const host = layout('h1');
-    const { fingerprintSha256 } = readCertificateFacts(await bed.activePem(), []);
-    const served = await Promise.all((await bed.targets()).map((target) => createTlsProbe().handshake(target)));
-    const left = {
-      broken: [...matrix.broken, ...(await brokenPair(root(), product, names[0]))],
-      served: [...new Set(served.map(({ chain }) => chain[0]))],
-      temporary: (await fs.readdir(join(host.certificatesDir, names[0] as string))).filter((name) => name.endsWith('.tmp')),
-      intent: await fs.readFile(host.intentFile, 'utf8').catch(() => null),
-      challenges: (await fs.readdir(host.routerDir, { recursive: true })).filter((name) => /acme-challenge\/.+/.test(name)),
-      proven: (await bed.stack.state('h1')).tls?.proven,
-    };
-    expect(left).toEqual({ broken: [], served: [fingerprintSha256], temporary: [], intent: null, challenges: [], proven: true });
-    expect((await fs.readdir(join(host.certificatesDir, names[0] as string, 'versions'))).length).toBeLessThanOrEqual(3);
-  }
+  /** One matching pair is in force, it is what every listener serves for every name, and nothing of a run is left. */
+  const expectServed = async () => expect({ broken: matrix.broken, left: await brokenService(bed) }).toEqual({ broken: [], left: [] });
   const failsAfter = (...steps: readonly string[]) => ({ activity, direction, point }: Checkpoint): boolean => point === 'after' && steps.includes(`${activity} ${direction}`);
   const brief = ({ outcome, reason }: RunReport) => [outcome, reason];
 

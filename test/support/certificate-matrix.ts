@@ -1,6 +1,11 @@
+import * as fs from 'node:fs/promises';
+import { join } from 'node:path';
 import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
 import { createIssuingActivities } from '../../activities/host/certificate-issuing.ts';
+import { readCertificateFacts } from '../../src/adapters/certificate-issuer/facts.ts';
 import { findByEnvironment } from '../../src/adapters/process/proc.ts';
+import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
+import { shown } from '../../src/domain/certificate/served.ts';
 import { brokenPair } from './certificate-files.ts';
 import { stackNames, type CertificateStack } from './certificate-stack.ts';
 import { killProcesses } from './checked-stack.ts';
@@ -34,6 +39,25 @@ export interface CertificateMatrix {
   /** `victim activity direction point`, of all runs. */
   readonly killed: ReadonlySet<string>;
   end(): Promise<void>;
+}
+
+/** What is wrong on a host on which no run is under way: nothing, where the pair in force is whole, is what every listener serves for every name, and nothing of a run is left. */
+export async function brokenService(bed: CertificateStack): Promise<string[]> {
+  const { stack } = bed;
+  const { certificatesDir, intentFile, routerDir } = stack.layout('h1');
+  const home = join(certificatesDir, stackNames[0] as string);
+  const broken = await brokenPair((stack.dev.summary.hosts[0] as { root: string }).root, stack.product, stackNames[0]);
+  const { fingerprintSha256 } = readCertificateFacts(await bed.activePem(), []);
+  for (const target of await bed.targets()) {
+    const { chain, error } = await createTlsProbe().handshake(target);
+    if (chain[0] !== fingerprintSha256) broken.push(`${shown(target)} serves ${chain[0] ?? error}, and ${fingerprintSha256} is in force`);
+  }
+  if ((await stack.state('h1')).tls?.proven !== true) broken.push('the state does not say that TLS is proven');
+  if (await fs.readFile(intentFile, 'utf8').catch(() => null)) broken.push('an intent is left');
+  // The one in force, the one before it, and one that could not be served.
+  if ((await fs.readdir(join(home, 'versions'))).length > 3) broken.push('versions pile up');
+  const files = [...(await fs.readdir(home)), ...(await fs.readdir(routerDir, { recursive: true }))];
+  return [...broken, ...files.filter((name) => name.endsWith('.tmp') || /acme-challenge\/.+/.test(name)).map((name) => `${name} is left`)];
 }
 
 export function createCertificateMatrix({ stack }: CertificateStack): CertificateMatrix {
