@@ -12,6 +12,7 @@ import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
+import type { SettingStore } from '../ports/setting-store.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
 
 export interface ApiStores {
@@ -24,6 +25,7 @@ export interface ApiStores {
   readonly audit: AuditLog;
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
+  readonly settings: SettingStore;
   readonly statistics: ControlStatistics;
   readonly sessions: SessionStore;
   readonly fleet: FleetStateStore;

@@ -27,6 +27,7 @@ import { freezeRoutes } from './routes/freezes.ts';
 import { rolloutRoutes } from './routes/rollouts.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/services.ts';
+import { settingRoutes } from './routes/settings.ts';
 import { updateRoutes } from './routes/updates.ts';
 import { requireScopes } from './scopes.ts';
 
@@ -87,6 +88,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     enrolmentRoutes(app, dependencies, fleet);
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
+    settingRoutes(app, dependencies);
     healthRoutes(app, dependencies, check, streams);
     metricRoutes(app, dependencies, requests, check, streams);
     app.get('/api/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));

@@ -18,6 +18,7 @@ import { registerRollout } from './verbs/rollout.ts';
 import { registerRuns } from './verbs/runs.ts';
 import { registerServe } from './verbs/serve.ts';
 import { registerService } from './verbs/service.ts';
+import { registerSettings } from './verbs/settings.ts';
 import { registerUpdate } from './verbs/update.ts';
 
 /** Every command. Ends nothing by itself: wrong usage is thrown, as `CommanderError`. */
@@ -39,6 +40,7 @@ export function createProgram(context: Context, version: string): Command {
   registerRecover(program, context);
   registerAudit(program, context);
   registerKeys(program, context);
+  registerSettings(program, context);
   registerConfig(program, context);
   registerExplain(program, context);
   return settled(program);

@@ -12,6 +12,7 @@ export * from './releases.ts';
 export * from './rollouts.ts';
 export * from './runs.ts';
 export * from './services.ts';
+export * from './settings.ts';
 export * from './updates.ts';
 
 /** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */

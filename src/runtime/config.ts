@@ -22,6 +22,14 @@ export interface TemporalSettings {
   readonly address: string;
   readonly namespace: string;
   readonly uiUrl: string | null;
+  /** What payloads are encrypted with; null where they are not. `seals`: whether what is sent is encrypted, or only what comes opened. */
+  readonly codec: { readonly keyFile: string; readonly seals: boolean } | null;
+}
+
+/** Where the keys of the sealed settings are: the file, or, where it is given, the text. */
+export interface SettingsKeySettings {
+  readonly file: string;
+  readonly text: string | null;
 }
 
 /** Where the API's process offers hosts the gateway. */
@@ -43,6 +51,7 @@ export interface ControlSettings {
   readonly certificateSweepSeconds: number;
   readonly temporal: TemporalSettings;
   readonly databaseUrl: string;
+  readonly settingsKeys: SettingsKeySettings;
   readonly artifactsDir: string;
   /** Where hosts reach the API; without a trailing slash. */
   readonly apiUrl: string;
@@ -62,6 +71,7 @@ export interface ApiSettings {
   readonly temporal: TemporalSettings;
   readonly workflowTaskTimeoutMs: number;
   readonly databaseUrl: string;
+  readonly settingsKeys: SettingsKeySettings;
   readonly artifactsDir: string;
   /** Holds an admin key to register at the start, or null. */
   readonly adminKeyFile: string | null;
@@ -169,6 +179,7 @@ export function loadSettings(env: Readonly<Record<string, string | undefined>>, 
       flag !== undefined ? { text: flag, source: setting.flag } : variable !== undefined ? { text: variable, source: setting.env } : written !== undefined ? { text: written, source: `${envFile}: ${setting.env}` } : (line ?? { text: null, source: 'default' });
     if (found.text !== null) {
       const wrong = check(setting.kind, found.text);
+      if (flag !== undefined && masked(setting, found.text) !== found.text) problems.push({ where: setting.flag, message: `holds a secret, and every user of the machine can read the arguments of a process: set ${setting.env}, or write it into a file` });
       if (wrong !== null) problems.push({ where: found.source, message: `${setting.key} is ${quoted(setting, found.text)}: ${wrong}` });
     }
     raw.set(setting.key, { key: setting.key, ...found });
@@ -326,6 +337,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     address: temporalAddress,
     namespace: settle('temporal.namespace', 'default') ?? 'default',
     uiUrl: settle('temporal.uiUrl', null)?.replace(/\/+$/, '') ?? null,
+    codec: codecSettings(settle),
   };
   const stickyTimeoutMs = Number(settle('worker.stickyTimeoutMs', '5000'));
   const workflowTaskTimeoutMs = Number(settle('worker.workflowTaskTimeoutMs', '5000'));
@@ -363,16 +375,23 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
     const databaseUrl = required('database.url', 'a controller keeps its runs and its audit in PostgreSQL, and none is given');
     const artifactsDir = settle('artifacts.dir', `${root === '/' ? '' : root}/var/lib/fairlead/artifacts`) ?? '';
+    const settingsKeys = { file: settle('settings.keyFile', `${agentLayout(root).configDir}/settings.keys`) ?? '', text: settle('settings.keys', null) };
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
+    control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, settingsKeys, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, settingsKeys, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
 }
 
 type Settle = (key: SettingKey, value: string | null, source?: string) => string | null;
+
+function codecSettings(settle: Settle): TemporalSettings['codec'] {
+  const keyFile = settle('temporal.codecKeyFile', null);
+  const seals = isOn(settle('temporal.codec', 'on'));
+  return keyFile === null ? null : { keyFile, seals };
+}
 
 function nodeGateway(apiUrl: string, settle: Settle, problems: ConfigProblem[]): HostSettings['gateway'] {
   const host = URL.canParse(apiUrl) ? new URL(apiUrl).hostname : '';

@@ -11,12 +11,14 @@ import { createFilesystemArtifactStore } from '../adapters/artifact-store/filesy
 import { inspectBundle } from '../adapters/bundle/inspect.ts';
 import { createCronerCalendar } from '../adapters/calendar/croner.ts';
 import { createHttpGateSource } from '../adapters/gate-source/http.ts';
+import { createSettingCredentials } from '../adapters/outgoing/credentials.ts';
 import { createOutgoingGet, refuseUrl } from '../adapters/outgoing/get.ts';
 import type { Logger } from '../adapters/logger.ts';
 import { createSessionObserver } from '../adapters/postgres/session-observer.ts';
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
+import { createSettingSealing } from '../adapters/setting-keys/file.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
@@ -49,7 +51,7 @@ function databasePart(database: Database, logger: Logger): Part {
 
 export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
-  const stores = createStores(database);
+  const stores = createStores(database, createSettingSealing(settings.settingsKeys));
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
@@ -135,8 +137,8 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
     {
       name: 'worker',
       start: async () => {
-        const stores = createStores(database);
-        const get = createOutgoingGet(settings.outgoingAllow);
+        const stores = createStores(database, createSettingSealing(settings.settingsKeys));
+        const get = createOutgoingGet(settings.outgoingAllow, undefined, createSettingCredentials(stores.settings));
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));

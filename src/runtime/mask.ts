@@ -1,7 +1,4 @@
-/** `abcd****wxyz`: enough to tell two secrets apart, not enough to use one. Short secrets are hidden whole. */
-export function maskSecret(secret: string): string {
-  return secret.length < 16 ? '****' : `${secret.slice(0, 4)}****${secret.slice(-4)}`;
-}
+export { maskSecret } from '../domain/setting/mask.ts';
 
 /** The URL with its password hidden. Text that is no URL is hidden whole: whatever it is, it stood where a password may stand. */
 export function maskPassword(url: string): string {

@@ -5,6 +5,7 @@ import { request as requestHttps } from 'node:https';
 import { isIP } from 'node:net';
 import { refuseAddress } from '../../domain/access/outgoing.ts';
 import { FairleadError } from '../../domain/failure.ts';
+import type { OutgoingCredentials } from './credentials.ts';
 
 /** Enough for an answer of a gate or a metric; a longer one has failed. */
 const maxBytes = 1024 * 1024;
@@ -24,20 +25,23 @@ const systemLookUp: LookUpAll = (name, callback) => lookUp(name, { all: true }, 
  * made to one of those that passed: a name that answers otherwise the next time gains nothing. Redirects are answers, not followed; nothing goes through a proxy of the environment.
  *
  * @param allowed addresses and networks that may be asked although they are refused otherwise
- * @throws FairleadError `outgoing_refused`; the system's error where nobody answers
+ * @param credentials what is shown at an address, once that has passed; default: nothing
+ * @throws FairleadError `outgoing_refused`, `outgoing_password`; the system's error where nobody answers
  */
-export function createOutgoingGet(allowed: readonly string[] = [], lookUpAll: LookUpAll = systemLookUp): OutgoingGet {
+export function createOutgoingGet(allowed: readonly string[] = [], lookUpAll: LookUpAll = systemLookUp, credentials: OutgoingCredentials = async () => ({})): OutgoingGet {
   return async (url, { timeoutMs, cancel, headers = {} }) => {
     const target = new URL(url);
     const host = target.hostname.replace(/^\[|\]$/g, '');
     // A literal address is never looked up, so it is looked at here.
     const why = isIP(host) === 0 ? null : refuseAddress(host, allowed);
     if (why !== null) throw refused(target.host, host, why);
+    if (target.username !== '' || target.password !== '') throw passwordInUrl(target.host);
+    const shown = await credentials(target);
     const limit = AbortSignal.timeout(timeoutMs);
     const send = target.protocol === 'https:' ? requestHttps : requestHttp;
     return new Promise<OutgoingAnswer>((resolve, reject) => {
       const fail = (error: unknown) => reject(limit.aborted && !cancel.aborted ? new Error(`no complete answer within ${timeoutMs} ms`) : error);
-      const request = send(target, { method: 'GET', agent: false, signal: AbortSignal.any([cancel, limit]), headers: { accept: 'application/json', connection: 'close', 'user-agent': 'fairlead', ...headers }, lookup: checkedLookup(allowed, lookUpAll) as never }, (response) => {
+      const request = send(target, { method: 'GET', agent: false, signal: AbortSignal.any([cancel, limit]), headers: { accept: 'application/json', connection: 'close', 'user-agent': 'fairlead', ...shown, ...headers }, lookup: checkedLookup(allowed, lookUpAll) as never }, (response) => {
         textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), fail);
       });
       request.on('error', fail);
@@ -48,7 +52,8 @@ export function createOutgoingGet(allowed: readonly string[] = [], lookUpAll: Lo
 
 /** Pure: refuses what is refused by its text alone, so that who asks for a rollout hears of it before it begins. */
 export function refuseUrl(url: string, allowed: readonly string[]): FairleadError | null {
-  const { host, hostname } = new URL(url);
+  const { host, hostname, username, password } = new URL(url);
+  if (username !== '' || password !== '') return passwordInUrl(host);
   const address = hostname.replace(/^\[|\]$/g, '');
   const why = isIP(address) === 0 ? null : refuseAddress(address, allowed);
   return why === null ? null : refused(host, address, why);
@@ -84,6 +89,15 @@ async function textOf(response: IncomingMessage): Promise<string> {
   }
   return Buffer.concat(parts).toString('utf8');
 }
+
+// It would stand in the database, in histories, and in every answer about the rollout.
+const passwordInUrl = (host: string): FairleadError =>
+  new FairleadError({
+    class: 'request',
+    code: 'outgoing_password',
+    message: `The address at ${host} has a user or a password in it, which everybody who sees the rollout could read.`,
+    hint: `Leave it out of the address. A token is kept sealed: fairlead settings set bearer.https@${host}`,
+  });
 
 const refused = (name: string, address: string, why: string): FairleadError =>
   new FairleadError({

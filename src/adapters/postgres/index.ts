@@ -11,7 +11,9 @@ import { createKeyStore } from './key-store.ts';
 import { createReleaseCatalog } from './release-catalog.ts';
 import { createRolloutStore } from './rollout-store.ts';
 import { createRunStore } from './run-store.ts';
+import { createSettingSealing, type SettingSealing } from '../setting-keys/file.ts';
 import { createSessionStore } from './session-store.ts';
+import { createSettingStore } from './setting-store.ts';
 import { createStatistics } from './statistics.ts';
 
 export { addressOf, createDatabase } from './database.ts';
@@ -21,8 +23,8 @@ export { makeKeyText, maskKey, readKeyText } from './key-text.ts';
 export { migrate } from './migrate.ts';
 export type { MigrationResult } from './migrate.ts';
 
-/** Every store of control, on one database. */
-export function createStores(database: Database) {
+/** Every store of control, on one database. @param settings what seals and opens settings; without it they are refused, and everything else works */
+export function createStores(database: Database, settings: SettingSealing = createSettingSealing({ file: 'settings.keys', text: null })) {
   return {
     releases: createReleaseCatalog(database),
     hosts: createHostRegistry(database),
@@ -36,6 +38,7 @@ export function createStores(database: Database) {
     sessions: createSessionStore(database),
     fleet: createFleetStateStore(database),
     enrolments: createEnrolmentStore(database),
+    settings: createSettingStore(database, settings),
     statistics: createStatistics(database),
   };
 }

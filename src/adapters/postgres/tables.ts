@@ -20,6 +20,7 @@ import type { RolloutRequest } from '../../domain/rollout/request.ts';
 import type { RolloutState } from '../../domain/rollout/state.ts';
 import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
+import type { SettingName } from '../../domain/setting/name.ts';
 import type { Observation } from '../../ports/rollout-store.ts';
 import type { KeyRole } from '../../ports/control-stores.ts';
 
@@ -239,6 +240,13 @@ export interface Tables {
     last_try: NullableJson<LastTry>;
     failures: Defaulted<ColumnType<number, number, number>>;
     next_try_at: NullableInstant;
+  };
+  settings: {
+    name: SettingName;
+    sealed: ColumnType<Buffer, Buffer, Buffer>;
+    key_id: string;
+    set_at: Defaulted<Instant>;
+    set_by: string;
   };
   fairlead_migrations: {
     name: string;

@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { FairleadError } from '../../domain/failure.ts';
 import type { HostId } from '../../domain/ids.ts';
+import { readKeyLines, type SecretKey } from '../sealed/key-lines.ts';
 
 /**
  * Task tokens as hosts get them: the server's own token behind a code (HMAC-SHA-256, RFC 2104) over the host, the moment until which it holds and the token.
@@ -8,10 +9,7 @@ import type { HostId } from '../../domain/ids.ts';
  *
  *     1 byte: 1 | 1 byte: length of the key's id | the id | 6 bytes: seconds since the epoch | 32 bytes: code | the server's token
  */
-export interface SealKey {
-  readonly id: string;
-  readonly secret: Buffer;
-}
+export type SealKey = SecretKey;
 
 export interface TokenSeal {
   /** @param untilMs after which the token is refused, in ms since the epoch */
@@ -64,26 +62,11 @@ function codeOf({ id, secret }: SealKey, host: HostId, seconds: Buffer, token: U
   return code.update(seconds).update(token).digest();
 }
 
-const keyLine = /^([A-Za-z0-9._-]{1,32})[ :]\s*([A-Za-z0-9+/_-]{43,}={0,2})$/;
-const leastSecretBytes = 32;
-
 /**
  * Reads a file of keys: one `ID SECRET` on each line, the secret in base64, 32 bytes or more; the first one seals. Empty lines and lines from `#` are left out.
  * @throws FairleadError `gateway_seal_keys_invalid`, which names the line and never the secret
  */
-export function readSealKeys(text: string, file: string): SealKey[] {
-  const keys: SealKey[] = [];
-  for (const [index, line] of text.split('\n').map((line) => line.trim()).entries()) {
-    if (line === '' || line.startsWith('#')) continue;
-    const [, id = '', encoded = ''] = keyLine.exec(line) ?? [];
-    const secret = Buffer.from(encoded, 'base64');
-    if (secret.length < leastSecretBytes) throw invalidKeys(`line ${index + 1} of ${file} is no key: expected an id and at least ${leastSecretBytes} random bytes in base64`);
-    if (keys.some((key) => key.id === id)) throw invalidKeys(`line ${index + 1} of ${file} has the id ${id} a second time`);
-    keys.push({ id, secret });
-  }
-  if (keys.length === 0) throw invalidKeys(`${file} has no key`);
-  return keys;
-}
+export const readSealKeys = (text: string, file: string): SealKey[] => readKeyLines(text, file, invalidKeys);
 
-const invalidKeys = (message: string): FairleadError =>
-  new FairleadError({ class: 'request', code: 'gateway_seal_keys_invalid', message: `The gateway cannot seal task tokens: ${message}.`, hint: 'Make a key: echo "k1 $(head -c 32 /dev/urandom | base64)", in a file of mode 0600 that every copy of the API gets.' });
+const invalidKeys = (problem: string): FairleadError =>
+  new FairleadError({ class: 'request', code: 'gateway_seal_keys_invalid', message: `The gateway cannot seal task tokens: ${problem}.`, hint: 'Make a key: echo "k1 $(head -c 32 /dev/urandom | base64)", in a file of mode 0600 that every copy of the API gets.' });

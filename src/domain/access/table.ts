@@ -96,6 +96,11 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'POST /api/keys': administer('everything'),
   'POST /api/keys/:id/rotate': administer('everything'),
   'DELETE /api/keys/:id': administer('everything'),
+  'GET /api/settings': administer('everything'),
+  'GET /api/settings/:name': administer('everything'),
+  'PUT /api/settings/:name': administer('everything'),
+  'DELETE /api/settings/:name': administer('everything'),
+  'POST /api/settings/rotate': administer('everything'),
 };
 
 /** A path's own HEAD is allowed to whoever may GET it. */

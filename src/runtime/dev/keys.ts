@@ -9,7 +9,7 @@ import type { KeyRole } from '../../ports/control-stores.ts';
 import type { DevLayout } from './layout.ts';
 
 /**
- * Makes what is missing of the keys: one for the admin, one for each host's agent, one that seals task tokens, and a publisher's pair. Each secret lies in one file
+ * Makes what is missing of the keys: one for the admin, one for each host's agent, one that seals task tokens, one that seals settings, and a publisher's pair. Each secret lies in one file
  * of mode 0600. The hosts are given the public half, so that they demand signatures as hosts in production do.
  *
  * @returns the admin's key
@@ -17,7 +17,7 @@ import type { DevLayout } from './layout.ts';
 export async function ensureKeys(layout: DevLayout, hosts: readonly string[]): Promise<string> {
   const admin = await ensureKey(layout.adminKeyFile, 'admin');
   await ensurePublisher(layout);
-  if ((await readIfThere(layout.gatewaySealKeyFile)) === null) await writeFileDurably(layout.gatewaySealKeyFile, `k1 ${randomBytes(32).toString('base64')}\n`, 0o600);
+  for (const file of [layout.gatewaySealKeyFile, layout.settingsKeyFile]) if ((await readIfThere(file)) === null) await writeFileDurably(file, `k1 ${randomBytes(32).toString('base64')}\n`, 0o600);
   await mkdir(layout.agentKeysDir, { recursive: true, mode: 0o700 });
   for (const host of hosts) {
     const files = agentLayout(layout.hostRoot(host));

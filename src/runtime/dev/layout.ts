@@ -10,6 +10,7 @@ export const devLayout = (dir: string) =>
     publisherKeyFile: join(dir, 'publisher.key'),
     publisherPublicFile: join(dir, 'publisher.pub'),
     gatewaySealKeyFile: join(dir, 'gateway-seal.keys'),
+    settingsKeyFile: join(dir, 'settings.keys'),
     agentKeysDir: join(dir, 'agent-keys'),
     postgresDir: join(dir, 'postgres'),
     postgresPasswordFile: join(dir, 'postgres.password'),

@@ -83,6 +83,7 @@ function controllerProcess(name: string, entry: string, context: PlanContext, st
       FAIRLEAD_ROLE: 'controller',
       FAIRLEAD_ROOT: layout.dir,
       FAIRLEAD_DATABASE_URL: addresses.databaseUrl,
+      FAIRLEAD_SETTINGS_KEY_FILE: layout.settingsKeyFile,
       FAIRLEAD_ARTIFACTS_DIR: layout.artifactsDir,
       FAIRLEAD_API_LISTEN: `${addresses.api.host}:${addresses.api.port}`,
       FAIRLEAD_API_URL: addresses.api.url,

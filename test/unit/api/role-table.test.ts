@@ -83,6 +83,11 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/keys': ['A', '-', { name: 'new', role: 'viewer' }],
   'POST /api/keys/{id}/rotate': ['A', '-', {}],
   'DELETE /api/keys/{id}': ['A', '-'],
+  'GET /api/settings': ['A', '-'],
+  'GET /api/settings/{name}': ['A', '-'],
+  'PUT /api/settings/{name}': ['A', '-', { value: 'x' }],
+  'DELETE /api/settings/{name}': ['A', '-'],
+  'POST /api/settings/rotate': ['A', '-'],
 };
 /** Neither a key nor a scope: the body is the proof. Without a good one it answers 401, as others do without a key. */
 const proofInBody = 'POST /api/enrolments/exchange';
