@@ -11,6 +11,7 @@ import type { IdempotencyStore } from '../ports/idempotency-store.ts';
 import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
+import type { PayloadCodecService } from '../ports/payload-codec.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 import type { SettingStore } from '../ports/setting-store.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
@@ -73,6 +74,8 @@ export interface ApiDependencies {
   readonly calendar: Calendar;
   /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */
   readonly refuseUrl?: (url: string) => FairleadError | null;
+  /** What Temporal's payloads are encrypted with, for who looks at them there; null or left out where they are not. */
+  readonly codec?: PayloadCodecService | null;
   readonly fleetBus: FleetBus;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };

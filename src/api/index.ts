@@ -16,6 +16,7 @@ import { artifactRoutes } from './routes/artifacts.ts';
 import { createFleet } from './fleet/index.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { certificateRoutes } from './routes/certificates.ts';
+import { codecOrigin, codecRoutes } from './routes/codec.ts';
 import { enrolmentRoutes } from './routes/enrolments.ts';
 import { healthRoutes } from './routes/health.ts';
 import { hostRoutes } from './routes/hosts.ts';
@@ -68,6 +69,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     closeConnectionsAsTheyIdle(app.server);
   });
   const limits = createRateLimits(settings.rateLimits);
+  codecOrigin(app, dependencies);
   requireKeys(app, stores.keys, limits);
   requireScopes(app, stores);
 
@@ -89,6 +91,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
     settingRoutes(app, dependencies);
+    codecRoutes(app, dependencies);
     healthRoutes(app, dependencies, check, streams);
     metricRoutes(app, dependencies, requests, check, streams);
     app.get('/api/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));

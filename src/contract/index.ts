@@ -1,5 +1,6 @@
 export * from './audit.ts';
 export * from './certificates.ts';
+export * from './codec.ts';
 export * from './fleet-messages.ts';
 export * from './fleet.ts';
 export * from './health.ts';

@@ -1,4 +1,4 @@
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, type PayloadCodec } from '@temporalio/common';
 import { Runtime, Worker, type ActivityInterceptorsFactory, type NativeConnection } from '@temporalio/worker';
 import type { Logger } from '../adapters/logger.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
@@ -6,7 +6,8 @@ import { toApplicationFailure } from '../adapters/temporal/failure.ts';
 import { controlTaskQueue } from '../domain/ids.ts';
 import { asFairleadError } from '../domain/system-failure.ts';
 import type { ControlSettings } from './config.ts';
-import { workflowBundle } from './workflow-bundle.ts';
+import { codedFailures } from './payload-codec.ts';
+import { codedWorkflowCode, workflowBundle } from './workflow-bundle.ts';
 
 /** About 0.4 MB each; fixed, because what the SDK derives from the heap overlooks the sandboxes' own memory. */
 const maxCachedWorkflows = 500;
@@ -33,13 +34,13 @@ export function installRuntime(logger: Logger): void {
   });
 }
 
-export async function createControlWorker(connection: NativeConnection, { temporal, stickyTimeoutMs }: ControlSettings, activities: object, around: AroundActivity | undefined): Promise<Worker> {
+export async function createControlWorker(connection: NativeConnection, { temporal, stickyTimeoutMs }: ControlSettings, codec: PayloadCodec | null, activities: object, around: AroundActivity | undefined): Promise<Worker> {
   return Worker.create({
     connection,
     namespace: temporal.namespace,
     taskQueue: controlTaskQueue,
     identity: `control@${process.pid}`,
-    workflowBundle: { codePath: await workflowBundle() },
+    ...(codec === null ? { workflowBundle: { codePath: await workflowBundle() } } : { workflowBundle: { code: await codedWorkflowCode() }, dataConverter: { payloadCodecs: [codec], failureConverterPath: codedFailures } }),
     activities,
     interceptors: { activity: [beatAndExplain(around)] },
     stickyQueueScheduleToStartTimeout: stickyTimeoutMs,

@@ -23,11 +23,13 @@ import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
+import type { PayloadCodecService } from '../ports/payload-codec.ts';
 import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
 import { gatewayPart } from './gateway-part.ts';
 import { ownReleaseId } from './home.ts';
+import { payloadCodecOf } from './payload-codec.ts';
 import { cannotListen } from './listen-failure.ts';
 import { registerKeys } from './register-keys.ts';
 import { untilAvailable } from './until-available.ts';
@@ -54,6 +56,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const stores = createStores(database, createSettingSealing(settings.settingsKeys));
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
+  const codec = payloadCodecOf(settings.temporal);
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
   return [
     databasePart(database, logger),
@@ -78,13 +81,15 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
             connection,
             address,
             namespace,
+            codec,
             workflowIdOf: async (runId: RunId) => (await stores.runs.find(runId))?.workflowId ?? null,
             hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
             workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
           }),
-          rollouts: createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
+          rollouts: createTemporalRolloutStarter({ connection, address, namespace, codec, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
+          codec: codec as PayloadCodecService | null,
           fleetBus,
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
@@ -111,6 +116,7 @@ export interface ControlHooks {
 
 export function controlParts(settings: ControlSettings, logger: Logger, { failed, around }: ControlHooks): Part[] {
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
+  const codec = payloadCodecOf(settings.temporal);
   let connection: NativeConnection;
   return [
     databasePart(database, logger),
@@ -128,7 +134,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
             name: 'schedules',
             start: async () => {
               const { address, namespace } = settings.temporal;
-              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, certificateSweepSeconds: settings.certificateSweepSeconds }));
+              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, codec, certificateSweepSeconds: settings.certificateSweepSeconds }));
               return null;
             },
           },
@@ -141,7 +147,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const get = createOutgoingGet(settings.outgoingAllow, undefined, createSettingCredentials(stores.settings));
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
-        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
+        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, codec, activities, around));
         const run = worker.run();
         run.catch(failed);
         logger.info({ taskQueue: controlTaskQueue, temporal: settings.temporal.address, database: database.address }, 'control is at work');

@@ -18,13 +18,21 @@ export async function workflowBundle(): Promise<string> {
     await fs.access(file);
     return file;
   } catch {
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), logger: { ...silent }, webpackConfigHook: independentOfPlace });
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), failureConverterPath: join(projectDirectory, 'workflows/support/failure-converter.ts'), logger: { ...silent }, webpackConfigHook: independentOfPlace });
     await fs.mkdir(join(projectDirectory, 'dist'), { recursive: true });
     const temporary = `${file}.${process.pid}.tmp`;
     await fs.writeFile(temporary, withoutPlace(code));
     await fs.rename(temporary, file);
     return file;
   }
+}
+
+/** The bundle for a worker whose payloads are encrypted: failures are told in a payload as well. */
+export async function codedWorkflowCode(): Promise<string> {
+  const code = await fs.readFile(await workflowBundle(), 'utf8');
+  const coded = code.replaceAll('fairlead-failures-plain', 'fairlead-failures-coded');
+  if (coded === code) throw new Error('the bundle of the workflows does not say how failures are told');
+  return coded;
 }
 
 /** The same code wherever the project lies (of the source map, columns of the generated entry differ with the length of its path): modules and the source map are named from its directory, and the paths that were asked for are left out. */

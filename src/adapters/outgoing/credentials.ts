@@ -11,7 +11,7 @@ export type OutgoingCredentials = (url: URL) => Promise<Readonly<Record<string, 
  */
 export const createSettingCredentials =
   (settings: Pick<SettingStore, 'read'>): OutgoingCredentials =>
-  async (url) => {
+  async (url): Promise<Readonly<Record<string, string>>> => {
     const token = await settings.read(bearerSettingOf(url));
     return token === null ? {} : { authorization: `Bearer ${token}` };
   };

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '@temporalio/client';
-import { ApplicationFailure, DefaultFailureConverter, defaultPayloadConverter } from '@temporalio/common';
+import { ApplicationFailure, DefaultFailureConverter, defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
 import type { temporal } from '@temporalio/proto';
 import { asFairleadError } from '../../domain/system-failure.ts';
 import type { ActivityContext } from '../../ports/host-activity.ts';
 import { toApplicationFailure } from './failure.ts';
 import type { InFlightActivity, InFlightJournal } from './in-flight.ts';
+import { isSealed, noCodec, sealFailure, type AnsweringCodec } from './payload-codec.ts';
 
 type Task = temporal.api.workflowservice.v1.IPollActivityTaskQueueResponse;
 type Activity = (input: never, context: ActivityContext) => Promise<unknown>;
@@ -15,6 +16,9 @@ export interface PollerLogger {
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
 }
+
+/** Takes known secrets out of a text. In JSON as well: it puts nothing in that JSON would have to escape. */
+export type Conceal = (text: string) => Promise<string>;
 
 /** One attempt of an activity, as it reached this process. */
 export interface ActivityCall {
@@ -39,6 +43,10 @@ export interface PollerOptions {
    * worth nothing, and what a dead process left behind is given up by them. Default: no, and it is given up by its id, which the gateway refuses.
    */
   readonly sealedTokens?: boolean;
+  /** Opens what comes encrypted; what came so is answered so. Left out, such a task is refused (`payload_codec_missing`). */
+  readonly codec?: AnsweringCodec | null;
+  /** Takes known secrets out of what failures tell. Left out: nothing is. */
+  readonly conceal?: Conceal;
   readonly logger: PollerLogger;
   /** Stands around every attempt; for tests that kill the process at a chosen moment. */
   readonly around?: AroundActivity;
@@ -60,9 +68,10 @@ const grpcPermissionDenied = 7;
  * JavaScript on the client's connection, because the SDK's native worker does not load on musl and weighs more than the rest of the agent.
  */
 export function createActivityPoller(options: PollerOptions) {
-  const { connection, namespace, taskQueue, identity, activities, maxConcurrent, inFlight, logger, sealedTokens = false } = options;
+  const { connection, namespace, taskQueue, identity, activities, maxConcurrent, inFlight, logger, sealedTokens = false, codec = null, conceal = async (text: string) => text } = options;
   const service = connection.workflowService;
   const failures = new DefaultFailureConverter();
+  const codedFailures = new DefaultFailureConverter({ encodeCommonAttributes: true });
   const pollAbort = new AbortController();
   const workAbort = new AbortController();
   const running = new Set<Promise<void>>();
@@ -141,14 +150,20 @@ export function createActivityPoller(options: PollerOptions) {
     if (workAbort.signal.aborted) onStop();
 
     let details: unknown = null;
+    const payload = task.input?.payloads?.[0];
+    // Whoever did not encrypt the question, or with another key, may be unable to open the answer.
+    let answerCodec: PayloadCodec | null = null;
+    const payloadsOf = async (value: unknown): Promise<{ payloads: Payload[] }> => {
+      const plain = [defaultPayloadConverter.toPayload(value)];
+      return { payloads: answerCodec === null ? plain : await answerCodec.encode(plain) };
+    };
     const beatMs = Math.min(longestBeatMs, durationMs(task.heartbeatTimeout) / 3 || longestBeatMs);
     let beating = false;
     const beat = setInterval(() => {
       if (beating) return;
       beating = true;
-      const payloads = details === null ? null : { payloads: [defaultPayloadConverter.toPayload(details)] };
-      service
-        .recordActivityTaskHeartbeat({ namespace, taskToken, identity, details: payloads })
+      (details === null ? Promise.resolve(null) : payloadsOf(details))
+        .then((told) => service.recordActivityTaskHeartbeat({ namespace, taskToken, identity, details: told }))
         .then((reply) => {
           if (!reply.cancelRequested) return;
           cancelled = 'by_server';
@@ -166,8 +181,10 @@ export function createActivityPoller(options: PollerOptions) {
 
     try {
       const activity = activities[name];
-      const payload = task.input?.payloads?.[0];
-      const input: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : undefined;
+      if (payload && isSealed(payload) && codec === null) throw noCodec(identity);
+      const [opened] = payload && codec !== null ? await codec.decode([payload]) : [payload];
+      if (payload && isSealed(payload)) answerCodec = codec?.inKindOf(payload) ?? null;
+      const input: unknown = opened ? defaultPayloadConverter.fromPayload(opened) : undefined;
       const context: ActivityContext = { cancel: cancel.signal, progress: (told) => (details = told), attempt };
       const run = async (): Promise<unknown> => {
         if (!activity) {
@@ -177,7 +194,7 @@ export function createActivityPoller(options: PollerOptions) {
       };
       const value = await (options.around ? options.around({ name, attempt, input }, run) : run());
       clearInterval(beat);
-      const result = { payloads: [defaultPayloadConverter.toPayload({ value: value ?? null, attempt })] };
+      const result = await payloadsOf({ value: value ?? null, attempt });
       await answer(`complete ${name}`, () => service.respondActivityTaskCompleted({ namespace, taskToken, identity, result }));
     } catch (error) {
       clearInterval(beat);
@@ -186,8 +203,9 @@ export function createActivityPoller(options: PollerOptions) {
       } else if (cancelled === 'by_server' && cancel.signal.aborted) {
         await answer(`cancel ${name}`, () => service.respondActivityTaskCanceled({ namespace, taskToken, identity }));
       } else {
-        const failure = failures.errorToFailure(failureOf(error, name, attempt), defaultPayloadConverter);
-        logger.warn({ ...about, error: error instanceof Error ? error.message : String(error) }, 'an attempt failed');
+        const told = await concealed(failureOf(error, name, attempt));
+        const failure = answerCodec === null ? failures.errorToFailure(told, defaultPayloadConverter) : await sealFailure(answerCodec, codedFailures.errorToFailure(told, defaultPayloadConverter));
+        logger.warn({ ...about, error: told.message }, 'an attempt failed');
         await answer(`fail ${name}`, () => service.respondActivityTaskFailed({ namespace, taskToken, identity, failure }));
       }
     } finally {
@@ -203,6 +221,15 @@ export function createActivityPoller(options: PollerOptions) {
       return ApplicationFailure.create({ message: `the agent was stopped during ${name}`, type: 'agent_stopped', nonRetryable: false });
     }
     return toApplicationFailure(asFairleadError(error, name), attempt);
+  }
+
+  /** Failures carry what others have said: lines of logs, answers of probes, output of commands. The stack is ours, and repeats the message. */
+  async function concealed(failure: ApplicationFailure): Promise<ApplicationFailure> {
+    const text = JSON.stringify({ message: failure.message, details: failure.details ?? [] });
+    const shown = await conceal(text);
+    if (shown === text) return failure;
+    const { message, details } = JSON.parse(shown) as { message: string; details: unknown[] };
+    return ApplicationFailure.create({ message, details, type: failure.type ?? undefined, nonRetryable: failure.nonRetryable ?? false });
   }
 
   /** Offers an answer until the server takes it, says that nobody waits for it, or `answerPatienceMs` are over. */

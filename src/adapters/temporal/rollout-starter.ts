@@ -1,5 +1,5 @@
 import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type Connection } from '@temporalio/client';
-import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
 import { FairleadError, type Reason } from '../../domain/failure.ts';
 import { controlTaskQueue, rolloutWorkflowId } from '../../domain/ids.ts';
 import { fleetRolloutWorkflow, freezeChangedSignal, rolloutCommandUpdate } from '../../domain/rollout/names.ts';
@@ -12,6 +12,8 @@ interface Options {
   readonly connection: Connection;
   readonly address: string;
   readonly namespace: string;
+  /** What payloads are encrypted with; null where they are not. */
+  readonly codec?: PayloadCodec | null;
   readonly workflowTaskTimeoutMs: number;
 }
 
@@ -19,8 +21,8 @@ interface Options {
 const commandLimitMs = 15_000;
 
 /** Starts rollouts on a Temporal server, and commands them by updates, so that a refusal has words. */
-export function createTemporalRolloutStarter({ connection, address, namespace, workflowTaskTimeoutMs }: Options): RolloutStarter {
-  const client = new Client({ connection, namespace });
+export function createTemporalRolloutStarter({ connection, address, namespace, codec = null, workflowTaskTimeoutMs }: Options): RolloutStarter {
+  const client = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
   const ask = createAsk(connection, address);
   const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 

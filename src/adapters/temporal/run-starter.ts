@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
-import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey } from '@temporalio/common';
+import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { certificateWorkflowId, controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
 import { certRenewalWorkflow, joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, searchAttributes, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, tryNowSignal, updateApplyWorkflow } from '../../domain/run/names.ts';
@@ -11,11 +11,14 @@ import type { ServiceInspection } from '../../domain/service/inspection.ts';
 import type { RestartRequest } from '../../domain/service/request.ts';
 import { heldBy, runHeldBy, type RunStarter } from '../../ports/run-starter.ts';
 import { createAsk } from './ask-server.ts';
+import { failureMessage } from './payload-codec.ts';
 
 interface Options {
   readonly connection: Connection;
   readonly address: string;
   readonly namespace: string;
+  /** What payloads are encrypted with; null where they are not. */
+  readonly codec?: PayloadCodec | null;
   /** The workflow that a run id belongs to, from the runs table; null where it is not known. */
   readonly workflowIdOf: (runId: RunId) => Promise<string | null>;
   /** Whether the run's report is written: then its workflow is about to close, and whoever asks for the next run should not be refused for it. */
@@ -34,8 +37,8 @@ const lookLimitMs = 9_000;
 const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
-export function createTemporalRunStarter({ connection, address, namespace, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
-  const client = new Client({ connection, namespace });
+export function createTemporalRunStarter({ connection, address, namespace, codec = null, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
+  const client = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
   const ask = createAsk(connection, address);
 
   async function handleOf(runId: RunId) {
@@ -216,12 +219,14 @@ export function createTemporalRunStarter({ connection, address, namespace, workf
       if (handle === null) return [];
       try {
         const { raw } = await ask(() => handle.describe());
-        return (raw.pendingActivities ?? []).map((activity) => ({
-          activity: activity.activityType?.name ?? '',
-          attempt: activity.attempt ?? 1,
-          lastError: activity.lastFailure?.message ?? null,
-          nextAttemptAt: activity.nextAttemptScheduleTime ? isoOf(activity.nextAttemptScheduleTime) : null,
-        }));
+        return await Promise.all(
+          (raw.pendingActivities ?? []).map(async (activity) => ({
+            activity: activity.activityType?.name ?? '',
+            attempt: activity.attempt ?? 1,
+            lastError: await failureMessage(codec, activity.lastFailure),
+            nextAttemptAt: activity.nextAttemptScheduleTime ? isoOf(activity.nextAttemptScheduleTime) : null,
+          })),
+        );
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return [];
         throw error;

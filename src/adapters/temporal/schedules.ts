@@ -1,4 +1,5 @@
 import { Client, Connection, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { controlTaskQueue } from '../../domain/ids.ts';
 import { certificateSchedule, certificateSweepWorkflow } from '../../domain/run/names.ts';
 import { createAsk } from './ask-server.ts';
@@ -6,6 +7,8 @@ import { createAsk } from './ask-server.ts';
 export interface ScheduleSettings {
   readonly address: string;
   readonly namespace: string;
+  /** Null for payloads as they are. */
+  readonly codec?: PayloadCodec | null;
   /** How often certificates are looked at. */
   readonly certificateSweepSeconds: number;
 }
@@ -19,10 +22,10 @@ const catchupMs = 3_600_000;
  * Has the server keep the schedules of control as they are meant now. Idempotent, and any number of controllers may do it at once. What an operator has paused in
  * the Web UI stays paused.
  */
-export async function keepSchedules({ address, namespace, certificateSweepSeconds }: ScheduleSettings): Promise<void> {
+export async function keepSchedules({ address, namespace, codec = null, certificateSweepSeconds }: ScheduleSettings): Promise<void> {
   const connection = await Connection.connect({ address });
   try {
-    const { schedule } = new Client({ connection, namespace });
+    const { schedule } = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
     const ask = createAsk(connection, address);
     const everyMs = certificateSweepSeconds * 1000;
     const wanted = {

@@ -96,6 +96,11 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'POST /api/keys': administer('everything'),
   'POST /api/keys/:id/rotate': administer('everything'),
   'DELETE /api/keys/:id': administer('everything'),
+  // Payloads are about every product and host. The browser asks beforehand, without a key, whether its page may ask.
+  'POST /api/codec/decode': look('everything'),
+  'POST /api/codec/encode': look('everything'),
+  'OPTIONS /api/codec/decode': open(),
+  'OPTIONS /api/codec/encode': open(),
   'GET /api/settings': administer('everything'),
   'GET /api/settings/:name': administer('everything'),
   'PUT /api/settings/:name': administer('everything'),

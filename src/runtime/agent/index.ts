@@ -13,6 +13,7 @@ import type { Role } from '../../domain/product/manifest.ts';
 import type { Part } from '../bootstrap.ts';
 import type { HostSettings } from '../config.ts';
 import { ownReleaseId } from '../home.ts';
+import { payloadCodecOf } from '../payload-codec.ts';
 import type { RunId } from '../../domain/ids.ts';
 import { createActJournal } from './acts.ts';
 import { createAwayWatch } from './away.ts';
@@ -78,6 +79,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     taskQueue: hostTaskQueue(hostId),
     identity: pollerIdentity(hostId, version),
     sealedTokens: gateway !== null,
+    codec: payloadCodecOf(temporal),
     activities: withRepairs(own, host, supervisor.look),
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),

@@ -83,6 +83,8 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/keys': ['A', '-', { name: 'new', role: 'viewer' }],
   'POST /api/keys/{id}/rotate': ['A', '-', {}],
   'DELETE /api/keys/{id}': ['A', '-'],
+  'POST /api/codec/decode': ['VOPA', 'refused', { payloads: [] }],
+  'POST /api/codec/encode': ['VOPA', 'refused', { payloads: [] }],
   'GET /api/settings': ['A', '-'],
   'GET /api/settings/{name}': ['A', '-'],
   'PUT /api/settings/{name}': ['A', '-', { value: 'x' }],
@@ -91,7 +93,7 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
 };
 /** Neither a key nor a scope: the body is the proof. Without a good one it answers 401, as others do without a key. */
 const proofInBody = 'POST /api/enrolments/exchange';
-const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify']);
+const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify', 'POST /api/codec/decode', 'POST /api/codec/encode']);
 
 const letters: Readonly<Record<KeyRole, string>> = { viewer: 'V', operator: 'O', approver: 'P', admin: 'A', agent: 'G' };
 const lab = 'lab' as ProductName;
