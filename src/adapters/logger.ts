@@ -1,7 +1,9 @@
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
+import { hideSecrets } from '../domain/secret-text.ts';
 
 export type { Logger } from 'pino';
+export { hideSecrets };
 
 export interface LoggerOptions {
   /** The process, as it stands in every line: `api`, `control`, `agent`. */
@@ -9,16 +11,17 @@ export interface LoggerOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where lines go; standard output where it is left out. */
   readonly destination?: DestinationStream;
+  /** Takes secrets out that this process knows; left out: only what looks like one is. */
+  readonly hide?: (text: string) => string;
 }
 
 const secretNames = ['authorization', 'cookie', 'password', 'secret', 'token', 'taskToken', 'apiKey', 'privateKey', 'key', 'keyText', 'databaseUrl'];
 
 /**
  * A logger of JSON lines. Secrets are taken out here, where every line passes: by the name of the field, at any of the depths that are
- * logged, and by their look, wherever they stand (Fairlead's keys, bearer tokens, passwords in addresses). Errors are written with
- * every cause.
+ * logged, by their look, wherever they stand (`hideSecrets`), and those that the process knows. Errors are written with every cause.
  */
-export function createLogger({ name, level, destination }: LoggerOptions): Logger {
+export function createLogger({ name, level, destination, hide = (text) => text }: LoggerOptions): Logger {
   return pino(
     {
       name,
@@ -28,18 +31,10 @@ export function createLogger({ name, level, destination }: LoggerOptions): Logge
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretNames.flatMap((field) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + field)), censor: '[redacted]' },
       serializers: { err: describeError, error: describeError, cause: describeError },
-      hooks: { streamWrite: hideSecrets },
+      hooks: { streamWrite: (line) => hideSecrets(hide(line)) },
     },
     destination ?? pino.destination({ fd: 1, sync: true }),
   );
-}
-
-/** Takes out of a text whatever looks like a secret. */
-export function hideSecrets(text: string): string {
-  return text
-    .replace(/\bfl_(viewer|operator|approver|admin|agent|enrol)_[A-Za-z0-9_-]{20,}/g, 'fl_$1_[redacted]')
-    .replace(/\bBearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, 'Bearer [redacted]')
-    .replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, '$1:[redacted]@');
 }
 
 interface DescribedError {

@@ -19,6 +19,7 @@ import { registerRuns } from './verbs/runs.ts';
 import { registerServe } from './verbs/serve.ts';
 import { registerService } from './verbs/service.ts';
 import { registerSettings } from './verbs/settings.ts';
+import { registerSupportBundle } from './verbs/support-bundle.ts';
 import { registerUpdate } from './verbs/update.ts';
 
 /** Every command. Ends nothing by itself: wrong usage is thrown, as `CommanderError`. */
@@ -43,5 +44,6 @@ export function createProgram(context: Context, version: string): Command {
   registerSettings(program, context);
   registerConfig(program, context);
   registerExplain(program, context);
+  registerSupportBundle(program, context, version);
   return settled(program);
 }

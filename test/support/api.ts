@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createFilesystemArtifactStore } from '../../src/adapters/artifact-store/filesystem.ts';
 import { createLogger } from '../../src/adapters/logger.ts';
+import type { SettingSealing } from '../../src/adapters/setting-keys/file.ts';
 import { createApi } from '../../src/api/index.ts';
 import type { Api, ApiDependencies, ApiServerSettings, ApiStores } from '../../src/api/index.ts';
 import { createCronerCalendar } from '../../src/adapters/calendar/croner.ts';
@@ -146,12 +147,12 @@ export interface TestApi {
 }
 
 /** The API on a database of its own, with real stores and a RunStarter in memory. */
-export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string } = {}): Promise<TestApi> {
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec'] } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const url = changes.databaseUrl ?? (await postgres.createDatabase());
   const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
   await migrate(database);
-  const stores = createStores(database);
+  const stores = createStores(database, changes.settingSealing);
   const runs = new MemoryRunStarter();
   const rollouts = new MemoryRolloutStarter();
   const fleetBus = createFleetBus(url);
@@ -173,6 +174,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     runs,
     rollouts,
     calendar: createCronerCalendar(),
+    codec: changes.codec ?? null,
     fleetBus,
     database: { address: database.address, ping: () => pingDatabase(database) },
     inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),

@@ -1,5 +1,6 @@
 import * as fs from 'node:fs/promises';
 import { messagesOf } from '../../domain/failure.ts';
+import { isSecretName } from '../../domain/secret-text.ts';
 import { errnoOf, isMissing, readIfThere } from '../files/durable.ts';
 import { parseConf } from './conf-file.ts';
 
@@ -40,8 +41,7 @@ async function readTail(path: string): Promise<string> {
 
 /** Values of names that sound secret, long enough to be told apart from ordinary text. */
 export function secretsIn(conf: Readonly<Record<string, string>>): string[] {
-  const secretName = /secret|token|passw|credential|private|api_?key|_key$|dsn|_url$/i;
-  return Object.entries(conf).filter(([name, value]) => secretName.test(name) && value.length >= 6).map(([, value]) => value);
+  return Object.entries(conf).filter(([name, value]) => isSecretName(name) && value.length >= 6).map(([, value]) => value);
 }
 
 /** The last `count` lines, with every secret replaced: evidence travels into reports and workflow history. */

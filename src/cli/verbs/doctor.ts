@@ -12,7 +12,7 @@ import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes } from '../errors.ts';
 import { renderTable } from '../table.ts';
 
-interface Finding {
+export interface Finding {
   readonly name: string;
   /** `missing` stops something from working; `absent` is something that can be done without. */
   readonly state: 'ok' | 'absent' | 'missing';
@@ -22,7 +22,7 @@ interface Finding {
 
 export function registerDoctor(program: Command, context: Context): void {
   withConnection(program.command('doctor').description('what is there, what is missing, and how to mend it')).action(async (options: ConnectionOptions & { json?: boolean }) => {
-    const findings = [nodeFinding(), await temporalFinding(context), await postgresFinding(), ...(await programFindings(context)), ...(await apiFindings(options, context))];
+    const findings = await doctorFindings(options, context);
     if (options.json) printJson(context, { ok: findings.every(({ state }) => state !== 'missing'), findings });
     else {
       context.out(renderTable(['WHAT', 'STATE', 'DETAIL'], findings.map(({ name, state, detail }) => [name, state, detail])));
@@ -30,6 +30,11 @@ export function registerDoctor(program: Command, context: Context): void {
     }
     if (findings.some(({ state }) => state === 'missing')) context.exitWith(exitCodes.failed);
   });
+}
+
+/** What `fairlead doctor` finds. */
+export async function doctorFindings(options: ConnectionOptions, context: Context): Promise<Finding[]> {
+  return [nodeFinding(), await temporalFinding(context), await postgresFinding(), ...(await programFindings(context)), ...(await apiFindings(options, context))];
 }
 
 const nodeFinding = (): Finding => ({ name: 'Node', state: 'ok', detail: `${process.version} (${process.execPath})`, mend: null });

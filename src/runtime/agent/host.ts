@@ -46,14 +46,16 @@ export interface HostOptions {
   readonly readKey: () => Promise<string>;
   /** Addresses and networks that metrics may be asked at although they are refused otherwise. */
   readonly outgoingAllow?: readonly string[];
+  /** Takes the host's secrets out of what its hooks print; left out: nothing is. */
+  readonly conceal?: (text: string) => Promise<string>;
   /** argv that starts the embedded router's process. */
   readonly routerEntry: readonly string[];
 }
 
 /** The one place of the agent that names concrete things: what a host acts through. */
 export async function composeHost(options: HostOptions): Promise<HostDependencies> {
-  const { hostId, root, ports, routerAddress, apiUrl, readKey } = options;
-  const commands = createCommandRunner();
+  const { hostId, root, ports, routerAddress, apiUrl, readKey, conceal } = options;
+  const commands = conceal ? concealingHooks(createCommandRunner(), conceal) : createCommandRunner();
   const syncTree = createSyncTree(commands);
   const store = createHostStore(root);
   return {
@@ -84,6 +86,15 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     now: () => new Date(),
   };
 }
+
+/** What a hook prints becomes a note or evidence of a run. Other programs are read by Fairlead itself, which needs what they say. */
+const concealingHooks = (commands: CommandRunner, conceal: (text: string) => Promise<string>): CommandRunner => ({
+  async run(argv, options) {
+    const result = await commands.run(argv, options);
+    if (options.only?.['FAIRLEAD_HOOK'] === undefined) return result;
+    return { ...result, stdout: await conceal(result.stdout), stderr: await conceal(result.stderr), summary: await conceal(result.summary) };
+  },
+});
 
 function createServiceManager({ root, services, composeImage = null }: HostOptions, commands: CommandRunner): ServiceManager {
   switch (services) {

@@ -4,6 +4,7 @@ import type { HostDependencies } from '../../../activities/host/dependencies.ts'
 import { readIfThere } from '../../adapters/files/durable.ts';
 import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
 import { createAgentConnection } from '../../adapters/temporal/agent-connection.ts';
+import type { HostSecrets } from '../../adapters/secrets/host.ts';
 import { createInFlightJournal } from '../../adapters/temporal/in-flight.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { agentLayout } from '../../domain/host/layout.ts';
@@ -34,6 +35,8 @@ export interface AgentOptions {
   readonly version: string;
   readonly role: Role;
   readonly logger: PollerLogger;
+  /** Takes the host's secrets out of what leaves it; left out: nothing is taken out. */
+  readonly secrets?: HostSecrets;
   readonly routerEntry: readonly string[];
   /** For tests that kill the agent at a chosen moment. */
   readonly around?: AroundActivity;
@@ -48,11 +51,11 @@ const graceMs = 20_000;
  * What a host's agent is made of: lock, instances, hello, supervisor, poller, health, in this order. Control, Temporal and the API may be away: the host's own
  * services come up all the same, and the agent connects when it can.
  */
-export async function agentParts({ settings, version, role, logger, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
+export async function agentParts({ settings, version, role, logger, secrets, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
   const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal, outgoingAllow } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
-  const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry, outgoingAllow });
+  const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry, outgoingAllow, ...(secrets ? { conceal: secrets.conceal } : {}) });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
   const connection = createAgentConnection(gateway === null ? temporal.address : { ...gateway, readKey: () => apiKey ?? keyInFile(apiKeyFile) });
@@ -80,6 +83,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     identity: pollerIdentity(hostId, version),
     sealedTokens: gateway !== null,
     codec: payloadCodecOf(temporal),
+    ...(secrets ? { conceal: secrets.conceal } : {}),
     activities: withRepairs(own, host, supervisor.look),
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),

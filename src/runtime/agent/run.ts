@@ -1,4 +1,6 @@
+import { createHostStore } from '../../adapters/host-store/filesystem.ts';
 import { createLogger } from '../../adapters/logger.ts';
+import { createHostSecrets } from '../../adapters/secrets/host.ts';
 import { bootstrap } from '../bootstrap.ts';
 import { section } from '../config.ts';
 import { enter, stopOnSignal } from '../entry.ts';
@@ -12,10 +14,11 @@ const tidyAfterMs = 3_000;
 export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions, 'around' | 'wrap'> = {}): Promise<void> {
   await enter('agent', argv, 'node', async (settings) => {
     const host = section(settings, 'host');
-    const logger = createLogger({ name: 'agent', level: host.logLevel });
+    const secrets = createHostSecrets(host.root, () => createHostStore(host.root).products());
+    const logger = createLogger({ name: 'agent', level: host.logLevel, hide: secrets.hide });
     // Called with `router`, the same program is the router.
     const routerEntry = [process.execPath, process.argv[1] ?? '', 'router'];
-    const parts = await agentParts({ settings: host, version, role: host.hostRole, logger, routerEntry, ...hooks });
+    const parts = await agentParts({ settings: host, version, role: host.hostRole, logger, secrets, routerEntry, ...hooks });
     const started = await bootstrap(parts, (fields, message) => logger.error(fields, message));
     stopOnSignal(logger, () => started.stop());
     // There only where the start command allows it (src/runtime/agent-command.ts).

@@ -1,0 +1,28 @@
+const hidden = '[redacted]';
+const name = 'passwords?|passwd|passphrase|secrets?|tokens?|api[_-]?keys?|private[_-]?keys?|credentials?';
+/** Between a name and its value: quotes, also escaped ones, and an equals sign or a colon. */
+const joint = `["'\\\\]*\\s*[:=]\\s*["'\\\\]*`;
+const value = `[^\\s"'\\\\,;&}\\])]`;
+
+const patterns: readonly (readonly [RegExp, string])[] = [
+  // Before anything could cut it up.
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, `-----BEGIN PRIVATE KEY----- ${hidden}`],
+  [/\bfl_(viewer|operator|approver|admin|agent|enrol)_[A-Za-z0-9_-]{20,}/g, `fl_$1_${hidden}`],
+  [/\bBearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, `Bearer ${hidden}`],
+  [/(authorization["'\\]*\s*[:=]\s*["'\\]*[A-Za-z]+\s+)[^\s"'\\,]{4,}/gi, `$1${hidden}`],
+  [/(\b(?:set-)?cookie["'\\]*\s*[:=]\s*["'\\]*)[^"\\\r\n]+/gi, `$1${hidden}`],
+  [/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s@"\\]+@/gi, `$1:${hidden}@`],
+  [/([?&](?:key|sig|signature|auth|code)=)[^&\s"'\\]{6,}/gi, `$1${hidden}`],
+  [new RegExp(`((?:${name})${joint})${value}{6,}`, 'gi'), `$1${hidden}`],
+];
+
+/**
+ * Takes out of a text whatever looks like a secret: Fairlead's keys, bearer tokens, cookies, passwords in addresses, private keys, and values of names that say what they are.
+ * A net for what nobody meant to write, not a reason to write it: a secret that looks like nothing passes. What comes out of JSON is JSON.
+ */
+export function hideSecrets(text: string): string {
+  return patterns.reduce((shown, [pattern, instead]) => shown.replace(pattern, instead), text);
+}
+
+/** Whether the name of a variable says that its value is a secret, or holds one. */
+export const isSecretName = (variable: string): boolean => /secret|token|passw|passphrase|credential|private|api_?key|_key$|_pass$|^pass$|dsn|_url$/i.test(variable);
