@@ -1,5 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import type { Payload } from '@temporalio/common';
 import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
 import { agentLayout } from '../../src/domain/host/layout.ts';
 import { pollerIdentity } from '../../src/domain/gateway/policy.ts';
@@ -7,13 +11,19 @@ import type { HostId } from '../../src/domain/ids.ts';
 import { eventually } from '../support/host-root.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
-/** A whole Fairlead whose hosts have no other way to Temporal than the gateway. */
+/** A whole Fairlead as it is where nobody is trusted more than has to be: hosts have no other way to Temporal than the gateway, and Temporal cannot read what it keeps. */
 describe('hosts behind the gateway', () => {
   let stack: Stack;
+  const keys = mkdtempSync(join(tmpdir(), 'fairlead-codec-'));
   beforeAll(async () => {
-    stack = await startStack({ hosts: 2, replace: { env: { FAIRLEAD_HOST_TEMPORAL: 'gateway' } } });
+    const codecKeyFile = join(keys, 'codec.keys');
+    writeFileSync(codecKeyFile, `k1 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+    stack = await startStack({ hosts: 2, codecKeyFile, replace: { env: { FAIRLEAD_HOST_TEMPORAL: 'gateway' } } });
   }, 240_000);
-  afterAll(() => stack?.end(), 120_000);
+  afterAll(async () => {
+    await stack?.end();
+    rmSync(keys, { recursive: true, force: true });
+  }, 120_000);
 
   const environmentOf = (name: string): string[] => readFileSync(`/proc/${stack.dev.pids()[name]}/environ`, 'utf8').split('\0');
   const settingOf = (name: string, variable: string): string | undefined => environmentOf(name).find((entry) => entry.startsWith(`${variable}=`))?.slice(variable.length + 1);
@@ -23,6 +33,34 @@ describe('hosts behind the gateway', () => {
     await stack.publish('g1');
     expect(await stack.apply('h1', 'g1')).toMatchObject({ outcome: 'succeeded', toReleaseId: 'g1' });
   }, 240_000);
+
+  test('what Temporal keeps of it cannot be read there; the Web UI reads it through the API, with a key of Fairlead', async () => {
+    const connection = await Connection.connect({ address: stack.dev.summary.temporal });
+    try {
+      const handle = new Client({ connection }).workflow.getHandle(`host/h1/${stack.product}`);
+      const [{ events }, { raw }] = [await handle.fetchHistory(), await handle.describe()];
+      const payloads = payloadsIn({ events, memo: raw.workflowExecutionInfo?.memo, metadata: raw.executionConfig });
+      expect(payloads.length).toBeGreaterThan(20);
+      expect(new Set(payloads.map(encodingOf))).toEqual(new Set(['binary/encrypted']));
+      const plain = Buffer.concat(payloads.map(({ data }) => Buffer.from(data ?? []))).toString('latin1');
+      for (const word of ['requestedBy', 'requestId', '(admin)', 'fence', 'rolling']) expect([word, plain.includes(word)]).toEqual([word, false]);
+      // Ids and search attributes stay: by them runs are found.
+      expect(raw.workflowExecutionInfo?.searchAttributes?.indexedFields?.['FairleadHost']?.data?.toString()).toBe('"h1"');
+
+      const [input] = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+      const key = readFileSync(stack.dev.summary.adminKeyFile, 'utf8').trim();
+      const origin = new URL(stack.dev.summary.temporalUi as string).origin;
+      const body = { payloads: [{ metadata: Object.fromEntries(Object.entries(input?.metadata ?? {}).map(([name, value]) => [name, Buffer.from(value).toString('base64')])), data: Buffer.from(input?.data ?? []).toString('base64') }] };
+      const decode = (headers: Record<string, string>) => fetch(`${stack.dev.summary.api}/api/codec/decode`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-namespace': 'default', origin, ...headers }, body: JSON.stringify(body) });
+      expect((await decode({})).status).toBe(401);
+      const opened = await decode({ authorization: `Bearer ${key}` });
+      expect(opened.headers.get('access-control-allow-origin')).toBe(origin);
+      const [payload] = ((await opened.json()) as { payloads: { data: string }[] }).payloads;
+      expect(JSON.parse(Buffer.from(payload!.data, 'base64').toString())).toMatchObject({ host: 'h1', releaseId: 'g1', requestedBy: expect.stringContaining('(admin)') });
+    } finally {
+      await connection.close();
+    }
+  }, 120_000);
 
   test("a host's own key, as it lies on the host, starts nothing and gets no other host's work; the audit and the metrics say who tried", async () => {
     const address = settingOf('agent-h1', 'FAIRLEAD_GATEWAY_ADDRESS') as string;
@@ -57,3 +95,11 @@ describe('hosts behind the gateway', () => {
     expect(await stack.report(runId)).toMatchObject({ outcome: 'succeeded', toReleaseId: 'g2' });
   }, 240_000);
 });
+
+/** Every payload within, but for search attributes. */
+function payloadsIn(value: unknown): Payload[] {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return [];
+  if ('metadata' in value && 'data' in value && (value as Payload).metadata?.['encoding'] !== undefined) return [value as Payload];
+  return Object.entries(value).flatMap(([name, inner]) => (name === 'searchAttributes' ? [] : payloadsIn(inner)));
+}
+const encodingOf = ({ metadata }: Payload): string => Buffer.from(metadata?.['encoding'] ?? []).toString();

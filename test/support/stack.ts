@@ -14,6 +14,7 @@ import type { ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { uploadSeconds } from './checkpoints.ts';
 import { startDev, type DevOptions, type RunningDev } from '../../src/runtime/dev/index.ts';
+import { payloadCodecOf } from '../../src/runtime/payload-codec.ts';
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const exampleProduct = 'noderax-platform' as ProductName;
@@ -76,9 +77,10 @@ export async function shortDrain(directory: string): Promise<void> {
 
 /**
  * A whole Fairlead on free ports below a new directory: PostgreSQL, Temporal, control, API and hosts, each a process.
+ * @param options.codecKeyFile has every process encrypt payloads, and this client open them
  * @param options.start in place of `startDev`: `startDevProgram` has the supervisor be a process too, which can be killed with the others
  */
-export async function startStack(options: { readonly hosts?: number; readonly controllers?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace']; readonly start?: typeof startDev } = {}): Promise<Stack> {
+export async function startStack(options: { readonly hosts?: number; readonly controllers?: number; readonly dir?: string; readonly example?: string; readonly replace?: DevOptions['replace']; readonly start?: typeof startDev; readonly codecKeyFile?: string } = {}): Promise<Stack> {
   const dir = options.dir ?? (await fs.mkdtemp(join(tmpdir(), 'fairlead-stack-')));
   await fs.chmod(dir, 0o755);
   const said: string[] = [];
@@ -88,12 +90,13 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     ...(options.controllers ? { controllers: options.controllers } : {}),
     env: process.env,
     say: (line) => said.push(line),
-    replace: { anyPorts: true, ...options.replace },
+    replace: { anyPorts: true, ...options.replace, env: { ...options.replace?.env, ...(options.codecKeyFile ? { FAIRLEAD_TEMPORAL_CODEC_KEY_FILE: options.codecKeyFile } : {}) } },
   });
   const key = (await fs.readFile(dev.summary.adminKeyFile, 'utf8')).trim();
   const product = exampleProduct;
   const temporal = Connection.lazy({ address: dev.summary.temporal });
-  const client = new Client({ connection: temporal });
+  const codec = options.codecKeyFile ? payloadCodecOf({ codec: { keyFile: options.codecKeyFile, seals: true } }) : null;
+  const client = new Client({ connection: temporal, ...(codec ? { dataConverter: { payloadCodecs: [codec] } } : {}) });
   const workflowIds = new Map<string, string>();
   const hostOf = (host: string) => {
     const found = dev.summary.hosts.find((known) => known.host === host);

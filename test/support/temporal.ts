@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, type Connection } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/temporal-server/index.ts';
 import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
@@ -21,8 +22,8 @@ export interface TestTemporal {
   end(): Promise<void>;
 }
 
-/** A real development server with a database file, and a worker for the workflows in `test/support/workflows`. */
-export async function startTemporal(taskQueue: string): Promise<TestTemporal> {
+/** A real development server with a database file, and a worker for the workflows in `test/support/workflows`. @param codec what worker and client encrypt payloads with */
+export async function startTemporal(taskQueue: string, codec: PayloadCodec | null = null): Promise<TestTemporal> {
   const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-temporal-'));
   const cli = (await ensureTemporalCli(process.env, () => undefined)).path;
   const [port, uiPort] = [await freePort(), await freePort()];
@@ -52,11 +53,12 @@ export async function startTemporal(taskQueue: string): Promise<TestTemporal> {
   };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const native = await NativeConnection.connect({ address });
-  const worker = await Worker.create({ connection: native, taskQueue, workflowsPath: fileURLToPath(new URL('workflows/index.ts', import.meta.url)) });
+  const dataConverter = codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } };
+  const worker = await Worker.create({ connection: native, taskQueue, ...dataConverter, workflowsPath: fileURLToPath(new URL('workflows/index.ts', import.meta.url)) });
   const working = worker.run();
   return {
     address,
-    client: new Client({ connection: connect() }),
+    client: new Client({ connection: connect(), ...dataConverter }),
     connect,
     kill,
     start,

@@ -1,10 +1,11 @@
 import { defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
+import proto, { type temporal } from '@temporalio/proto';
 import { FairleadError } from '../../domain/failure.ts';
 import type { SecretKey } from '../sealed/key-lines.ts';
 import { readKeyLines } from '../sealed/key-lines.ts';
 import { createSealing, SealError, type SealFault } from '../sealed/sealing.ts';
 
+const { Payload: PayloadMessage } = proto.temporal.api.common.v1;
 type Failure = temporal.api.failure.v1.IFailure;
 
 /** Says what an encrypted payload is; the samples of Temporal's SDKs use the same. */
@@ -40,12 +41,12 @@ export function createPayloadCodec(keys: readonly [SecretKey, ...SecretKey[]], s
       const key = keys.find((each) => each.id === id) ?? keys[0];
       return createPayloadCodec([key, ...keys.filter((each) => each !== key)]);
     },
-    encode: async (payloads) => payloads.map((payload) => (!seals || isSealed(payload) ? payload : { metadata, data: sealing.seal(temporal.api.common.v1.Payload.encode(payload).finish(), about) })),
+    encode: async (payloads) => payloads.map((payload) => (!seals || isSealed(payload) ? payload : { metadata, data: sealing.seal(PayloadMessage.encode(payload).finish(), about) })),
     decode: async (payloads) =>
       payloads.map((payload) => {
         if (!isSealed(payload)) return payload;
         try {
-          return temporal.api.common.v1.Payload.decode(sealing.open(payload.data ?? new Uint8Array(), about));
+          return PayloadMessage.decode(sealing.open(payload.data ?? new Uint8Array(), about));
         } catch (error) {
           throw error instanceof SealError ? unopened(error) : error;
         }

@@ -1,4 +1,10 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createLogger, hideSecrets } from '../../../src/adapters/logger.ts';
+import { createHostSecrets } from '../../../src/adapters/secrets/host.ts';
+import { hiderOf } from '../../../src/adapters/secrets/known.ts';
+import type { ProductName } from '../../../src/domain/ids.ts';
 import { makeKeyText } from '../../../src/adapters/postgres/index.ts';
 
 const linesOf = (write: (logger: ReturnType<typeof createLogger>) => void): string[] => {
@@ -26,6 +32,48 @@ test('a key, a bearer token and a password in an address: not in the line, where
   }).join('');
   for (const secret of [key, 'hunter2', 'abcdefgh12345678']) expect(lines).not.toContain(secret);
   expect(lines).toContain('postgres://fairlead:[redacted]@db/x');
+});
+
+test.each([
+  ['a field five deep', '{"a":{"dbPassword":"hunter2x","other":"stays"}}', '{"a":{"dbPassword":"[redacted]","other":"stays"}}'],
+  ['JSON within JSON', '{"line":"{\\"apiToken\\":\\"hunter2x\\"}"}', '{"line":"{\\"apiToken\\":\\"[redacted]\\"}"}'],
+  ['an assignment', 'DB_PASSWORD=hunter2x HOST=db', 'DB_PASSWORD=[redacted] HOST=db'],
+  ['Basic authentication', 'Authorization: Basic dXNlcjpodW50ZXIyeA==', 'Authorization: Basic [redacted]'],
+  ['a cookie', '"cookie":"session=hunter2x; a=b","x":1', '"cookie":"[redacted]","x":1'],
+  ['a private key', 'before -----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY----- after', 'before -----BEGIN PRIVATE KEY----- [redacted] after'],
+  ['a signed address', 'https://s3/x?a=b&sig=hunter2x&c=d', 'https://s3/x?a=b&sig=[redacted]&c=d'],
+])('%s: only the secret is taken out', (_what, text, shown) => expect(hideSecrets(text)).toBe(shown));
+
+test('what only sounds like one stays', () => {
+  for (const text of ['"code":"payload_key_wrong"', 'unexpected token } in JSON at position 4', 'the passwords of two users', 'key k1 (ci, admin)', 'token bucket: full', '"secret":"yes"']) expect(hideSecrets(text)).toBe(text);
+});
+
+test('what the process knows is taken out as it is, within JSON and addresses, and in base64 at any place', () => {
+  const secret = 'p/ss "w+rd" \u00e4';
+  const hide = hiderOf([secret, 'postgres://app:db%40pass-word@db/x', 'short']);
+  const lines: string[] = [];
+  const logger = createLogger({ name: 'test', level: 'trace', hide, destination: { write: (line) => void lines.push(line) } });
+  for (const user of ['', 'a', 'ab', 'abc']) logger.info({ a: secret, b: encodeURIComponent(secret), c: Buffer.from(`${user}${secret}!`).toString('base64'), d: 'db@pass-word' }, 'said');
+  for (const line of lines) {
+    expect(JSON.parse(line)).toMatchObject({ a: '****', b: '****', c: expect.stringContaining('****'), d: '****', msg: 'said' });
+    expect(line).not.toMatch(/w\+rd|pass-word/);
+  }
+  expect(hide('short words stay')).toBe('short words stay');
+});
+
+test("a host's own: secret names of its products' files, also once they have changed, and what was there before", async () => {
+  const root = await mkdtemp(join(tmpdir(), 'fairlead-known-'));
+  const config = join(root, 'etc/lab');
+  await mkdir(config, { recursive: true });
+  const write = (text: string) => writeFile(join(config, '.env.production'), text);
+  await write("API_TOKEN='first-value-1'\nPUBLIC_ORIGIN=https://lab.example\n");
+  await writeFile(join(config, 'api-a.conf'), "SESSION_SECRET='of-the-instance'\n");
+  const secrets = createHostSecrets(root, async () => ['lab' as ProductName]);
+  expect(await secrets.conceal('first-value-1 of-the-instance https://lab.example')).toBe('**** **** https://lab.example');
+  await write("API_TOKEN='second-value-22'\n");
+  expect(await secrets.conceal('first-value-1 second-value-22')).toBe('**** ****');
+  expect(secrets.hide('second-value-22')).toBe('****');
+  await rm(root, { recursive: true });
 });
 
 test('addresses without a password stay as they are', () => {
