@@ -192,6 +192,11 @@ describe('planted secrets', () => {
     const taken = await stack.fairlead('support-bundle', '-o', file);
     expect([taken.exitCode, taken.stderr]).toEqual([3, expect.stringContaining('is not overwritten')]);
     await fs.rm(file);
+    // With the API away: what there is, and what is not and why.
+    const alone = await stack.fairlead('support-bundle', '-o', file, '--api', 'http://127.0.0.1:1', '--logs', stack.dev.summary.logs, '--json');
+    const { files, missing } = JSON.parse(alone.stdout) as { files: string[]; missing: { file: string; why: string }[] };
+    expect([alone.exitCode, files, missing]).toEqual([0, expect.arrayContaining(['doctor.json', 'logs/api.log', 'contents.json']), [{ file: 'everything that the API tells', why: expect.stringContaining('cannot be reached') }]]);
+    await fs.rm(file);
   }, 120_000);
 
   test("Temporal's histories hold none of them", async () => {

@@ -149,6 +149,22 @@ describe('secrets', () => {
   });
 });
 
+test.each([
+  ['keys', ['--settings-keys', `k1 ${'a'.repeat(43)}=`], '--settings-keys', 'FAIRLEAD_SETTINGS_KEYS'],
+  ['a password within an address', ['--database-url', 'postgres://fairlead:hunter2hunter2@db/fairlead'], '--database-url', 'FAIRLEAD_DATABASE_URL'],
+])('a secret among the arguments, %s: refused, with where it belongs', (_what, argv, flag, variable) => {
+  const [problem, ...others] = problemsOf(flag === '--database-url' ? {} : database, argv);
+  expect([others, problem]).toEqual([[], expect.stringMatching(new RegExp(`^${flag}: holds a secret.*set ${variable}`))]);
+  expect(problem).not.toMatch(/hunter2|aaaa/);
+});
+
+test('payloads are encrypted where there are keys, and only opened where that is switched off', () => {
+  expect(section(settingsOf(database), 'api').temporal.codec).toBeNull();
+  const file = { ...database, FAIRLEAD_TEMPORAL_CODEC_KEY_FILE: '/etc/fairlead/codec.keys' };
+  expect(section(settingsOf(file), 'control').temporal.codec).toEqual({ keyFile: '/etc/fairlead/codec.keys', seals: true });
+  expect(section(settingsOf({ ...file, FAIRLEAD_TEMPORAL_CODEC: 'off' }), 'control').temporal.codec?.seals).toBe(false);
+});
+
 test('an empty variable counts as not set', () => {
   expect(settingsOf({ ...database, FAIRLEAD_ROLE: '' }).role).toBe('controller');
 });
