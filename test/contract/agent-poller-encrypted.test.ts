@@ -92,14 +92,14 @@ describe('the poller of a host, asked with encrypted payloads', () => {
       createPayloadCodec([k1]),
       {
         work: async () => {
-          throw new FairleadError({ class: 'release', code: 'probe_failed', message: 'it answered hunter2' }, { evidence: [{ kind: 'log', at: '', instance: 'a', path: '/log', lines: ['"hunter2"'] }] });
+          throw new FairleadError({ class: 'release', code: 'probe_failed', message: 'it answered hunter2' }, { evidence: [{ kind: 'log', at: '', instance: 'a', path: '/log', lines: ['"hunter2"'], count: 20261121 } as never] });
         },
       },
-      { conceal: async (text) => text.replaceAll('hunter2', '****') },
+      { conceal: async (text) => text.replaceAll('hunter2', '****').replaceAll('20261121', '****') },
     );
     const error = await (await start(null)).result().catch((thrown: unknown) => thrown);
     let at: unknown = error;
     while (at instanceof Error && at.cause) at = at.cause;
-    expect(at).toMatchObject({ type: 'probe_failed', message: 'it answered ****', details: [{ evidence: [{ lines: ['"****"'] }] }] });
+    expect(at).toMatchObject({ type: 'probe_failed', message: 'it answered ****', details: [{ evidence: [{ lines: ['"****"'], count: 20261121 }] }] });
   });
 });

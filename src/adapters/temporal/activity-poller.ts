@@ -228,8 +228,16 @@ export function createActivityPoller(options: PollerOptions) {
     const text = JSON.stringify({ message: failure.message, details: failure.details ?? [] });
     const shown = await conceal(text);
     if (shown === text) return failure;
-    const { message, details } = JSON.parse(shown) as { message: string; details: unknown[] };
+    const { message, details } = await parsed<{ message: string; details: unknown[] }>(shown).catch(() => eachText({ message: failure.message, details: failure.details ?? [] }));
     return ApplicationFailure.create({ message, details, type: failure.type ?? undefined, nonRetryable: failure.nonRetryable ?? false });
+  }
+
+  /** A secret that is all digits may have stood in a number: then every text is cleared by itself. */
+  async function eachText<Value>(value: Value): Promise<Value> {
+    if (typeof value === 'string') return (await conceal(value)) as Value;
+    if (Array.isArray(value)) return (await Promise.all(value.map(eachText))) as Value;
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(await Promise.all(Object.entries(value).map(async ([name, member]) => [name, await eachText(member)]))) as Value;
   }
 
   /** Offers an answer until the server takes it, says that nobody waits for it, or `answerPatienceMs` are over. */
@@ -271,6 +279,7 @@ export function createActivityPoller(options: PollerOptions) {
   };
 }
 
+const parsed = async <Value>(text: string): Promise<Value> => JSON.parse(text) as Value;
 const codeOf = (error: unknown): number | undefined => (error as { code?: number } | null)?.code;
 const isFinal = (error: unknown): boolean => codeOf(error) === grpcNotFound || codeOf(error) === grpcPermissionDenied;
 const isDeadline = (error: unknown): boolean => codeOf(error) === 4;

@@ -41,11 +41,13 @@ test.each([
   ['Basic authentication', 'Authorization: Basic dXNlcjpodW50ZXIyeA==', 'Authorization: Basic [redacted]'],
   ['a cookie', '"cookie":"session=hunter2x; a=b","x":1', '"cookie":"[redacted]","x":1'],
   ['a private key', 'before -----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY----- after', 'before -----BEGIN PRIVATE KEY----- [redacted] after'],
+  ['a private key that was cut off', '{"line":"-----BEGIN PRIVATE KEY-----\\nMHcC","b":1}', '{"line":"-----BEGIN PRIVATE KEY----- [redacted]","b":1}'],
+  ['a line of a private key', `["MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg0123456789abcdef","${'0a'.repeat(32)}"]`, `["[redacted]","${'0a'.repeat(32)}"]`],
   ['a signed address', 'https://s3/x?a=b&sig=hunter2x&c=d', 'https://s3/x?a=b&sig=[redacted]&c=d'],
 ])('%s: only the secret is taken out', (_what, text, shown) => expect(hideSecrets(text)).toBe(shown));
 
 test('what only sounds like one stays', () => {
-  for (const text of ['"code":"payload_key_wrong"', 'unexpected token } in JSON at position 4', 'the passwords of two users', 'key k1 (ci, admin)', 'token bucket: full', '"secret":"yes"']) expect(hideSecrets(text)).toBe(text);
+  for (const text of ['"code":"payload_key_wrong"', 'unexpected token } in JSON at position 4', 'the passwords of two users', 'key k1 (ci, admin)', 'token bucket: full', '"secret":"yes"', '{"tokens":1234567,"secrets":["a"],"credentials":{"of":"b"}}']) expect(hideSecrets(text)).toBe(text);
 });
 
 test('what the process knows is taken out as it is, within JSON and addresses, and in base64 at any place', () => {
