@@ -125,6 +125,7 @@ describe('planted secrets', () => {
     secrets['key of the gateway'] = (await text(join(stack.dir, 'gateway-seal.keys'))).split(' ')[1]!;
     secrets['key of the settings'] = (await text(join(stack.dir, 'settings.keys'))).split(' ')[1]!;
     secrets['admin key'] = await admin();
+    expect((await fs.stat(join(stack.dir, 'settings.keys'))).mode & 0o777).toBe(0o600);
     secrets['database password'] = new URL(databaseUrlOf(stack.dev)).password;
     secrets['API key'] = (JSON.parse((await ask('POST', '/api/keys', { name: 'planted', role: 'viewer' }, { 'idempotency-key': 'planted-key' })).text) as { text: string }).text;
     secrets['enrolment token'] = (JSON.parse((await ask('POST', '/api/enrolments', { host: 'h9' }, { 'idempotency-key': 'planted-enrolment' })).text) as { token: string }).token;
