@@ -207,9 +207,9 @@ describe('planted secrets', () => {
       const histories = new Map<string, Buffer>();
       for await (const { workflowId, runId } of workflow.list()) {
         const { events } = await workflow.getHandle(workflowId, runId).fetchHistory();
-        histories.set(`history of ${workflowId}`, everyText(events));
+        histories.set(`history of ${workflowId} ${runId}`, everyText(events));
       }
-      expect([...histories.keys()]).toContain(`history of host/h1/${stack.product}`);
+      expect([...histories.keys()].filter((name) => name.includes(`host/h1/${stack.product}`)).length).toBeGreaterThan(2);
       // The evidence is there, without what must not be.
       expect(Buffer.concat([...histories.values()]).includes('cannot connect to ****')).toBe(true);
       expect(findSecrets(secrets, histories)).toEqual([]);
