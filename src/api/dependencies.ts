@@ -47,6 +47,8 @@ export interface ApiServerSettings {
   readonly fleet?: FleetTimes;
   /** Of this copy. Left out: `defaultRateLimits`. */
   readonly rateLimits?: RateLimitSettings;
+  /** Addresses and networks of the proxies whose X-Forwarded-For is believed. Left out, nobody's is. */
+  readonly trustedProxies?: readonly string[];
 }
 
 /** Limits of the fleet connection, in milliseconds and bytes; for tests. */

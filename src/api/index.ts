@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import Fastify, { LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { isWithin } from '../domain/access/outgoing.ts';
 import type { Api } from './api.ts';
 import { requireKeys } from './authentication.ts';
 import type { ApiDependencies } from './dependencies.ts';
@@ -46,6 +47,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     // The request id is ours alone: a client's would stand in the log where ours is looked for.
     requestIdHeader: false,
     forceCloseConnections: 'idle',
+    trustProxy: (address) => isWithin(address, settings.trustedProxies ?? []),
     routerOptions: { maxParamLength: 200 },
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);

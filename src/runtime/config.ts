@@ -71,6 +71,8 @@ export interface ApiSettings {
   readonly gateway: GatewaySettings | null;
   /** Per minute and copy of the API; null is no limit. */
   readonly rateLimits: { readonly perKey: number | null; readonly perAddress: number | null; readonly failures: number | null };
+  /** Addresses and networks of the proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
@@ -339,8 +341,13 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
   const heal = settle('host.heal', 'heal') as HealingPolicy;
 
-  const outgoingAllow = (settle('outgoing.allow', null) ?? '').split(',').filter((network) => network !== '');
-  for (const network of outgoingAllow) if (!isNetwork(network)) problems.push({ where: raw.get('outgoing.allow')?.source ?? 'outgoing.allow', message: `outgoing.allow names ${JSON.stringify(network)}: expected an address, or a network such as 169.254.10.0/24` });
+  const networksOf = (key: SettingKey, example: string): string[] => {
+    const networks = (settle(key, null) ?? '').split(',').filter((network) => network !== '');
+    for (const network of networks) if (!isNetwork(network)) problems.push({ where: raw.get(key)?.source ?? key, message: `${key} names ${JSON.stringify(network)}: expected an address, or a network such as ${example}` });
+    return networks;
+  };
+  const outgoingAllow = networksOf('outgoing.allow', '169.254.10.0/24');
+  const trustedProxies = networksOf('api.trustedProxies', '10.0.0.0/8');
   const limitOf = (key: SettingKey, otherwise: string): number | null => Number(settle(key, otherwise)) || null;
   const rateLimits = { perKey: limitOf('api.rateLimitPerKey', '3000'), perAddress: limitOf('api.rateLimitPerAddress', '60000'), failures: limitOf('api.rateLimitFailures', '30') };
 
@@ -367,7 +374,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
     control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
 }

@@ -69,7 +69,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       start: async () => {
         const fleetBus = createFleetBus(settings.databaseUrl);
         const api = createApi({
-          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits },
+          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies },
           stores,
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
 import { WebSocketServer } from 'ws';
 import { problemMediaType } from '../../contract/index.ts';
+import { clientAddress } from '../../domain/access/outgoing.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { closeCodeOf, fleetHeaders, fleetPath, maxFleetMessageBytes } from '../../domain/fleet/protocol.ts';
 import { namePattern, type HostId } from '../../domain/ids.ts';
@@ -24,7 +25,7 @@ export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiD
   async function admit(request: IncomingMessage): Promise<Parameters<typeof serveConnection>[1]['agent']> {
     if (new URL(request.url ?? '/', 'http://api').pathname !== fleetPath) throw new FairleadError({ class: 'request', code: 'unknown_route', message: `There is no connection at ${request.url?.split('?')[0]}.`, hint: `Hosts connect to ${fleetPath}.` });
     if (closing) throw new FairleadError({ class: 'orchestrator', code: 'closing', message: 'This copy of the API is closing.', hint: 'Ask again; another copy answers.' }, { retryable: true });
-    const address = request.socket.remoteAddress ?? 'unknown';
+    const address = clientAddress(request.socket.remoteAddress ?? 'unknown', request.headers['x-forwarded-for'], settings.trustedProxies ?? []);
     limits.address(address);
     const identity = await identify(stores.keys, limits, request.headers, address, { roles: ['agent'] });
     limits.key(identity.id);
