@@ -8,3 +8,4 @@ export { rolloutShard } from './rollout-shard.ts';
 export { certRenewal } from './cert-renewal.ts';
 export { certSwitch } from './cert-switch.ts';
 export { certificateSweep } from './certificate-sweep.ts';
+export { releaseCheck } from './release-check.ts';

@@ -28,9 +28,10 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { inspectCertificates } = createCertificateInspection(dependencies);
   const { lookAtCertificate } = createCertificateLook(dependencies);
   const { checkPublicOrigin, ...switching } = createCertificateActivities(dependencies);
+  const { prefetchBundle, ...bundles } = createBundleActivities(dependencies);
   const commands = {
     ...createIntentActivities(dependencies),
-    ...createBundleActivities(dependencies),
+    ...bundles,
     ...createPreparationActivities(dependencies),
     ...createActivationActivities(dependencies),
     ...createConfigurationActivities(dependencies),
@@ -55,7 +56,8 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { guarded: guardedIssuing } = createGuard(dependencies, { line: 'issuing' });
   const fence = (all: object, guard: typeof guarded) => Object.entries(all).map(([name, activity]) => [name, guard(activity as never)]);
   const fenced = Object.fromEntries([...fence(commands, guarded), ...fence(issuing, guardedIssuing)]) as unknown as Fenced;
-  return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, ...fenced }, exclusively };
+  const prefetchInTurn: typeof prefetchBundle = (input, context) => exclusively(input.product, () => prefetchBundle(input, context));
+  return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, prefetchBundle: prefetchInTurn, ...fenced }, exclusively };
 }
 
 type Implemented = ReturnType<typeof createHostActivities>['activities'];

@@ -3,6 +3,7 @@ import type { FairleadError } from '../domain/failure.ts';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
+import type { ControlMachine } from '../ports/control-machine.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
 import type { GatewayFigures } from '../ports/gateway-figures.ts';
 import type { CertificateRegistry } from '../ports/certificate-registry.ts';
@@ -12,6 +13,7 @@ import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
+import type { UpdatePolicyStore } from '../ports/update-policies.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
 
 export interface ApiStores {
@@ -21,6 +23,7 @@ export interface ApiStores {
   readonly certificates: CertificateRegistry;
   readonly runs: RunStore;
   readonly rollouts: RolloutStore;
+  readonly policies: UpdatePolicyStore;
   readonly audit: AuditLog;
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
@@ -74,6 +77,7 @@ export interface ApiDependencies {
   /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */
   readonly refuseUrl?: (url: string) => FairleadError | null;
   readonly fleetBus: FleetBus;
+  readonly machine: ControlMachine;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };
   /** What the hosts' gateway in this process has done, for the metrics; null where there is none. */

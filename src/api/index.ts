@@ -22,6 +22,7 @@ import { healthRoutes } from './routes/health.ts';
 import { hostRoutes } from './routes/hosts.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { metricRoutes } from './routes/metrics.ts';
+import { policyRoutes } from './routes/policies.ts';
 import { promotionRoutes } from './routes/promotions.ts';
 import { releaseRoutes } from './routes/releases.ts';
 import { freezeRoutes } from './routes/freezes.ts';
@@ -76,6 +77,7 @@ export function createApi(dependencies: ApiDependencies): Api {
   describeRoutes(app, settings.version);
   app.after(() => {
     updateRoutes(app, dependencies);
+    policyRoutes(app, dependencies);
     serviceRoutes(app, dependencies);
     promotionRoutes(app, dependencies);
     certificateRoutes(app, dependencies);
@@ -89,7 +91,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     enrolmentRoutes(app, dependencies, fleet);
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
-    healthRoutes(app, dependencies, check, streams);
+    healthRoutes(app, dependencies, check, streams, () => fleet.sessions.held().length);
     metricRoutes(app, dependencies, requests, check, streams);
     app.get('/api/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
   });

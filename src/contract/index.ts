@@ -6,6 +6,7 @@ export * from './health.ts';
 export * from './hosts.ts';
 export * from './identifiers.ts';
 export * from './keys.ts';
+export * from './policies.ts';
 export * from './problem.ts';
 export * from './promotions.ts';
 export * from './releases.ts';

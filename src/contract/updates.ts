@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { strategies } from '../domain/update/request.ts';
 import { hostStatus } from './hosts.ts';
 import { hostId, instanceName, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
+import { channel, UpdatePolicy } from './policies.ts';
 import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
 
 const target = { host: hostId, product: productName };
@@ -12,14 +13,17 @@ export const UpdateCheckAnswer = z
     ...target,
     role: role.meta({ description: "The host's role: only artifacts of this role count" }),
     activeReleaseId: releaseId.nullable(),
+    channel: channel.meta({ description: 'What the host follows, by its policy or that of the product' }),
+    policy: UpdatePolicy.pick({ action: true, windows: true, host: true }).meta({ description: 'What the release check does by itself here; `host` is null where the policy is that of the product, or nobody said one' }),
     updateAvailable: z.boolean(),
-    newest: z.object({ releaseId, platformVersion: z.string(), publishedAt: instant }).nullable().meta({ description: 'The release published last that is not condemned on this host' }),
+    newest: z.object({ releaseId, platformVersion: z.string(), publishedAt: instant }).nullable().meta({ description: "The release published last that is in the host's channel and not condemned on it" }),
     candidates: z
       .array(
         z.object({
           releaseId,
           platformVersion: z.string(),
           publishedAt: instant,
+          channel,
           active: z.boolean(),
           condemned: z.boolean().meta({ description: 'A run on this host failed because of it' }),
           signedByTrusted: z.boolean().nullable().meta({ description: 'Null where the host demands no signature' }),

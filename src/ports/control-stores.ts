@@ -7,6 +7,7 @@ import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../domain/id
 import type { FleetPhase, FleetState } from '../domain/fleet/host-state.ts';
 import type { HostInspection } from '../domain/host/state.ts';
 import type { Role } from '../domain/product/manifest.ts';
+import type { Channel } from '../domain/release-check/channel.ts';
 import type { Outcome, RunReport } from '../domain/run/report.ts';
 import type { RunEvent } from '../domain/run/event.ts';
 
@@ -18,8 +19,10 @@ export interface Within {
 
 /** Releases that control knows, one row per artifact (product, release, role, profile). */
 export interface ReleaseCatalog {
-  /** Idempotent for the same digest. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
-  publish(artifact: Artifact, publishedBy: string): Promise<'published' | 'already_published'>;
+  /** Idempotent for the same digest; `channel` counts for a release's first artifact only. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
+  publish(artifact: Artifact, publishedBy: string, channel?: Channel): Promise<'published' | 'already_published'>;
+  /** Moves every artifact of a release to a channel. @returns the one that it was in, or null for a release that was never published */
+  moveTo(product: ProductName, releaseId: ReleaseId, channel: Channel): Promise<Channel | null>;
   /** Newest first. `before` is the digest of the last row of the page before. */
   list(filter: { product?: ProductName; releaseId?: ReleaseId; limit: number; before?: string; within?: Within }): Promise<PublishedRelease[]>;
   /** The artifact for a role, or null. With `profile` undefined, the only one there is for the role. */
@@ -30,6 +33,7 @@ export interface ReleaseCatalog {
 export interface PublishedRelease extends ArtifactRef {
   readonly publishedAt: string;
   readonly publishedBy: string;
+  readonly channel: Channel;
 }
 
 /** The bundles themselves, addressed by digest. */

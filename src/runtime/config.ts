@@ -41,6 +41,8 @@ export interface ControlSettings {
   readonly features: { readonly scheduler: boolean; readonly recovery: boolean };
   /** How often the schedule looks at every certificate. Seconds. */
   readonly certificateSweepSeconds: number;
+  /** How often the schedule looks for newer releases. Seconds. */
+  readonly releaseCheckSeconds: number;
   readonly temporal: TemporalSettings;
   readonly databaseUrl: string;
   readonly artifactsDir: string;
@@ -309,6 +311,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const profile = settle('profile', 'local') as Profile;
   const features = { scheduler: isOn(settle('features.scheduler', profile === 'remote' ? 'on' : 'off')), recovery: isOn(settle('features.recovery', 'on')) };
   const certificateSweepSeconds = Number(settle('scheduler.certificateSeconds', '3600'));
+  const releaseCheckSeconds = Number(settle('scheduler.releaseSeconds', '900'));
   const root = withoutSlash(settle('host.root', '/') ?? '/') || '/';
   const logLevel = settle('log.level', 'info') as LogLevel;
   const listen = addressOf(settle('api.listen', '127.0.0.1:8420') ?? '');
@@ -373,7 +376,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
+    control = { profile, features, certificateSweepSeconds, releaseCheckSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
     api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
+import { createReleaseCheckActivities } from '../../activities/control/release-checks.ts';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createRolloutHostActivities } from '../../activities/control/rollout-hosts.ts';
 import { createRolloutActivities } from '../../activities/control/rollouts.ts';
@@ -17,6 +18,8 @@ import { createSessionObserver } from '../adapters/postgres/session-observer.ts'
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, type Database } from '../adapters/postgres/index.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
+import { createScheduleReader } from '../adapters/temporal/schedule-reader.ts';
+import { diskOf, memoryLimitBytes } from '../adapters/process/own-limits.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
@@ -84,6 +87,11 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           calendar: createCronerCalendar(),
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
           fleetBus,
+          machine: {
+            schedules: createScheduleReader(connection, settings.temporal),
+            memory: async () => ({ resident: process.memoryUsage.rss(), limit: await memoryLimitBytes() }),
+            disk: () => diskOf(settings.artifactsDir),
+          },
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
           inspect: async (file) => (await inspectBundle(file)).artifact,
@@ -126,7 +134,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
             name: 'schedules',
             start: async () => {
               const { address, namespace } = settings.temporal;
-              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, certificateSweepSeconds: settings.certificateSweepSeconds }));
+              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, certificateSweepSeconds: settings.certificateSweepSeconds, releaseCheckSeconds: settings.releaseCheckSeconds }));
               return null;
             },
           },
@@ -138,7 +146,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const stores = createStores(database);
         const get = createOutgoingGet(settings.outgoingAllow);
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();
         run.catch(failed);

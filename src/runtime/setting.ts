@@ -35,6 +35,7 @@ export const settingTable = [
   row('profile', 'FAIRLEAD_PROFILE', '--profile', { type: 'choice', of: ['local', 'remote'] }, 'A set of defaults: `local` for one machine, `remote` for a control plane that other machines reach.', 'local'),
   row('features.scheduler', 'FAIRLEAD_SCHEDULER', '--scheduler', { type: 'switch' }, 'Whether schedules (release checks, renewals) are kept.', 'off in profile local, on in profile remote'),
   row('scheduler.certificateSeconds', 'FAIRLEAD_CERTIFICATE_SECONDS', '--certificate-seconds', { type: 'integer', min: 1, max: 86_400, unit: 'seconds' }, 'With features.scheduler: how often every certificate is looked at, and those that are due are renewed.', '3600'),
+  row('scheduler.releaseSeconds', 'FAIRLEAD_RELEASE_SECONDS', '--release-seconds', { type: 'integer', min: 1, max: 86_400, unit: 'seconds' }, 'With features.scheduler: how often newer releases are looked for, and done about them what the update policies say.', '900'),
   row('features.recovery', 'FAIRLEAD_RECOVERY', '--recovery', { type: 'switch' }, 'Whether runs that a dead process left behind are looked for at the start.', 'on'),
   row('api.url', 'FAIRLEAD_API_URL', '--controller', { type: 'url', schemes: http }, 'Where hosts and people reach the controller. A node cannot do without it.', 'http:// and api.listen on a controller; none on a node'),
   row('api.listen', 'FAIRLEAD_API_LISTEN', '--api-listen', { type: 'address' }, 'Where the API listens.', '127.0.0.1:8420'),

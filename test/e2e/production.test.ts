@@ -13,6 +13,7 @@ import { exampleProduct as product, project, runCommand, type CommandResult } fr
 import { makeStandInImages } from '../support/stand-in-images.ts';
 
 const limitMs = 240_000;
+const waitMs = 180_000;
 
 /** docker-compose.yml as it stands, on images that are made here: who uses it comes through nginx and its TLS, on loopback, and by no other way. */
 describeWith([givenMachine, root, program('dockerd'), program('docker-compose'), program('setpriv'), program('nginx'), program('openssl')], 'docker-compose.yml', () => {
@@ -43,7 +44,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     await createBundle({ directory, releaseId: releaseId as ReleaseId, format: 'zst', output });
     await fairlead('release', 'publish', '--no-sign', output);
   };
-  const connected = () => eventually('the host is connected', async () => (await fairlead<{ fleet?: { phase?: string }; status?: string }>('nodes', 'show', 'web-1')).status === 'connected', limitMs);
+  const connected = () => eventually('the host is connected', async () => (await fairlead<{ fleet?: { phase?: string }; status?: string }>('nodes', 'show', 'web-1')).status === 'connected', waitMs);
   const active = async (): Promise<string> => readlink(hostLayout(host, product).currentLink);
 
   beforeAll(async () => {
@@ -91,7 +92,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     await eventually('every container is healthy', async () => {
       const states = (await daemon.docker('ps', '--all', '--format', '{{.Names}} {{.Status}}')).trim().split('\n').filter((line) => !line.includes('temporal-setup'));
       return states.length === 7 && states.every((line) => line.includes('(healthy)'));
-    }, limitMs);
+    }, waitMs);
     const ready = await runCommand([process.execPath, '-e', `fetch('${api}/health/ready').then(async (answer) => console.log(answer.status, await answer.text()))`], env);
     expect(ready.stdout).toMatch(/^200 .*"ready":true/);
     const plain = await fetch(`http://127.0.0.1:${env['FAIRLEAD_HTTP_PORT']}/health`, { redirect: 'manual' });
@@ -138,7 +139,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
         const outcome = run?.run?.outcome ?? run?.outcome ?? null;
         return outcome === null ? null : outcome;
       },
-      limitMs,
+      waitMs,
     );
     expect(ended).toBe('succeeded');
     expect(await active()).toBe('releases/p2');

@@ -174,6 +174,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     rollouts,
     calendar: createCronerCalendar(),
     fleetBus,
+    machine: { schedules: async () => [], memory: async () => ({ resident: 1, limit: null }), disk: async () => null },
     database: { address: database.address, ping: () => pingDatabase(database) },
     inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),
     logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => void log.push(line) } }),

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { chmod, chown, cp, lstat, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -55,8 +55,8 @@ async function baseTree(tree: string, programs: readonly string[]): Promise<void
   await chmod(join(tree, 'tmp'), 0o1777);
   for (const program of ['/bin/sh', '/bin/bash', '/bin/cat', '/bin/readlink', '/bin/dirname', ...programs]) await copyProgram(tree, program, program);
   await copyProgram(tree, process.execPath, '/usr/local/bin/node');
-  await writeFile(join(tree, 'etc/passwd'), ['root:x:0:0::/:/bin/sh', 'nginx:x:101:101::/:/bin/sh', 'www-data:x:33:33::/:/bin/sh', 'postgres:x:999:999::/:/bin/sh', 'node:x:1000:1000::/:/bin/sh', ''].join('\n'));
-  await writeFile(join(tree, 'etc/group'), ['root:x:0:', 'nginx:x:101:', 'www-data:x:33:', 'postgres:x:999:', 'node:x:1000:', ''].join('\n'));
+  await writeFile(join(tree, 'etc/passwd'), ['root:x:0:0::/:/bin/sh', 'nginx:x:101:101::/:/bin/sh', 'nobody:x:65534:65534::/:/bin/sh', 'postgres:x:999:999::/:/bin/sh', 'node:x:1000:1000::/:/bin/sh', ''].join('\n'));
+  await writeFile(join(tree, 'etc/group'), ['root:x:0:', 'nginx:x:101:', 'nogroup:x:65534:', 'postgres:x:999:', 'node:x:1000:', ''].join('\n'));
   await writeFile(join(tree, 'etc/nsswitch.conf'), 'hosts: files dns\n');
 }
 
@@ -74,6 +74,10 @@ async function copyFairlead(tree: string): Promise<void> {
     await mkdir(dirname(join(target, path)), { recursive: true });
     await call('cp', ['-a', join(repository, path), join(target, path)]);
   }
+  // Native parts for other machines are most of what there is to copy.
+  const native = join(target, 'node_modules/@temporalio/core-bridge/releases');
+  for (const name of await readdir(native)) if (!(name.includes('linux-gnu') && name.startsWith(process.arch === 'x64' ? 'x86_64' : 'aarch64'))) await rm(join(native, name), { recursive: true });
+  for (const name of await readdir(native)) await copyLibraries(tree, join(native, name, 'index.node'), null);
   await cp(await workflowBundle(), join(target, 'dist', basename(await workflowBundle())));
   await symlink('/opt/fairlead/bin/fairlead', join(tree, 'usr/local/bin/fairlead'));
   await mkdir(join(tree, 'var/lib/fairlead/artifacts'), { recursive: true });
@@ -84,6 +88,7 @@ async function copyFairlead(tree: string): Promise<void> {
 async function copyPostgres(tree: string): Promise<void> {
   const { postgres } = await findBinaries(null, [], () => undefined);
   const native = dirname(dirname(postgres));
+  await mkdir(join(tree, 'usr/lib'), { recursive: true });
   await call('cp', ['-a', native, join(tree, 'usr/lib/postgresql')]);
   for (const name of ['postgres', 'initdb']) {
     await copyLibraries(tree, join(native, 'bin', name), native);
@@ -109,7 +114,17 @@ exec postgres -D $data -c listen_addresses='*' -c unix_socket_directories= -c fs
 /** The development server behind the image's entry point: it wants the password and the database, as the image does, although it writes to a file. */
 async function copyTemporal(tree: string): Promise<void> {
   const { path } = await ensureTemporalCli(process.env, () => undefined);
-  await copyProgram(tree, path, '/usr/local/bin/temporal');
+  await copyProgram(tree, path, '/usr/local/lib/temporal');
+  await copyProgram(tree, '/usr/bin/getent', '/usr/bin/getent');
+  // Go asks DNS for more than an address, and waits for an answer that never comes where nothing but Docker's own resolver is to be reached.
+  await script(
+    tree,
+    'usr/local/bin/temporal',
+    `case "\${TEMPORAL_ADDRESS:-}" in
+  [a-z]*:*) read -r found _ < <(getent ahostsv4 "\${TEMPORAL_ADDRESS%:*}"); export TEMPORAL_ADDRESS="$found:\${TEMPORAL_ADDRESS##*:}" ;;
+esac
+exec /usr/local/lib/temporal "$@"`,
+  );
   const argv = developmentServerCommand({ cli: 'temporal', databaseFile: '/var/lib/temporal.db', port: 7233, uiPort: 7234, namespace: 'default' });
   const words = argv.map((word) => (word === '127.0.0.1' ? '0.0.0.0' : word)).join(' ').replaceAll(/ --search-attribute \S+/g, '');
   await script(

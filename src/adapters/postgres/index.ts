@@ -13,6 +13,7 @@ import { createRolloutStore } from './rollout-store.ts';
 import { createRunStore } from './run-store.ts';
 import { createSessionStore } from './session-store.ts';
 import { createStatistics } from './statistics.ts';
+import { createUpdatePolicyStore } from './update-policies.ts';
 
 export { addressOf, createDatabase } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
@@ -30,6 +31,7 @@ export function createStores(database: Database) {
     certificates: createCertificateRegistry(database),
     runs: createRunStore(database),
     rollouts: createRolloutStore(database),
+    policies: createUpdatePolicyStore(database),
     audit: createAuditLog(database),
     keys: createKeyStore(database),
     idempotency: createIdempotencyStore(database),

@@ -17,6 +17,9 @@ import type { HostOutcome, RolloutOutcome } from '../../domain/rollout/outcome.t
 import type { RolloutOutline } from '../../domain/rollout/outline.ts';
 import type { HostAction, SkipCode } from '../../domain/rollout/plan.ts';
 import type { RolloutRequest } from '../../domain/rollout/request.ts';
+import type { Channel } from '../../domain/release-check/channel.ts';
+import type { CheckAction } from '../../domain/release-check/policy.ts';
+import type { Window } from '../../domain/rollout/window.ts';
 import type { RolloutState } from '../../domain/rollout/state.ts';
 import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
@@ -48,6 +51,7 @@ export interface Tables {
     manifest: Json<ProductManifest>;
     published_at: Defaulted<Instant>;
     published_by: string;
+    channel: Defaulted<ColumnType<Channel, Channel, Channel>>;
   };
   hosts: {
     host: HostId;
@@ -239,6 +243,15 @@ export interface Tables {
     last_try: NullableJson<LastTry>;
     failures: Defaulted<ColumnType<number, number, number>>;
     next_try_at: NullableInstant;
+  };
+  update_policies: {
+    product: ProductName;
+    host: string;
+    channel: Channel;
+    action: CheckAction;
+    windows: Json<readonly Window[]>;
+    set_by: string;
+    set_at: Instant;
   };
   fairlead_migrations: {
     name: string;

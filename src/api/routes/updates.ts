@@ -44,7 +44,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
     async ({ body }) => {
       const host = await knownHost(stores, body.host);
       await requireProduct(stores, body.product, host);
-      return checkForUpdate(host, body.product, await stores.releases.list({ product: body.product, limit: 200 }));
+      return checkForUpdate(host, body.product, await stores.releases.list({ product: body.product, limit: 200 }), await stores.policies.list());
     },
   );
 

@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { actionText, registerPolicy } from './update-policy.ts';
 import { strategies, type Strategy } from '../../domain/update/request.ts';
 import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
@@ -49,11 +50,14 @@ export function registerUpdate(program: Command, context: Context): void {
   apiCommand(target(update.command('check').description('is there a newer release?')), context, async (api, options: TargetOptions) => {
     const answer = await check(api, await resolveTarget(api, options));
     if (options.json) return printJson(context, answer);
-    const { host, product, activeReleaseId, newest, updateAvailable } = answer;
+    const { host, product, activeReleaseId, newest, updateAvailable, channel, policy } = answer;
     context.out(updateAvailable && newest !== null ? `${product} on ${host}: ${newest.releaseId} is newer than ${activeReleaseId ?? 'nothing'}\n` : `${product} on ${host}: ${activeReleaseId ?? 'nothing'} is the newest there is\n`);
-    context.out(renderTable(['RELEASE', 'VERSION', 'PUBLISHED', 'NOTE'], answer.candidates.map((row) => [row.releaseId, row.platformVersion, row.publishedAt, noteOf(row)])));
+    context.out(`channel ${channel}; by itself: ${actionText(policy)}\n`);
+    context.out(renderTable(['RELEASE', 'VERSION', 'CHANNEL', 'PUBLISHED', 'NOTE'], answer.candidates.map((row) => [row.releaseId, row.platformVersion, row.channel, row.publishedAt, noteOf(row)])));
     if (updateAvailable && newest !== null) context.note(`apply it: fairlead update apply ${newest.releaseId} --host ${host} --product ${product}${connectionWords(options)}`);
   });
+
+  registerPolicy(update, context);
 
   apiCommand(target(update.command('status').description('what runs on a host, and what is under way')), context, async (api, options: TargetOptions) => {
     const status = await api.get<UpdateStatusAnswer>(`/api/updates/status${query(await resolveTarget(api, options))}`);

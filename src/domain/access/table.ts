@@ -47,9 +47,14 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'GET /api/releases': look('filtered'),
   'GET /api/releases/:product/:releaseId': look('release'),
   'POST /api/releases': operate('bundle'),
+  'PUT /api/releases/:product/:releaseId/channel': operate('release'),
   'GET /api/artifacts/:sha256': { roles: ['operator', 'admin', 'agent'], subject: 'artifact' },
 
   'POST /api/updates/check': look('target'),
+  'GET /api/updates/policies': look('filtered'),
+  // A policy changes hosts later, when nobody is there to see it.
+  'PUT /api/updates/policies': administer('everything'),
+  'DELETE /api/updates/policies': administer('everything'),
   'GET /api/updates/status': look('target'),
   'POST /api/updates/plan': look('target'),
   'GET /api/updates/history': look('filtered'),

@@ -8,6 +8,8 @@ export const certRenewalWorkflow = 'certRenewal';
 export const certificateSweepWorkflow = 'certificateSweep';
 /** The schedule that starts the sweep, and the workflow id of each. */
 export const certificateSchedule = 'certificates';
+export const releaseCheckWorkflow = 'releaseCheck';
+export const releaseSchedule = 'releases';
 /** Has a run that waits to ask the CA again ask now. */
 export const tryNowSignal = 'tryNow';
 /** Adds a request to a restart that has not begun. */

@@ -35,6 +35,10 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/releases': ['OA', 'refused', {}],
   'GET /api/artifacts/{sha256}': ['OAG', 'refused'],
 
+  'PUT /api/releases/{product}/{releaseId}/channel': ['OA', 'refused', { channel: 'stable' }],
+  'GET /api/updates/policies': ['VOPA', 'filtered'],
+  'PUT /api/updates/policies': ['A', '-', { product: 'lab' }],
+  'DELETE /api/updates/policies': ['A', '-'],
   'POST /api/updates/check': ['VOPA', 'refused', { host: 'h1', product: 'lab' }],
   'GET /api/updates/status': ['VOPA', 'refused'],
   'POST /api/updates/plan': ['VOPA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
