@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { renderHistory } from './history-text.ts';
+import { recordReleaseChecks } from './record-release-check.ts';
 import { recordRollouts } from './record-rollouts.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
@@ -276,5 +277,7 @@ async function record(wanted: readonly string[], isAlone: boolean): Promise<void
 await fs.mkdir(target, { recursive: true });
 const given = process.argv.slice(2);
 const wanted = given.filter((word) => word !== '--alone');
-if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')), given.includes('--alone'));
-if (wanted.length === 0 || wanted.some((name) => name.startsWith('rollout'))) await recordRollouts(directory, target);
+const separate = { rollout: recordRollouts, 'release-check': recordReleaseChecks };
+const isSeparate = (name: string): boolean => Object.keys(separate).some((start) => name.startsWith(start));
+if (wanted.length === 0 || !wanted.every(isSeparate)) await record(wanted.filter((name) => !isSeparate(name)), given.includes('--alone'));
+for (const [start, recordThem] of Object.entries(separate)) if (wanted.length === 0 || wanted.some((name) => name.startsWith(start))) await recordThem(directory, target);

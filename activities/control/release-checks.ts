@@ -77,11 +77,17 @@ export function createReleaseCheckActivities({ policies, releases, hosts, runs, 
       failedReleaseIds: inspection?.state?.failedReleaseIds ?? [],
       stranded: (inspection?.intent?.stranded ?? null) !== null,
       busy: busy.has(hostWorkflowId(row.host, product)),
+      lastTriedReleaseId: null,
       trustedKeyIds: inspection?.trustedKeyIds ?? [],
     };
     const world = { policy, windows: policy.windows.map((window) => calendar.windowAt(window, at)), freeze: freezeOf(freezes, product, at), ownRollout: null };
     let decision = decideCheck(host, ofRole, world);
-    if (decision.kind === 'apply' && fleetWide) decision = decideCheck(host, ofRole, { ...world, ownRollout: await ownRolloutOf(rolloutIdOf(product, decision.releaseId)) });
+    // What takes a question of its own is asked only where it matters.
+    if (decision.kind === 'apply') {
+      const [lastTry] = await runs.list({ host: row.host, product, kind: 'update-apply', limit: 1 });
+      const ownRollout = fleetWide ? await ownRolloutOf(rolloutIdOf(product, decision.releaseId)) : null;
+      decision = decideCheck({ ...host, lastTriedReleaseId: lastTry?.toReleaseId ?? null }, ofRole, { ...world, ownRollout });
+    }
     return decision.kind === 'current' ? null : { row, product, releaseId: decision.releaseId, decision, fleetWide, channel: policy.channel };
   }
 

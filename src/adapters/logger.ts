@@ -6,6 +6,8 @@ export type { Logger } from 'pino';
 export interface LoggerOptions {
   /** The process, as it stands in every line: `api`, `control`, `agent`. */
   readonly name: string;
+  /** The host that it stands on; in every line of an agent. */
+  readonly host?: string;
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where lines go; standard output where it is left out. */
   readonly destination?: DestinationStream;
@@ -18,12 +20,12 @@ const secretNames = ['authorization', 'cookie', 'password', 'secret', 'token', '
  * logged, and by their look, wherever they stand (Fairlead's keys, bearer tokens, passwords in addresses). Errors are written with
  * every cause.
  */
-export function createLogger({ name, level, destination }: LoggerOptions): Logger {
+export function createLogger({ name, host, level, destination }: LoggerOptions): Logger {
   return pino(
     {
       name,
       level,
-      base: { name, pid: process.pid },
+      base: { name, pid: process.pid, ...(host === undefined ? {} : { host }) },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretNames.flatMap((field) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + field)), censor: '[redacted]' },

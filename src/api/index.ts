@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import Fastify, { LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { isWithin } from '../domain/access/outgoing.ts';
 import type { Api } from './api.ts';
@@ -47,6 +48,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     genReqId: () => `req-${randomBytes(8).toString('hex')}`,
     // The request id is ours alone: a client's would stand in the log where ours is looked for.
     requestIdHeader: false,
+    requestIdLogLabel: 'requestId',
     forceCloseConnections: 'idle',
     trustProxy: (address) => isWithin(address, settings.trustedProxies ?? []),
     routerOptions: { maxParamLength: 200 },
@@ -60,7 +62,7 @@ export function createApi(dependencies: ApiDependencies): Api {
   const requests = countRequests(app);
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   app.addHook('onResponse', async (request, reply) => {
-    const line = { method: request.method, path: request.url.split('?')[0], status: reply.statusCode, durationMs: Math.round(reply.elapsedTime), caller: request.identity?.name };
+    const line = { method: request.method, path: request.url.split('?')[0], status: reply.statusCode, durationMs: Math.round(reply.elapsedTime), caller: request.identity?.name, ...namedIn(request) };
     // Reads and beats of hosts come by the thousand; who changed what is looked for later.
     if (request.method === 'GET' || request.method === 'HEAD' || request.url.endsWith('/hello')) request.log.debug(line, 'request served');
     else request.log.info(line, 'request served');
@@ -92,7 +94,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
     healthRoutes(app, dependencies, check, streams, () => fleet.sessions.held().length);
-    metricRoutes(app, dependencies, requests, check, streams);
+    metricRoutes(app, dependencies, requests, check, streams, () => fleet.sessions.held().length);
     app.get('/api/openapi.json', { schema: { hide: true } }, async (_request, reply) => reply.serializer(JSON.stringify).send(app.swagger()));
   });
   return app;
@@ -103,4 +105,13 @@ function closeConnectionsAsTheyIdle(server: Server): void {
   const timer = setInterval(() => server.closeIdleConnections(), 50);
   timer.unref();
   server.once('close', () => clearInterval(timer));
+}
+
+/** The host and the run that a request names: whoever looks for either in the log finds it. */
+function namedIn({ params, query, body, routeOptions }: FastifyRequest): { readonly host?: string; readonly runId?: string } {
+  const named = { ...(query as object | undefined), ...(typeof body === 'object' ? body : null) } as { readonly host?: unknown };
+  const { id } = (params ?? {}) as { readonly id?: string };
+  const route = routeOptions.url ?? '';
+  const host = route.startsWith('/api/hosts/:id') ? id : named.host;
+  return { ...(typeof host === 'string' ? { host } : {}), ...(route.startsWith('/api/runs/:id') && id !== undefined ? { runId: id } : {}) };
 }

@@ -147,7 +147,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const get = createOutgoingGet(settings.outgoingAllow);
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
-        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
+        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around, logger));
         const run = worker.run();
         run.catch(failed);
         logger.info({ taskQueue: controlTaskQueue, temporal: settings.temporal.address, database: database.address }, 'control is at work');

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import type { FleetSession, HostDetail, HostList } from '../../src/contract/index.ts';
 import { agentCommand, agentEnvironment } from '../../src/runtime/agent-command.ts';
 import { agentLayout } from '../../src/domain/host/layout.ts';
@@ -11,13 +12,13 @@ import { project, startStack, type Stack } from '../support/stack.ts';
 
 const limitMs = 120_000;
 
-describe('the fleet connection, with every part as it is', () => {
+describe('the fleet connection and the release check, with every part as it is', () => {
   let stack: Stack;
   let scratch: string;
   let twin: ChildProcess | null = null;
   beforeAll(async () => {
     scratch = await fs.mkdtemp(join(tmpdir(), 'fairlead-fleet-'));
-    stack = await startStack({ replace: { env: { FAIRLEAD_ROUTER: 'embedded' } } });
+    stack = await startStack({ replace: { env: { FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_SCHEDULER: 'on', FAIRLEAD_RELEASE_SECONDS: '2' } } });
   }, 240_000);
   afterAll(async () => {
     twin?.kill('SIGKILL');
@@ -108,4 +109,79 @@ describe('the fleet connection, with every part as it is', () => {
     expect((await stack.fairlead('nodes', 'maintenance', 'h1', '--end')).exitCode).toBe(0);
     expect((await stack.fairlead('nodes', 'sessions', 'h1')).stdout).toContain('websocket');
   }, 200_000);
+
+  describe('releases that come by themselves, looked for every two seconds', () => {
+    const always = '* * * * *;UTC;5m';
+    const never = '0 3 29 2 *;UTC;1m';
+    const activeOf = async () => (await stack.state('h1')).activeReleaseId;
+    const policy = async (...words: string[]) => expect(await stack.fairlead('update', 'policy', 'set', '--product', stack.product, ...words)).toMatchObject({ exitCode: 0 });
+    const scheduled = async () => (await stack.ask<{ schedules: { id: string; lastStartedAt: string | null }[] | null }>('GET', '/health/detailed')).body.schedules?.find(({ id }) => id === 'releases')?.lastStartedAt ?? null;
+    /** Whole checks that begin after now: the one that is under way may have looked before. */
+    const checks = async (count: number) => {
+      for (let check = 0; check <= count; check += 1) {
+        const before = await scheduled();
+        await eventually('another check has begun', async () => ((last) => last !== null && last !== before)(await scheduled()), limitMs);
+      }
+    };
+    const available = async (releaseId: string) => {
+      const { body } = await stack.ask<{ rows?: { event: string; detail: Record<string, unknown> }[] }>('GET', '/api/audit?limit=200');
+      const rows = Object.values(body).find((value) => Array.isArray(value)) as { event: string; detail: Record<string, unknown> }[];
+      return rows.filter(({ event, detail }) => event === 'release.available' && detail['releaseId'] === releaseId).map(({ detail }) => detail);
+    };
+    const became = (releaseId: string) => eventually(`h1 is on ${releaseId}`, async () => (await activeOf()) === releaseId && (await stack.ask<{ run: unknown }>('GET', `/api/updates/status?host=h1&product=${stack.product}`)).body.run === null, limitMs);
+
+    test('outside of its window a release is only noted, once; within it, it is applied by the schedule', async () => {
+      await policy('--host', 'h1', '--action', 'apply', '--window', never);
+      await stack.publish('r3');
+      await eventually('it is noted', async () => (await available('r3')).length > 0, limitMs);
+      await checks(2);
+      expect([await activeOf(), await available('r3')]).toEqual(['r2', [expect.objectContaining({ decision: 'note', why: 'window_closed', channel: 'stable' })]]);
+      const check = await stack.fairlead('update', 'check', '--host', 'h1', '--product', stack.product);
+      expect(check.stdout).toContain('r3 is newer than r2');
+      expect(check.stdout).toMatch(/channel stable; by itself: applied in "0 3 29 2 \*" UTC/);
+
+      await policy('--host', 'h1', '--action', 'apply', '--window', never, always);
+      await became('r3');
+      const { body } = await stack.ask<{ runs: { toReleaseId: string; requestedBy: string; outcome: string }[] }>('GET', `/api/updates/history?host=h1&product=${stack.product}`);
+      expect(body.runs[0]).toMatchObject({ toReleaseId: 'r3', requestedBy: 'schedule', outcome: 'succeeded' });
+    }, 240_000);
+
+    test('in a freeze nothing is begun, and with its end it is', async () => {
+      const frozen = await stack.ask<{ id: string }>('POST', '/api/freezes', { reason: 'sale', until: new Date(Date.now() + 3_600_000).toISOString() });
+      await stack.publish('r4');
+      await eventually('it is noted', async () => (await available('r4')).length > 0, limitMs);
+      await checks(2);
+      expect([await activeOf(), (await available('r4'))[0]]).toEqual(['r3', expect.objectContaining({ why: 'frozen' })]);
+      await stack.ask('DELETE', `/api/freezes/${frozen.body.id}`);
+      await became('r4');
+    }, 240_000);
+
+    test('a beta is nothing for who follows stable; moved there, it comes by one rollout where the policy is that of the product', async () => {
+      await policy('--action', 'apply');
+      expect((await stack.fairlead('update', 'policy', 'remove', '--product', stack.product, '--host', 'h1')).exitCode).toBe(0);
+      const file = await stack.publish('r5', { channel: 'beta' });
+      expect(file).toContain('r5');
+      await checks(2);
+      expect([await activeOf(), await available('r5')]).toEqual(['r4', []]);
+      expect((await stack.fairlead('release', 'channel', stack.product, 'r5', 'stable')).stdout).toContain('it was in beta');
+      await became('r5');
+      const { body } = await stack.ask<{ rollouts: { releaseId: string; requestedBy: string }[] }>('GET', '/api/rollouts');
+      expect(body.rollouts).toMatchObject([{ releaseId: 'r5', requestedBy: 'schedule' }]);
+    }, 240_000);
+
+    test('what an operator paused stays paused when control starts again, and doctor says so', async () => {
+      const temporal = await Connection.connect({ address: stack.dev.summary.temporal });
+      try {
+        const handle = new Client({ connection: temporal }).schedule.getHandle('releases');
+        await handle.pause('until Monday');
+        await killProcesses([stack.dev.pids()['control'] as number]);
+        const said = await eventually('control is back', async () => ((answer) => (answer.stdout.includes('control worker') && /schedule releases is paused: until Monday/.test(answer.stdout) ? answer : null))(await stack.fairlead('doctor')), limitMs);
+        expect(said.stderr).toContain('temporal schedule toggle --unpause --schedule-id releases');
+        await eventually('control polls', async () => (await stack.ask<{ controlWorkers: number }>('GET', '/health/detailed')).body.controlWorkers === 1, limitMs);
+        expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'until Monday' });
+      } finally {
+        await temporal.close();
+      }
+    }, 240_000);
+  });
 });

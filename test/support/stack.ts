@@ -24,6 +24,7 @@ export interface PublishOptions {
   /** Changes the copied directory before it is bundled. */
   readonly edit?: (directory: string) => Promise<void>;
   readonly format?: 'gz' | 'zst';
+  readonly channel?: 'stable' | 'beta' | 'edge';
 }
 
 export interface CommandResult {
@@ -120,7 +121,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
       const answer = await send(new URL(path, dev.summary.api), method, headers, body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
       return { status: answer.status, body: JSON.parse(answer.text || 'null') as never };
     },
-    async publish(releaseId, { faults, edit, format = 'zst' } = {}) {
+    async publish(releaseId, { faults, edit, format = 'zst', channel } = {}) {
       const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-release-'));
       const file = join(dir, `${releaseId}.tar.${format}`);
       try {
@@ -131,7 +132,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
         const { product: name, role, profile, sizeBytes, sha256, fileListSha256 } = artifact;
         const identity: ArtifactIdentity = { product: name, releaseId: artifact.releaseId, role, profile, format, sizeBytes, sha256, fileListSha256 };
         const signature = signArtifact(identity, await fs.readFile(dev.summary.publisherKeyFile, 'utf8'));
-        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream', 'x-fairlead-signature': JSON.stringify(signature) };
+        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream', 'x-fairlead-signature': JSON.stringify(signature), ...(channel ? { 'x-fairlead-channel': channel } : {}) };
         const answer = await send(new URL('/api/releases', dev.summary.api), 'POST', headers, await fs.readFile(file));
         if (answer.status > 201) throw new Error(`publishing ${releaseId} was answered with ${answer.status}: ${answer.text}`);
       } finally {

@@ -57,7 +57,12 @@ const ofRollouts: Readonly<Record<string, object>> = {
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
-const others = [...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings)];
+/** Checks for newer releases: what each began. */
+const ofChecks: Readonly<Record<string, object>> = {
+  'release-check': { updates: ['h1/noderax-platform r2'], rollouts: ['noderax-platform r2'], downloaded: ['h4/noderax-platform r2'], away: [] },
+  'release-check-nothing': { updates: [], rollouts: [], downloaded: [] },
+};
+const others = [...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings), ...Object.keys(ofChecks)];
 const names = [...Object.keys(recordings), ...others, ...Object.keys(ofRollouts)];
 
 const recorded = await readRecordings(directory);
@@ -83,7 +88,7 @@ test.each(handedOver)('%s was handed over to the host', (name) => {
   expect(resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
 });
 
-test.each(Object.entries(ofRollouts))('%s ends as its name says', (name, result) => {
+test.each(Object.entries({ ...ofRollouts, ...ofChecks }))('%s ends as its name says', (name, result) => {
   expect(resultOf(name)).toMatchObject(result);
 });
 
@@ -155,6 +160,12 @@ test('an incompatible change is found: a shard that does not verify its hosts', 
 test('an incompatible change is found: another order of the steps that switch a certificate', async () => {
   await alteredBundle('src/domain/certificate/step.ts', "'back-up', 'arm-recovery', 'switch', 'test-router'", "'arm-recovery', 'back-up', 'switch', 'test-router'", async (codePath) => {
     expect([...(await failing(codePath)).keys()].sort()).toEqual(['certificate-switched', 'certificate-switched-back']);
+  });
+});
+
+test('an incompatible change is found: a check that fetches before it starts updates', async () => {
+  await alteredBundle('workflows/release-check.ts', 'const { looked, current, noted, ...due } = await checkCalls.checkReleases();', 'const { looked, current, noted, ...due } = await checkCalls.checkReleases();\n  await Promise.all(due.downloads.map(fetched));', async (codePath) => {
+    expect([...(await failing(codePath)).keys()]).toEqual(['release-check']);
   });
 });
 

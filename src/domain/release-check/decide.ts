@@ -23,6 +23,8 @@ export interface CheckedHost {
   readonly stranded: boolean;
   /** Whether a run is at work on it. */
   readonly busy: boolean;
+  /** What its last update, by whomever, was to bring; null where there was none. */
+  readonly lastTriedReleaseId: ReleaseId | null;
   /** Publishers that the host takes releases from; none: any. */
   readonly trustedKeyIds: readonly string[];
 }
@@ -38,7 +40,7 @@ export interface CheckedWorld {
   readonly ownRollout: OwnRollout | null;
 }
 
-export type NotedWhy = 'policy' | 'window_closed' | 'frozen' | 'host_away' | 'host_in_maintenance' | 'host_stranded' | 'host_busy' | 'publisher_not_trusted' | 'active_unknown' | 'rollout_under_way' | 'rollout_failed';
+export type NotedWhy = 'policy' | 'window_closed' | 'frozen' | 'host_away' | 'host_in_maintenance' | 'host_stranded' | 'host_busy' | 'tried_already' | 'publisher_not_trusted' | 'active_unknown' | 'rollout_under_way' | 'rollout_failed';
 
 export type CheckDecision =
   /** Nothing newer, or nothing installed. */
@@ -71,6 +73,8 @@ export function decideCheck(host: CheckedHost, releases: readonly CheckedRelease
   if (host.status !== 'connected') return note('host_away');
   if (host.busy) return note('host_busy');
   if (policy.action === 'download') return { kind: 'download', releaseId };
+  // It was refused, cancelled or undone, or the host has yet to tell that it is there: one try by itself is enough.
+  if (host.lastTriedReleaseId === releaseId) return note('tried_already');
   if (freeze !== null) return note('frozen', freeze.until);
   if (policy.windows.length > 0 && !windows.some(({ open }) => open)) return note('window_closed', earliest(windows.map(({ nextOpen }) => nextOpen)));
   if (ownRollout === 'open') return note('rollout_under_way');

@@ -12,7 +12,7 @@ const tidyAfterMs = 3_000;
 export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions, 'around' | 'wrap'> = {}): Promise<void> {
   await enter('agent', argv, 'node', async (settings) => {
     const host = section(settings, 'host');
-    const logger = createLogger({ name: 'agent', level: host.logLevel });
+    const logger = createLogger({ name: 'agent', host: host.hostId, level: host.logLevel });
     // Called with `router`, the same program is the router.
     const routerEntry = [process.execPath, process.argv[1] ?? '', 'router'];
     const parts = await agentParts({ settings: host, version, role: host.hostRole, logger, routerEntry, ...hooks });
