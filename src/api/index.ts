@@ -44,11 +44,10 @@ export function createApi(dependencies: ApiDependencies): Api {
   const { settings, stores, logger } = dependencies;
   const app: Api = Fastify({
     loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => `req-${randomBytes(8).toString('hex')}`,
     // The request id is ours alone: a client's would stand in the log where ours is looked for.
     requestIdHeader: false,
-    requestIdLogLabel: 'requestId',
     forceCloseConnections: 'idle',
     trustProxy: (address) => isWithin(address, settings.trustedProxies ?? []),
     routerOptions: { maxParamLength: 200 },

@@ -1,6 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
 import { chmod, chown, cp, lstat, mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
@@ -22,7 +21,9 @@ const call = promisify(execFile);
 export async function makeStandInImages(docker: DockerDaemon): Promise<void> {
   const { services } = parse(await readFile(join(repository, 'docker-compose.yml'), 'utf8'), { merge: true }) as { services: Record<string, { image: string }> };
   const imageOf = (service: string): string => services[service]!.image;
-  const work = await mkdtemp(join(tmpdir(), 'fairlead-stand-in-'));
+  // In the file system of the packages: they are linked into the tree, not copied.
+  await mkdir(join(repository, 'dist'), { recursive: true });
+  const work = await mkdtemp(join(repository, 'dist/stand-in-'));
   try {
     const fairlead = join(work, 'fairlead');
     await baseTree(fairlead, []);
@@ -72,7 +73,7 @@ async function copyFairlead(tree: string): Promise<void> {
   for (const path of needed) {
     if ((await lstat(join(repository, path)).catch(() => null)) === null) continue;
     await mkdir(dirname(join(target, path)), { recursive: true });
-    await call('cp', ['-a', join(repository, path), join(target, path)]);
+    await call('cp', ['-al', join(repository, path), join(target, path)]);
   }
   // Native parts for other machines are most of what there is to copy.
   const native = join(target, 'node_modules/@temporalio/core-bridge/releases');
@@ -89,7 +90,7 @@ async function copyPostgres(tree: string): Promise<void> {
   const { postgres } = await findBinaries(null, [], () => undefined);
   const native = dirname(dirname(postgres));
   await mkdir(join(tree, 'usr/lib'), { recursive: true });
-  await call('cp', ['-a', native, join(tree, 'usr/lib/postgresql')]);
+  await call('cp', ['-al', native, join(tree, 'usr/lib/postgresql')]);
   for (const name of ['postgres', 'initdb']) {
     await copyLibraries(tree, join(native, 'bin', name), native);
     await symlink(`/usr/lib/postgresql/bin/${name}`, join(tree, 'usr/bin', name));
