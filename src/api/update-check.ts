@@ -29,7 +29,9 @@ export function checkForUpdate(host: HostRow, product: ProductName, releases: re
       condemned: condemned.has(release.releaseId),
       signedByTrusted: trusted.length === 0 ? null : release.signature !== null && trusted.includes(release.signature.keyId),
     }));
-  const newest = candidates.find((candidate) => !candidate.condemned && isFor(candidate.channel, policy.channel));
+  // What was published before the active release is none, also where the host has come to follow a more careful channel.
+  const at = candidates.findIndex(({ active }) => active);
+  const newest = candidates.slice(0, at === -1 ? candidates.length : at + 1).find((candidate) => !candidate.condemned && (candidate.active || isFor(candidate.channel, policy.channel)));
   return {
     host: host.host,
     product,
