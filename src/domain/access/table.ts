@@ -47,7 +47,8 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'GET /api/releases': look('filtered'),
   'GET /api/releases/:product/:releaseId': look('release'),
   'POST /api/releases': operate('bundle'),
-  'PUT /api/releases/:product/:releaseId/channel': operate('release'),
+  // Whatever hosts follow the channel get it: of the whole fleet, and by themselves.
+  'PUT /api/releases/:product/:releaseId/channel': operate('everything'),
   'GET /api/artifacts/:sha256': { roles: ['operator', 'admin', 'agent'], subject: 'artifact' },
 
   'POST /api/updates/check': look('target'),

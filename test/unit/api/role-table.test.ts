@@ -90,7 +90,7 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
 };
 /** Neither a key nor a scope: the body is the proof. Without a good one it answers 401, as others do without a key. */
 const proofInBody = 'POST /api/enrolments/exchange';
-const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify']);
+const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify', 'PUT /api/releases/{product}/{releaseId}/channel']);
 
 const letters: Readonly<Record<KeyRole, string>> = { viewer: 'V', operator: 'O', approver: 'P', admin: 'A', agent: 'G' };
 const lab = 'lab' as ProductName;
