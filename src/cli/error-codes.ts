@@ -211,6 +211,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "host_stranded": {"class":"host","message":"{host}/{product} is stranded since run {runId}: {message}","hint":"On the host, run: fairlead recover --product {product} --run {runId}"},
   "host_unknown": {"class":"request","message":"{…}: no such host has {product}.","hint":"See which do: fairlead nodes list"},
   "host_unreachable": {"class":"host","message":"Host {host} did not take up step {step} in time.","hint":"See whether its agent runs and reaches Temporal: fairlead nodes show {host}"},
+  "hosts_not_well": {"class":null,"message":"{away} hosts are not heard, {failing} have failed again and again.","hint":"See which, and since when: fairlead nodes list; on the host, the log of its agent says why"},
   "idempotency_key_reused": {"class":"request","message":"Idempotency-Key \"{key}\" came with another request before.","hint":"Give each request a key of its own, and repeat a request unchanged."},
   "identity_conflict": {"class":"request","message":"agent {bootId} from {remoteAddress} was refused: {code}","hint":"Boot ids: {boots}. Then: fairlead nodes accept {host} --boot-id ID, or: fairlead nodes enroll {host}"},
   "identity_not_allowed": {"class":null,"message":"The poller's identity has to name its own host.","hint":null},

@@ -22,7 +22,7 @@ export interface Finding {
 
 export function registerDoctor(program: Command, context: Context): void {
   withConnection(program.command('doctor').description('what is there, what is missing, and how to mend it')).action(async (options: ConnectionOptions & { json?: boolean }) => {
-    const findings = [nodeFinding(), await temporalFinding(context), await postgresFinding(), ...(await programFindings(context)), ...(await apiFindings(options, context))];
+    const findings = [nodeFinding(), ...[await temporalFinding(context), await postgresFinding()].map((finding) => (isElsewhere(options, context) ? { ...finding, state: finding.state === 'missing' ? ('absent' as const) : finding.state } : finding)), ...(await programFindings(context)), ...(await apiFindings(options, context))];
     if (options.json) printJson(context, { ok: findings.every(({ state }) => state !== 'missing'), findings });
     else {
       context.out(renderTable(['WHAT', 'STATE', 'DETAIL'], findings.map(({ name, state, detail }) => [name, state, detail])));
@@ -31,6 +31,9 @@ export function registerDoctor(program: Command, context: Context): void {
     if (findings.some(({ state }) => state === 'missing')) context.exitWith(exitCodes.failed);
   });
 }
+
+/** Where the API has an address, nothing of `fairlead dev` has to be on this machine. */
+const isElsewhere = (options: ConnectionOptions, { env }: Context): boolean => options.api !== undefined || Boolean(env['FAIRLEAD_API_URL']);
 
 const nodeFinding = (): Finding => ({ name: 'Node', state: 'ok', detail: `${process.version} (${process.execPath})`, mend: null });
 
@@ -95,8 +98,15 @@ export function controlFindings(health: HealthDetailedAnswer): Finding[] {
   const known = new Set(parts.flatMap(({ codes }) => codes));
   const rest = findings.filter(({ code }) => !known.has(code)).map(({ code }) => ({ name: code, detail: '', codes: [code] }));
   return [...parts, ...rest].map(({ name, detail, codes }) => {
-    const wrong = findings.filter(({ code }) => codes.includes(code));
+    const wrong = [...findings.filter(({ code }) => codes.includes(code)), ...(name === 'fleet' ? hostFindings(hosts) : [])];
     if (wrong.length === 0) return { name, state: 'ok', detail, mend: null };
     return { name, state: wrong.some(({ severity }) => severity === 'failing') ? 'missing' : 'absent', detail: wrong.map(({ message }) => message).join(' '), mend: [...new Set(wrong.map(({ hint }) => hint))].join('; ') };
   });
+}
+
+/** Hosts that control does not hear, or that failed five times in a row: the control plane is well, and they are not. */
+function hostFindings(hosts: HealthDetailedAnswer['hosts']): HealthDetailedAnswer['findings'] {
+  const [away, failing] = [hosts?.['disconnected'] ?? 0, hosts?.['error'] ?? 0];
+  if (away + failing === 0) return [];
+  return [{ code: 'hosts_not_well', severity: 'warning', message: `${away} hosts are not heard, ${failing} have failed again and again.`, hint: 'See which, and since when: fairlead nodes list; on the host, the log of its agent says why' }];
 }

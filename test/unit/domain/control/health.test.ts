@@ -1,4 +1,5 @@
 import { findingsOf, type ControlFacts, type ScheduleStanding } from '../../../../src/domain/control/health.ts';
+import type { HealthDetailedAnswer } from '../../../../src/contract/index.ts';
 import { controlFindings } from '../../../../src/cli/verbs/doctor.ts';
 
 const now = '2026-11-21T10:00:00.000Z';
@@ -12,6 +13,11 @@ const well: ControlFacts = {
   memory: { resident: 200 * 2 ** 20, limit: gibibyte },
   disk: { path: '/var/lib/fairlead', freeBytes: 50 * gibibyte, totalBytes: 100 * gibibyte },
 };
+
+const answerOf = (facts: ControlFacts, hosts: Record<string, number> = { connected: 2 }): HealthDetailedAnswer => ({
+  status: 'ok', version: '0', releaseId: null, startedAt: now, uptimeSeconds: 1, node: 'v24', residentBytes: 1, openStreams: 0, hosts, ...facts,
+  dependencies: facts.dependencies.map((each) => ({ ...each, latencyMs: 1 })), schedules: facts.schedules && [...facts.schedules], fleet: { ...facts.fleet, connections: 2 }, findings: findingsOf(facts, now),
+});
 
 test('a control plane that is well has no findings', () => expect(findingsOf(well, now)).toEqual([]));
 
@@ -30,7 +36,7 @@ test.each<{ name: string; change: Partial<ControlFacts>; code: string; severity:
   const facts = { ...well, ...change };
   const findings = findingsOf(facts, now);
   expect(findings).toEqual([{ code, severity, message: expect.stringMatching(says), hint: expect.stringMatching(/\.|:/) }]);
-  const shown = controlFindings({ status: 'ok', version: '0', releaseId: null, startedAt: now, uptimeSeconds: 1, node: 'v24', residentBytes: 1, openStreams: 0, hosts: { connected: 2 }, ...facts, dependencies: facts.dependencies.map((each) => ({ ...each, latencyMs: 1 })), schedules: facts.schedules && [...facts.schedules], fleet: { ...facts.fleet, connections: 2 }, findings });
+  const shown = controlFindings(answerOf(facts));
   expect(shown.filter(({ state }) => state !== 'ok')).toEqual([{ name: expect.any(String), state: severity === 'failing' ? 'missing' : 'absent', detail: findings[0]!.message, mend: findings[0]!.hint }]);
 });
 
@@ -40,4 +46,9 @@ test('a scheduler that is off, a schedule that never started yet, and no limit o
 
 test('what does not work stands before what only will not last', () => {
   expect(findingsOf({ ...well, controlWorkers: 0, schedules: [schedule({ state: 'paused' })] }, now).map(({ severity }) => severity)).toEqual(['failing', 'warning']);
+});
+
+test('hosts that nobody hears are no fault of the control plane, and doctor says so all the same', () => {
+  expect(findingsOf(well, now)).toEqual([]);
+  expect(controlFindings(answerOf(well, { connected: 2, disconnected: 1, error: 1 })).filter(({ state }) => state !== 'ok')).toEqual([{ name: 'fleet', state: 'absent', detail: '1 hosts are not heard, 1 have failed again and again.', mend: expect.stringContaining('fairlead nodes list') }]);
 });
