@@ -115,14 +115,14 @@ describe('the fleet connection and the release check, with every part as it is',
     const never = '0 3 29 2 *;UTC;1m';
     const activeOf = async () => (await stack.state('h1')).activeReleaseId;
     const policy = async (...words: string[]) => expect(await stack.fairlead('update', 'policy', 'set', '--product', stack.product, ...words)).toMatchObject({ exitCode: 0 });
-    const scheduled = async () => (await stack.ask<{ schedules: { id: string; lastStartedAt: string | null }[] | null }>('GET', '/health/detailed')).body.schedules?.find(({ id }) => id === 'releases')?.lastStartedAt ?? null;
-    /** Whole checks that begin after now: the one that is under way may have looked before. */
-    const checks = async (count: number) => {
-      for (let check = 0; check <= count; check += 1) {
-        const before = await scheduled();
-        await eventually('another check has begun', async () => ((last) => last !== null && last !== before)(await scheduled()), limitMs);
-      }
-    };
+    let temporal: Connection;
+    beforeAll(async () => {
+      temporal = await Connection.connect({ address: stack.dev.summary.temporal });
+    }, 60_000);
+    afterAll(() => temporal?.close());
+    /** A check beside those of the schedule, that begins and ends now. */
+    const check = () => new Client({ connection: temporal }).workflow.execute('releaseCheck', { workflowId: `asked-${Date.now()}`, taskQueue: 'control' });
+    const nothing = { updates: [], rollouts: [], downloaded: [] };
     const available = async (releaseId: string) => {
       const { body } = await stack.ask<{ rows?: { event: string; detail: Record<string, unknown> }[] }>('GET', '/api/audit?limit=200');
       const rows = Object.values(body).find((value) => Array.isArray(value)) as { event: string; detail: Record<string, unknown> }[];
@@ -134,11 +134,11 @@ describe('the fleet connection and the release check, with every part as it is',
       await policy('--host', 'h1', '--action', 'apply', '--window', never);
       await stack.publish('r3');
       await eventually('it is noted', async () => (await available('r3')).length > 0, limitMs);
-      await checks(2);
+      expect(await check()).toMatchObject({ looked: 1, noted: 1, ...nothing });
       expect([await activeOf(), await available('r3')]).toEqual(['r2', [expect.objectContaining({ decision: 'note', why: 'window_closed', channel: 'stable' })]]);
-      const check = await stack.fairlead('update', 'check', '--host', 'h1', '--product', stack.product);
-      expect(check.stdout).toContain('r3 is newer than r2');
-      expect(check.stdout).toMatch(/channel stable; by itself: applied in "0 3 29 2 \*" UTC/);
+      const told = await stack.fairlead('update', 'check', '--host', 'h1', '--product', stack.product);
+      expect(told.stdout).toContain('r3 is newer than r2');
+      expect(told.stdout).toMatch(/channel stable; by itself: applied in "0 3 29 2 \*" UTC/);
 
       await policy('--host', 'h1', '--action', 'apply', '--window', never, always);
       await became('r3');
@@ -150,7 +150,7 @@ describe('the fleet connection and the release check, with every part as it is',
       const frozen = await stack.ask<{ id: string }>('POST', '/api/freezes', { reason: 'sale', until: new Date(Date.now() + 3_600_000).toISOString() });
       await stack.publish('r4');
       await eventually('it is noted', async () => (await available('r4')).length > 0, limitMs);
-      await checks(2);
+      expect(await check()).toMatchObject({ noted: 1, ...nothing });
       expect([await activeOf(), (await available('r4'))[0]]).toEqual(['r3', expect.objectContaining({ why: 'frozen' })]);
       await stack.ask('DELETE', `/api/freezes/${frozen.body.id}`);
       await became('r4');
@@ -161,7 +161,7 @@ describe('the fleet connection and the release check, with every part as it is',
       expect((await stack.fairlead('update', 'policy', 'remove', '--product', stack.product, '--host', 'h1')).exitCode).toBe(0);
       const file = await stack.publish('r5', { channel: 'beta' });
       expect(file).toContain('r5');
-      await checks(2);
+      expect(await check()).toMatchObject({ current: 1, noted: 0, ...nothing });
       expect([await activeOf(), await available('r5')]).toEqual(['r4', []]);
       expect((await stack.fairlead('release', 'channel', stack.product, 'r5', 'stable')).stdout).toContain('it was in beta');
       await became('r5');
@@ -170,18 +170,18 @@ describe('the fleet connection and the release check, with every part as it is',
     }, 240_000);
 
     test('what an operator paused stays paused when control starts again, and doctor says so', async () => {
-      const temporal = await Connection.connect({ address: stack.dev.summary.temporal });
-      try {
-        const handle = new Client({ connection: temporal }).schedule.getHandle('releases');
-        await handle.pause('until Monday');
-        await killProcesses([stack.dev.pids()['control'] as number]);
-        const said = await eventually('control is back', async () => ((answer) => (answer.stdout.includes('control worker') && /schedule releases is paused: until Monday/.test(answer.stdout) ? answer : null))(await stack.fairlead('doctor')), limitMs);
-        expect(said.stderr).toContain('temporal schedule toggle --unpause --schedule-id releases');
-        await eventually('control polls', async () => (await stack.ask<{ controlWorkers: number }>('GET', '/health/detailed')).body.controlWorkers === 1, limitMs);
-        expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'until Monday' });
-      } finally {
-        await temporal.close();
-      }
+      const handle = new Client({ connection: temporal }).schedule.getHandle('releases');
+      await handle.pause('until Monday');
+      const before = stack.dev.pids()['control'] as number;
+      // Written once the schedules are as they are meant to be.
+      const atWork = async () => (await fs.readFile(join(stack.dev.summary.logs, 'control.log'), 'utf8')).split('control is at work').length;
+      const times = await atWork();
+      await killProcesses([before]);
+      await eventually('control is at work again', async () => (await atWork()) > times, limitMs);
+      expect((await handle.describe()).state).toMatchObject({ paused: true, note: 'until Monday' });
+      const doctor = await stack.fairlead('doctor');
+      expect(doctor.stdout).toContain('The schedule releases is paused: until Monday.');
+      expect(doctor.stderr).toContain('temporal schedule toggle --unpause --schedule-id releases');
     }, 240_000);
   });
 });
