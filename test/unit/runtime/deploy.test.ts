@@ -9,6 +9,7 @@ import { readSealKeys } from '../../../src/adapters/temporal-gateway/seal.ts';
 import { developmentServerCommand, dynamicConfig, searchAttributes } from '../../../src/adapters/temporal-server/commands.ts';
 import { loadSettings } from '../../../src/runtime/config.ts';
 import { settingTable } from '../../../src/runtime/setting.ts';
+import { describeWith, program } from '../../support/requirement.ts';
 
 const repository = join(import.meta.dirname, '../../..');
 const read = (path: string): string => readFileSync(join(repository, path), 'utf8');
@@ -77,25 +78,27 @@ describe('docker-compose.yml', () => {
   });
 });
 
-test('make-secrets.sh makes each secret once, lets nobody else in, and a second run changes none', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'fairlead-secrets-'));
-  try {
-    cpSync(join(repository, 'deploy'), join(folder, 'deploy'), { recursive: true, filter: (path) => !path.endsWith('secrets') });
-    symlinkSync(join(repository, 'bin'), join(folder, 'bin'));
-    const secrets = join(folder, 'deploy/secrets');
-    const contents = (): Record<string, string> => Object.fromEntries(readdirSync(secrets, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(secrets, name)).isFile()).map((name) => [name, readFileSync(join(secrets, name), 'utf8')]));
-    const run = () => spawnSync(join(folder, 'deploy/make-secrets.sh'), { encoding: 'utf8', env: { PATH: process.env['PATH'] } });
-    expect(run()).toMatchObject({ status: 0 });
-    const first = contents();
-    expect(Object.keys(first).sort()).toEqual(['admin.key', 'fairlead-database.password', 'fairlead.env', 'gateway/seal.keys', 'gateway/tls.crt', 'gateway/tls.key', 'temporal-database.password', 'tls/tls.crt', 'tls/tls.key']);
-    expect([new X509Certificate(first['tls/tls.crt']!).checkHost('localhost'), new X509Certificate(first['gateway/tls.crt']!).checkHost('fairlead-api')]).toEqual(['localhost', 'fairlead-api']);
-    expect(readSealKeys(first['gateway/seal.keys']!, 'seal.keys')).toMatchObject([{ id: 'k1' }]);
-    expect(readKeyText(first['admin.key']!.trim())).toEqual({ role: 'admin' });
-    expect(first['fairlead.env']).toContain(`:${first['fairlead-database.password']!.trim()}@`);
-    expect((statSync(secrets).mode & 0o777).toString(8)).toBe('700');
-    expect(run()).toMatchObject({ status: 0 });
-    expect(contents()).toEqual(first);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+describeWith([program('openssl')], 'the secrets of docker-compose.yml', () => {
+  test('make-secrets.sh makes each secret once, lets nobody else in, and a second run changes none', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fairlead-secrets-'));
+    try {
+      cpSync(join(repository, 'deploy'), join(folder, 'deploy'), { recursive: true, filter: (path) => !path.endsWith('secrets') });
+      symlinkSync(join(repository, 'bin'), join(folder, 'bin'));
+      const secrets = join(folder, 'deploy/secrets');
+      const contents = (): Record<string, string> => Object.fromEntries(readdirSync(secrets, { recursive: true, encoding: 'utf8' }).filter((name) => statSync(join(secrets, name)).isFile()).map((name) => [name, readFileSync(join(secrets, name), 'utf8')]));
+      const run = () => spawnSync(join(folder, 'deploy/make-secrets.sh'), { encoding: 'utf8', env: { PATH: process.env['PATH'] } });
+      expect(run()).toMatchObject({ status: 0 });
+      const first = contents();
+      expect(Object.keys(first).sort()).toEqual(['admin.key', 'fairlead-database.password', 'fairlead.env', 'gateway/seal.keys', 'gateway/tls.crt', 'gateway/tls.key', 'temporal-database.password', 'tls/tls.crt', 'tls/tls.key']);
+      expect([new X509Certificate(first['tls/tls.crt']!).checkHost('localhost'), new X509Certificate(first['gateway/tls.crt']!).checkHost('fairlead-api')]).toEqual(['localhost', 'fairlead-api']);
+      expect(readSealKeys(first['gateway/seal.keys']!, 'seal.keys')).toMatchObject([{ id: 'k1' }]);
+      expect(readKeyText(first['admin.key']!.trim())).toEqual({ role: 'admin' });
+      expect(first['fairlead.env']).toContain(`:${first['fairlead-database.password']!.trim()}@`);
+      expect((statSync(secrets).mode & 0o777).toString(8)).toBe('700');
+      expect(run()).toMatchObject({ status: 0 });
+      expect(contents()).toEqual(first);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 });
