@@ -65,6 +65,8 @@ export interface HostRegistry {
   /** `disconnected` is computed: no beat for 45 s. */
   list(): Promise<HostRow[]>;
   find(host: HostId): Promise<HostRow | null>;
+  /** Of these hosts, those that are connected now, by their names. Reads nothing of the others, and no inventory. */
+  connected(hosts: readonly HostId[]): Promise<readonly HostId[]>;
   /** Sets labels, and takes away those that are null. @returns all of them, or null for a host that was never heard */
   label(host: HostId, changes: Readonly<Record<string, string | null>>): Promise<Labels | null>;
 }

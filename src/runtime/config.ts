@@ -102,6 +102,8 @@ export interface HostSettings {
   /** How often the agent looks whether the host is what it is meant to be. Seconds. */
   readonly superviseSeconds: number;
   readonly heal: HealingPolicy;
+  /** How long, beyond what its steps take, an update of Fairlead itself may not be heard of before the host takes itself back. Seconds. */
+  readonly deadManSlackSeconds: number;
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
@@ -338,6 +340,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const healthListen = addressOf(settle('host.healthListen', '127.0.0.1:8421') ?? '');
   const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
   const heal = settle('host.heal', 'heal') as HealingPolicy;
+  const deadManSlackSeconds = Number(settle('host.deadManSlackSeconds', '60'));
 
   const outgoingAllow = (settle('outgoing.allow', null) ?? '').split(',').filter((network) => network !== '');
   for (const network of outgoingAllow) if (!isNetwork(network)) problems.push({ where: raw.get('outgoing.allow')?.source ?? 'outgoing.allow', message: `outgoing.allow names ${JSON.stringify(network)}: expected an address, or a network such as 169.254.10.0/24` });
@@ -357,7 +360,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
     const hostRole = settle('host.role', 'node') as Role;
     const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
-    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, outgoingAllow, logLevel };
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow, logLevel };
     loopbackOnly('host.healthListen', healthListen, "the agent's");
   } else {
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);

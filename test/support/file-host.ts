@@ -51,7 +51,7 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     router,
     probe,
     setup: { read: async () => ({ complete: true, missing: [], publicOrigin: null, environment: {} }) },
-    metrics: { query: async () => null },
+    metrics: { query: async () => ({ value: null, why: null }) },
   };
   await bringUp(host, strict);
   return host;

@@ -16,7 +16,7 @@ import { adoptOwnProduct } from '../../src/runtime/install/own-product.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 import { createHostRoot, eventually, freePort } from './host-root.ts';
-import { ownReleases, type OwnReleases } from './own-hosts.ts';
+import { deadManSlackSeconds, ownReleases, type OwnReleases } from './own-hosts.ts';
 import { startPostgres } from './postgres.ts';
 import { project, runCommand, type CommandResult } from './stack.ts';
 
@@ -86,7 +86,7 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
     await adoptOwnProduct(host, { bundleFile: await releases.pack(firstRelease), say: () => undefined });
     start(agentCommand(agentFile), {
       PATH: process.env['PATH'] ?? '', ...agentEnvironment, FAIRLEAD_ROLE: 'node', FAIRLEAD_HOST_ROLE: 'controller', FAIRLEAD_HOST_ID: 'c1', FAIRLEAD_ROOT: root, FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct',
-      FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_ROUTER_ADDRESS: '127.0.0.1', FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0',
+      FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_ROUTER_ADDRESS: '127.0.0.1', FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds,
     });
     await eventually('the controller has seen its own host', async () => (await ask<{ status?: string }>('/api/hosts/c1')).status === 'connected', 60_000);
   } catch (error) {

@@ -46,6 +46,8 @@ export interface HostOptions {
   readonly readKey: () => Promise<string>;
   /** Addresses and networks that metrics may be asked at although they are refused otherwise. */
   readonly outgoingAllow?: readonly string[];
+  /** What the dead-man of an update of Fairlead itself gives a run beyond its steps. Seconds; 60 where nobody says. */
+  readonly deadManSlackSeconds?: number;
   /** argv that starts the embedded router's process. */
   readonly routerEntry: readonly string[];
 }
@@ -68,7 +70,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     artifacts: createHttpArtifactSource({ apiUrl, host: hostId, readKey }),
     verifier: createBundleVerifier(root),
     services: createServiceManager(options, commands),
-    handover: createHandover({ root, services: options.services, commands }),
+    handover: createHandover({ root, services: options.services, commands, ...(options.deadManSlackSeconds === undefined ? {} : { slackSeconds: options.deadManSlackSeconds }) }),
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
     setup: createHttpSetupSource(),
