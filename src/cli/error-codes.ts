@@ -146,6 +146,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "conf_file_invalid": {"class":"host","message":"{path}:{line}: {what}","hint":"write one NAME='value' on each line; a value with a single quote is written \"it's\", with a backslash before each \" $ ` and \\ in it"},
   "config_invalid": {"class":"request","message":null,"hint":"`fairlead config show` prints every setting and where it comes from"},
   "contact_invalid": {"class":"request","message":null,"hint":"Give contacts as mailto: addresses."},
+  "control_failed": {"class":"orchestrator","message":"Control could not {what}, and trying again would not help: {…}","hint":"See the log of the control worker."},
   "controller_not_ready": {"class":"request","message":"{…}: the controller is not on release {releaseId}, and this rollout cannot bring it there; nodes come after it.","hint":"Update the controller first, add it to the hosts of the rollout, or say that nodes need not wait for it (controllerFirst: false)."},
   "controller_not_verified": {"class":"release","message":"A controller was not verified on release {toReleaseId}; no node follows.","hint":"See why: fairlead rollout status. Retry tries the controller again."},
   "copy_failed": {"class":"host","message":"Could not copy {from} to {to}: {summary}","hint":"Look at free space and permissions of both places."},

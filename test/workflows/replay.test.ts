@@ -55,9 +55,12 @@ const ofRollouts: Readonly<Record<string, object>> = {
   'rollout-shard': { direction: 'forward', counts: { updated: 1, failed: 0 } },
   'rollout-undone': { outcome: 'rolled_back', ok: false, reason: { code: 'budget_exceeded' } },
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
+  'rollout-halted': { outcome: 'aborted', ok: false },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
-const others = [...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings)];
+/** A shard for which control could not keep what became of a host: it fails, and tells its rollout why. */
+const broken = ['rollout-shard-broken'];
+const others = [...broken, ...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings)];
 const names = [...Object.keys(recordings), ...others, ...Object.keys(ofRollouts)];
 
 const recorded = await readRecordings(directory);
@@ -142,13 +145,13 @@ test('an incompatible change is found: a restart that waits for its turn without
 
 test('an incompatible change is found: a rollout that does not look for a freeze', async () => {
   await alteredBundle('workflows/fleet-rollout.ts', '      await lookForFreeze();\n', '', async (codePath) => {
-    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-undone']);
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-halted', 'rollout-undone']);
   });
 });
 
 test('an incompatible change is found: a shard that does not verify its hosts', async () => {
   await alteredBundle('workflows/rollout-shard.ts', 'await conclude({ rolloutId, host: row.host, product, direction, releaseId, run, verifySeconds: input.verifySeconds })', "{ outcome: 'updated' as const, reasonClass: null, ...(conclude === null ? { run } : {}) }", async (codePath) => {
-    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-failed']);
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-broken', 'rollout-shard-failed']);
   });
 });
 
