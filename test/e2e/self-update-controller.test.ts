@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
 import type { RunDetail } from '../../src/contract/index.ts';
 import { eventually } from '../support/host-root.ts';
+import { ownReleases, startOwnHost, type OwnHost } from '../support/own-hosts.ts';
 import { controllerInstances, startOwnController, type OwnController } from '../support/own-controller.ts';
 
 const limitMs = 400_000;
@@ -33,7 +34,7 @@ describe('a controller that is updated by itself', () => {
     expect(result.hosts).toEqual([expect.objectContaining({ host: 'c1', role: 'controller', artifactRole: 'controller', from: 'c1', to: 'c2', outcome: 'rolled_back', recovery: expect.objectContaining({ lastGoodReleaseId: 'c1', activeReleaseId: 'c1', backupPath: expect.stringContaining('/backups/') }) })]);
     const state = await controller.state();
     expect(state).toMatchObject({ activeReleaseId: 'c1', failedReleaseIds: ['c2'] });
-    expect(controllerInstances.map((name) => state.instances[name as never]?.['releaseId'])).toEqual(['c1', 'c1', 'c1', 'c1']);
+    expect(controllerInstances.map((name) => state.instances[name as never]?.['releaseId'])).toEqual(controllerInstances.map(() => 'c1'));
   }, limitMs);
 
   test('SIGKILL of both APIs and both control workers in the middle of their own update: it ends on the new release, and each was restarted once', async () => {
@@ -67,5 +68,35 @@ process.on('SIGTERM', () => process.exit(0));
     expect(run.report!.steps.filter(({ name, direction, note }) => name === 'restart' && direction === 'undo' && note !== `ran ${from} already`)).toEqual([]);
     expect(await controller.state()).toMatchObject({ activeReleaseId: from, lastGoodReleaseId: from });
     expect((await controller.processes('control')).length).toBe(2);
+  }, 2 * limitMs);
+
+  test('controller and node in one rollout: the controller first, its own agent among what is replaced, then the node; ok, and exit code 0', async () => {
+    const nodes = await ownReleases();
+    let node: OwnHost | null = null;
+    try {
+      node = await startOwnHost(controller, 'n1', await nodes.pack('n0'));
+      await eventually('the node is known', async () => JSON.stringify(await controller.ask('/api/hosts/n1')).includes('"lastGoodReleaseId":"n0"'), limitMs);
+      const agents = await controller.processes('agent');
+      const from = (await controller.state()).lastGoodReleaseId;
+      const { code, result } = await update(await controller.releases.pack('c5'), await nodes.pack('c5'));
+      const updated = { to: 'c5', outcome: 'updated', verification: expect.objectContaining({ releaseId: 'c5' }), recovery: null };
+      expect(result).toMatchObject({ ok: true, outcome: 'succeeded', releaseId: 'c5' });
+      expect(result.hosts).toEqual([
+        expect.objectContaining({ host: 'c1', role: 'controller', artifactRole: 'controller', artifactProfile: 'control-plane', from, ...updated }),
+        expect.objectContaining({ host: 'n1', role: 'node', artifactRole: 'node', artifactProfile: 'node-runtime', from: 'n0', ...updated }),
+      ]);
+      expect(code).toBe(0);
+      const [ofController, ofNode] = await Promise.all(result.hosts.map(({ runId }) => controller.ask<RunDetail>(`/api/runs/${runId}`)));
+      expect(Date.parse(ofController!.report!.endedAt)).toBeLessThanOrEqual(Date.parse(ofNode!.report!.startedAt));
+      expect(restartsOf(ofController!.report!, 'do').sort()).toEqual([...controllerInstances]);
+      expect(Object.values((await controller.state()).instances).map(({ releaseId }) => releaseId)).toEqual(controllerInstances.map(() => 'c5'));
+      // Another process, and one: whoever asked for it is gone.
+      const now = await controller.processes('agent');
+      expect([agents.length, now.length, now.some(({ pid }) => agents.some((old) => old.pid === pid))]).toEqual([1, 1, false]);
+      expect((await node.status('agent-main')).releaseId).toBe('c5');
+    } finally {
+      await node?.end();
+      await nodes.end();
+    }
   }, 2 * limitMs);
 });

@@ -38,6 +38,8 @@ export interface Stack {
   /** What `fairlead dev` said while it ran: deaths and restarts among it. */
   readonly said: readonly string[];
   readonly product: ProductName;
+  /** An admin's. */
+  readonly key: string;
   layout(host: string): HostLayout;
   state(host: string): Promise<HostState>;
   /** The address that clients of the product use on a host. */
@@ -107,6 +109,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     dev,
     said,
     product,
+    key,
     layout,
     async state(host) {
       return JSON.parse(await fs.readFile(layout(host).stateFile, 'utf8')) as HostState;
