@@ -9,6 +9,7 @@ import type { CertificatePlace, CertificateRow } from '../src/ports/certificate-
 import { certRenewal } from './cert-renewal.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { attributesOf } from './support/search-attributes.ts';
+import { startDistribution } from './support/start-distribution.ts';
 
 /** What a sweep has found, and begun. */
 export interface SweepResult {
@@ -61,7 +62,10 @@ async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<
       const place = `${row.host}/${row.product}`;
       const look = await lookAt(row);
       if (look === null) away.push(place);
-      else if (await startIfDue(row, look)) started.push(place);
+      else if (row.wish.orderedBy !== undefined) {
+        const from = certificates.find(({ host, product }) => host === row.wish.orderedBy && product === row.product);
+        if (from !== undefined && (await distributeIfMissing(from, row.host, look))) started.push(place);
+      } else if (await startIfDue(row, look)) started.push(place);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
@@ -87,6 +91,12 @@ async function lookAt({ host, product, wish, facts, plan }: CertificateRow): Pro
   } catch {
     return null;
   }
+}
+
+/** A host that has another certificate than the one that orders for it has missed a distribution. */
+async function distributeIfMissing({ host, product, wish, facts }: CertificateRow, missing: HostId, look: CertificateLook): Promise<boolean> {
+  if (facts === null || look.activeReleaseId === null || look.facts?.fingerprintSha256 === facts.fingerprintSha256 || !wish.alsoOn?.includes(missing)) return false;
+  return startDistribution({ action: 'renew', host, product, wish, requestedBy: 'schedule', requestId: `sweep-${workflowInfo().runId}-${host}-${product}` }, look.activeReleaseId);
 }
 
 async function startIfDue({ host, product, wish }: CertificateRow, look: CertificateLook): Promise<boolean> {

@@ -43,6 +43,12 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
       await certificates.noteLook(host, product, { facts: look.facts, plan: look.plan, lookedAt: now().toISOString() });
     },
 
+    /** A certificate that was got in the course of another run, and is served: renewals go by this from here on. */
+    async keepCertificateWish({ host, product, wish }: CertificatePlace & { readonly wish: CertificateWish }): Promise<void> {
+      await certificates.propose(host, product, wish);
+      await certificates.noteTry(host, product, { lastTry: { at: now().toISOString(), succeeded: true, reason: null }, failures: 0, nextTryAt: null, wish });
+    },
+
     /** How a try ended, for the status and for when the next one begins. */
     async noteCertificateTry({ host, product, ...ended }: CertificatePlace & { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void> {
       await certificates.noteTry(host, product, ended);
@@ -64,7 +70,7 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
         const detail = { serial, names, notAfter, daysLeft: days, lastTry: row.lastTry, nextTryAt: row.nextTryAt };
         await audit.append({ at: at.toISOString(), event: days === 0 ? 'certificate.expired' : 'certificate.expiring', actor: 'fairlead', subject: hostWorkflowId(row.host, row.product), runId: null, detail }, `certificate.expiring:${row.host}/${row.product}:${serial}:${days}`);
       }
-      const due = rows.filter(({ facts, nextTryAt }) => facts !== null && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
+      const due = rows.filter(({ facts, wish, nextTryAt }) => (facts !== null || wish.orderedBy !== undefined) && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
       return { certificates: due, next: last === undefined || limit === undefined || rows.length < limit ? null : { host: last.host, product: last.product } };
     },
   };

@@ -50,6 +50,7 @@ const target = { host: hostId, product: productName };
 export const CertificateIssueBody = z
   .strictObject({
     ...target,
+    alsoOn: z.array(hostId).max(100).optional().meta({ description: 'Other hosts that serve the same certificate: `host` orders it, and they get it sealed, one of them first. Left out: those from before; empty: none' }),
     names: z.array(z.string().min(1).max(260)).max(100).optional().meta({ description: "Left out: those of the manifest's certificates" }),
     issuer: Issuer.optional().meta({ description: 'Left out: the one that the certificate was got from before' }),
     challenge: challenge.optional(),
@@ -95,7 +96,11 @@ export const CertificateStatus = z
   .meta({ id: 'CertificateStatus' }) satisfies z.ZodType<DomainCertificateStatus>;
 
 export const CertificateEntry = z
-  .object({ ...target, issuerName: z.string(), lookedAt: instant.nullable().meta({ description: 'When its host was looked at last' }), status: CertificateStatus, run: z.object({ runId: z.string(), links: RunLinks }).nullable().meta({ description: 'The run that is under way' }) })
+  .object({
+    ...target,
+    alsoOn: z.array(hostId).readonly().meta({ description: 'Hosts that get the same certificate from this one' }),
+    orderedBy: hostId.nullable().meta({ description: 'The host that orders it and seals it for this one; null: this one orders it' }),
+    issuerName: z.string(), lookedAt: instant.nullable().meta({ description: 'When its host was looked at last' }), status: CertificateStatus, run: z.object({ runId: z.string(), links: RunLinks }).nullable().meta({ description: 'The run that is under way' }) })
   .meta({ id: 'CertificateEntry' });
 export const CertificateList = z.object({ certificates: z.array(CertificateEntry) }).meta({ id: 'CertificateList' });
 export type CertificateList = z.infer<typeof CertificateList>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { sealingKeyPattern } from '../domain/certificate/seal.ts';
 import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
 import { runKinds } from '../domain/run/kind.ts';
@@ -80,6 +81,7 @@ export const HostInspection = z
     router: z.enum(['nginx', 'embedded']),
     schemaGeneration: z.number().int().optional().meta({ description: 'Generation of the data that the active release keeps' }),
     trustedKeyIds: z.array(z.string()).meta({ description: 'Publishers that this host trusts; empty means that signatures are not demanded' }),
+    sealingKey: z.string().regex(sealingKeyPattern).optional().meta({ description: 'Public key of X25519, base64url: private keys of certificates travel to this host sealed for it; left out by agents that have none' }),
     drift: z.array(Finding).max(200).optional().meta({ description: 'How the host differs from what it is meant to be; left out by agents that do not look' }),
     healing: z.enum(['report', 'heal']).optional().meta({ description: 'What may be put right without a person; left out means report' }),
     acts: z.array(hostAct).max(100).optional().meta({ description: 'What the agent did by itself and control has not acknowledged' }),

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { createCertificateDistributionActivities } from '../../activities/control/certificate-distributions.ts';
 import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createRolloutHostActivities } from '../../activities/control/rollout-hosts.ts';
@@ -138,7 +139,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const stores = createStores(database);
         const get = createOutgoingGet(settings.outgoingAllow);
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createCertificateDistributionActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around));
         const run = worker.run();
         run.catch(failed);

@@ -45,7 +45,7 @@ function renderHost(host: HostDetail): string {
     ...fleetPairs(host),
     ['agent', `${host.agentVersion}, boot ${host.bootId}`],
   ]);
-  const products = host.products.map(({ product, state, currentReleaseId, completeReleaseIds, intent, freeBytes, router, trustedKeyIds }) => {
+  const products = host.products.map(({ product, state, currentReleaseId, completeReleaseIds, intent, freeBytes, router, trustedKeyIds, sealingKey }) => {
     const pairs: [string, string][] = [
       ['phase', state?.phase ?? 'not installed'],
       ['active', `${state?.activeReleaseId ?? 'nothing'}${state !== null && state.activeReleaseId !== currentReleaseId ? ` (but current is ${currentReleaseId ?? 'nothing'})` : ''}`],
@@ -55,6 +55,7 @@ function renderHost(host: HostDetail): string {
       ['router', `${router}${state?.router ? `, http://127.0.0.1:${state.router.port}` : ''}`],
       ['free', `${(freeBytes / 1e9).toFixed(1)} GB`],
       ['trusts', trustedKeyIds.join(', ') || 'everybody: no publisher key is installed'],
+      ['sealing key', sealingKey ?? 'none: its agent knows of none'],
     ];
     if (intent !== null) pairs.push([intent.stranded === null ? 'under way' : 'STRANDED', `${intent.runId} to ${intent.toReleaseId}, since ${intent.openedAt}${intent.stranded === null ? '' : `: ${intent.stranded.message}`}`]);
     const instances = Object.entries(state?.instances ?? {}).map(([name, { port, releaseId, admitted }]) => [`  ${name}`, String(port), releaseId, admitted ? 'yes' : 'no']);

@@ -7,6 +7,7 @@ import { createCertificateStore } from '../../adapters/certificate-store/filesys
 import { createHandover } from '../../adapters/handover/host-side.ts';
 import { createCopyTree } from '../../adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../adapters/files/sync-tree.ts';
+import { createPairSeal } from '../../adapters/pair-seal/filesystem.ts';
 import { createHttpProbe } from '../../adapters/health-probe/http.ts';
 import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../adapters/host-store/filesystem.ts';
@@ -80,6 +81,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
       const { createCertificateIssuers } = await import('../../adapters/certificate-issuer/index.ts');
       return createCertificateIssuers({ directory: hostLayout(root, product).acmeDir, commands });
     }),
+    seal: createPairSeal(root, hostId),
     tls: createTlsProbe(),
     origins: createOriginProbe(),
     commands,

@@ -99,6 +99,7 @@ export async function agentParts({ settings, version, role, logger, routerEntry,
     {
       name: 'hello',
       start: async () => {
+        logger.info({ sealingKey: await composed.seal.publicKey() }, 'certificates that other hosts get are sealed for this key');
         hello.start();
         return () => hello.stop();
       },
