@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { renderHistory } from './history-text.ts';
+import { recordDistribution } from './record-distribution.ts';
 import { recordHalted, recordRollouts } from './record-rollouts.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
@@ -276,7 +277,12 @@ async function record(wanted: readonly string[], isAlone: boolean): Promise<void
 await fs.mkdir(target, { recursive: true });
 const given = process.argv.slice(2);
 const wanted = given.filter((word) => word !== '--alone');
-if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')), given.includes('--alone'));
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
 const halted = ['rollout-halted', 'rollout-shard-broken'];
+// All of them together: they are one story.
+const distributed = ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'promotion-certificate-undone', 'promoted-with-certificate'];
+const onHosts = wanted.filter((name) => !name.startsWith('rollout') && !distributed.includes(name));
+if (wanted.length === 0 || onHosts.length > 0) await record(onHosts, given.includes('--alone'));
+if (distributed.some(isWanted)) await recordDistribution(directory, target);
 if (wanted.length === 0 || wanted.some((name) => name.startsWith('rollout') && !halted.includes(name))) await recordRollouts(directory, target);
-if (wanted.length === 0 || wanted.some((name) => halted.includes(name))) await recordHalted(target);
+if (halted.some(isWanted)) await recordHalted(target);

@@ -44,8 +44,8 @@ export async function certificateSweep(given: Partial<SweepCourse> = {}): Promis
   const { page, pages, ...course } = { ...usualCourse, ...given };
   let { after, found } = course;
   for (let count = 0; count < pages; count += 1) {
-    const { certificates, next = null } = await controlCalls.listCertificates({ after, limit: page });
-    const { started, away } = await sweepPage(certificates);
+    const { certificates, orderers = [], next = null } = await controlCalls.listCertificates({ after, limit: page });
+    const { started, away } = await sweepPage(certificates, orderers);
     found = { looked: found.looked + certificates.length, started: keep(found.started, started), away: keep(found.away, away) };
     setCurrentDetails(told(found));
     if (next === null) return found;
@@ -54,7 +54,8 @@ export async function certificateSweep(given: Partial<SweepCourse> = {}): Promis
   return continueAsNew<typeof certificateSweep>({ after, found, page, pages });
 }
 
-async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<SweepResult, 'started' | 'away'>> {
+/** @param orderers of those whose certificate another host orders, where they are none of the page */
+async function sweepPage(certificates: readonly CertificateRow[], orderers: readonly CertificateRow[]): Promise<Pick<SweepResult, 'started' | 'away'>> {
   const [started, away]: [string[], string[]] = [[], []];
   const left = [...certificates];
   const worker = async (): Promise<void> => {
@@ -63,7 +64,7 @@ async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<
       const look = await lookAt(row);
       if (look === null) away.push(place);
       else if (row.wish.orderedBy !== undefined) {
-        const from = certificates.find(({ host, product }) => host === row.wish.orderedBy && product === row.product);
+        const from = [...certificates, ...orderers].find(({ host, product }) => host === row.wish.orderedBy && product === row.product);
         if (from !== undefined && (await distributeIfMissing(from, row.host, look))) started.push(place);
       } else if (await startIfDue(row, look)) started.push(place);
     }

@@ -24,6 +24,8 @@ const recordings: Readonly<Record<string, Outcome>> = {
   'promotion-refused': 'refused',
   'promotion-undone': 'rolled_back',
   promoted: 'succeeded',
+  'promotion-certificate-undone': 'rolled_back',
+  'promoted-with-certificate': 'succeeded',
   'blue-green': 'succeeded',
   canary: 'succeeded',
 };
@@ -46,16 +48,20 @@ const certificateRecordings: Readonly<Record<string, Outcome>> = {
   'certificate-delayed': 'succeeded',
   'certificate-switched': 'succeeded',
   'certificate-switched-back': 'rolled_back',
+  'certificate-shared': 'succeeded',
+  'certificate-delivered': 'succeeded',
 };
 /** Workflows that gather requests and hand them over: they end without an outcome. */
 const handedOver = ['restart-gathered', 'restart-after-another'];
-/** Rollouts and their shards: what each ended with. */
+/** Rollouts and their shards, and certificates that are brought to several hosts: what each ended with. */
 const ofRollouts: Readonly<Record<string, object>> = {
   rollout: { outcome: 'succeeded', ok: true },
   'rollout-shard': { direction: 'forward', counts: { updated: 1, failed: 0 } },
   'rollout-undone': { outcome: 'rolled_back', ok: false, reason: { code: 'budget_exceeded' } },
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
   'rollout-halted': { outcome: 'aborted', ok: false },
+  'certificate-distributed': { hosts: [{ host: 'h2', outcome: 'succeeded' }, { host: 'h3', outcome: 'succeeded' }] },
+  'certificate-held-back': { hosts: [{ host: 'h2', outcome: 'rolled_back' }, { host: 'h3', outcome: 'held_back' }] },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
 /** A shard for which control could not keep what became of a host: it fails, and tells its rollout why. */
