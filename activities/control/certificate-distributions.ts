@@ -1,7 +1,8 @@
 import { receivedWish, type DeliveryEnd, type DistributionMember, type DistributionRequest } from '../../src/domain/certificate/distribution.ts';
 import type { SealingKey } from '../../src/domain/certificate/seal.ts';
+import type { CertificateWish } from '../../src/domain/certificate/wish.ts';
 import { certificateDistributionWorkflowId, type HostId, type ReleaseId } from '../../src/domain/ids.ts';
-import type { CertificateRegistry } from '../../src/ports/certificate-registry.ts';
+import type { CertificatePlace, CertificateRegistry } from '../../src/ports/certificate-registry.ts';
 import type { ControlDependencies } from './runs.ts';
 
 interface Dependencies extends Pick<ControlDependencies, 'hosts' | 'audit' | 'now'> {
@@ -13,7 +14,7 @@ export interface KnownMember extends DistributionMember {
   readonly failures: number;
 }
 
-/** What a distribution needs of PostgreSQL. Every one is idempotent by the distribution's id. */
+/** What a distribution, and a promotion that gets a certificate, need of PostgreSQL. Every one is idempotent. */
 export function createCertificateDistributionActivities({ hosts, certificates, audit, now }: Dependencies) {
   return {
     /** The other hosts that are to have the certificate, as control knows them; what is wanted there is kept where nothing was known. */
@@ -36,6 +37,12 @@ export function createCertificateDistributionActivities({ hosts, certificates, a
       const { host, product, requestedBy, requestId, wish } = request;
       const detail = { distribution, names: wish.names, fingerprint, wave, recipients, requestId };
       await audit.append({ at: now().toISOString(), event: 'certificate.sealing_intended', actor: requestedBy, subject: certificateDistributionWorkflowId(host, product), runId: null, detail }, `${distribution}/sealing/${wave}`);
+    },
+
+    /** A certificate that was got in the course of another run, and is served: renewals go by this from here on. */
+    async keepCertificateWish({ host, product, wish }: CertificatePlace & { readonly wish: CertificateWish }): Promise<void> {
+      await certificates.propose(host, product, wish);
+      await certificates.noteTry(host, product, { lastTry: { at: now().toISOString(), succeeded: true, reason: null }, failures: 0, nextTryAt: null, wish });
     },
 
     /** The audit row at its end: who has it, and who does not. */

@@ -43,12 +43,6 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
       await certificates.noteLook(host, product, { facts: look.facts, plan: look.plan, lookedAt: now().toISOString() });
     },
 
-    /** A certificate that was got in the course of another run, and is served: renewals go by this from here on. */
-    async keepCertificateWish({ host, product, wish }: CertificatePlace & { readonly wish: CertificateWish }): Promise<void> {
-      await certificates.propose(host, product, wish);
-      await certificates.noteTry(host, product, { lastTry: { at: now().toISOString(), succeeded: true, reason: null }, failures: 0, nextTryAt: null, wish });
-    },
-
     /** How a try ended, for the status and for when the next one begins. */
     async noteCertificateTry({ host, product, ...ended }: CertificatePlace & { readonly lastTry: LastTry; readonly failures: number; readonly nextTryAt: string | null; readonly wish?: CertificateWish }): Promise<void> {
       await certificates.noteTry(host, product, ended);
