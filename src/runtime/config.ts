@@ -54,6 +54,14 @@ export interface ControlSettings {
   readonly logLevel: LogLevel;
 }
 
+/** Who signs the audit, and how often. */
+export interface AuditSettings {
+  /** Ed25519, PEM; null where no checkpoints are signed. */
+  readonly keyFile: string | null;
+  readonly checkpointRows: number;
+  readonly checkpointSeconds: number;
+}
+
 /** What `workers/api.ts` needs. */
 export interface ApiSettings {
   readonly listen: Address;
@@ -70,6 +78,11 @@ export interface ApiSettings {
   /** Null where hosts reach Temporal without it. */
   readonly gateway: GatewaySettings | null;
   /** Per minute and copy of the API; null is no limit. */
+  /** Addresses and networks of proxies whose word about the client is taken. */
+  readonly trustedProxies: readonly string[];
+  readonly audit: AuditSettings;
+  /** The service that does the updates instead; without a trailing slash. Null where this one does. */
+  readonly updater: { readonly url: string; readonly tokenFile: string } | null;
   readonly rateLimits: { readonly perKey: number | null; readonly perAddress: number | null; readonly failures: number | null };
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
@@ -344,6 +357,9 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
 
   const outgoingAllow = (settle('outgoing.allow', null) ?? '').split(',').filter((network) => network !== '');
   for (const network of outgoingAllow) if (!isNetwork(network)) problems.push({ where: raw.get('outgoing.allow')?.source ?? 'outgoing.allow', message: `outgoing.allow names ${JSON.stringify(network)}: expected an address, or a network such as 169.254.10.0/24` });
+  const trustedProxies = (settle('api.trustedProxies', null) ?? '').split(',').filter((network) => network !== '');
+  for (const network of trustedProxies) if (!isNetwork(network)) problems.push({ where: raw.get('api.trustedProxies')?.source ?? 'api.trustedProxies', message: `api.trustedProxies names ${JSON.stringify(network)}: expected an address, or a network such as 10.1.0.0/16` });
+  const audit: AuditSettings = { keyFile: settle('audit.keyFile', null), checkpointRows: Number(settle('audit.checkpointRows', '1000')), checkpointSeconds: Number(settle('audit.checkpointSeconds', '300')) };
   const limitOf = (key: SettingKey, otherwise: string): number | null => Number(settle(key, otherwise)) || null;
   const rateLimits = { perKey: limitOf('api.rateLimitPerKey', '3000'), perAddress: limitOf('api.rateLimitPerAddress', '60000'), failures: limitOf('api.rateLimitFailures', '30') };
 
@@ -370,9 +386,14 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
     control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, audit, updater: updaterOf(settle, required), outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
+}
+
+function updaterOf(settle: Settle, required: (key: SettingKey, why: string) => string): ApiSettings['updater'] {
+  const url = settle('updater.url', null);
+  return url === null ? null : { url: withoutSlash(url), tokenFile: required('updater.tokenFile', 'the updater is asked with a token, and none is given') };
 }
 
 type Settle = (key: SettingKey, value: string | null, source?: string) => string | null;

@@ -22,6 +22,7 @@ import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
+import { auditPart } from './audit-part.ts';
 import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
@@ -54,8 +55,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
+  const audit = auditPart(settings.audit, stores.audit, logger);
   return [
     databasePart(database, logger),
+    audit.part,
     {
       name: 'keys',
       start: async () => {
@@ -70,8 +73,9 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       start: async () => {
         const fleetBus = createFleetBus(settings.databaseUrl);
         const api = createApi({
-          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits },
+          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies },
           stores,
+          checkSignature: audit.checkSignature,
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
             connection,
