@@ -134,13 +134,13 @@ const recordings: Readonly<Record<string, Recording>> = {
   canary: { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'canary' })) },
   'certificate-issued': { host: 'h2', outcome: 'succeeded', of: 'certificate', run: ({ stack, release, certificate }) => release({ edit: withTls }).then((id) => stack.start('h2', id)).then((id) => reportOf(stack, id)).then(() => certificate('issue')) },
   'certificate-unchanged': { host: 'h2', outcome: 'unchanged', of: 'certificate', run: ({ certificate }) => certificate('renew') },
-  'certificate-switched': { host: 'h2', outcome: 'succeeded', run: ({ certificate }) => certificate('renew', { force: true }) },
+  'certificate-switched': { host: 'h2', outcome: 'succeeded', run: ({ certificate }) => certificate('renew', { force: true, reason: 'a recording' }) },
   'certificate-switched-back': {
     host: 'h2',
     outcome: 'rolled_back',
     async run({ stack, certificate }) {
       stack.decide(({ activity, direction, point }): Verdict => (activity === 'proveServed' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
-      return certificate('renew', { force: true });
+      return certificate('renew', { force: true, reason: 'a recording' });
     },
   },
   'certificate-delayed': {
@@ -149,7 +149,7 @@ const recordings: Readonly<Record<string, Recording>> = {
     of: 'certificate',
     async run({ stack, certificate }) {
       stack.decide(({ activity, point }): Verdict => (activity === 'downloadCertificate' && point === 'before' ? 'fail' : 'go'));
-      const runId = await certificate('renew', { force: true });
+      const runId = await certificate('renew', { force: true, reason: 'a recording' });
       await untilProgress(stack, runId, ({ phase }) => phase === 'Delayed');
       stack.decide(() => 'go');
       await certificate('renew');

@@ -26,7 +26,7 @@ const recordings: Readonly<Record<string, Recording>> = {
         await fleet.until(id, `stands at the gate of wave ${wave}`, ({ standing }) => standing.status === 'gated' && standing.wave === wave);
         if (wave === 1) {
           await fleet.command(id, 'pause');
-          await fleet.command(id, 'resume');
+          await fleet.command(id, 'resume', { comment: 'a recording' });
         }
         await fleet.command(id, 'approve', { gate: 'go' });
       }

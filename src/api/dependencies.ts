@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { FairleadError } from '../domain/failure.ts';
+import type { CheckSignature } from '../domain/audit/checkpoint.ts';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
@@ -12,7 +13,10 @@ import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
+import type { Updater } from '../ports/updater.ts';
+import type { StreamBounds } from './event-streams.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
+import type { RequestTimes } from './slow-requests.ts';
 
 export interface ApiStores {
   readonly releases: ReleaseCatalog;
@@ -45,6 +49,10 @@ export interface ApiServerSettings {
   /** This copy of the API among the others; a name that no other one has. Made up where none is given. */
   readonly copy?: string;
   readonly fleet?: FleetTimes;
+  /** Addresses and networks whose word about the client (X-Forwarded-For) is taken. Default none. */
+  readonly trustedProxies?: readonly string[];
+  readonly requestTimes?: RequestTimes;
+  readonly streams?: StreamBounds;
   /** Of this copy. Left out: `defaultRateLimits`. */
   readonly rateLimits?: RateLimitSettings;
 }
@@ -71,6 +79,10 @@ export interface ApiDependencies {
   readonly calendar: Calendar;
   /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */
   readonly refuseUrl?: (url: string) => FairleadError | null;
+  /** Checks signatures of the audit's checkpoints by the key that this server signs with; gives null where it signs none. */
+  readonly checkSignature?: () => CheckSignature | null;
+  /** A service that does the updates instead; left out, Fairlead does. */
+  readonly updater?: Updater | null;
   readonly fleetBus: FleetBus;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };

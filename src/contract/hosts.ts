@@ -4,7 +4,7 @@ import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
 import { runKinds } from '../domain/run/kind.ts';
 import { FleetSession, FleetState, IdentityConflict, ToldRelease } from './fleet.ts';
-import { hostId, instanceName, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
+import { hostId, instanceName, instant, nextAfter, pageAfter, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
 import { Labels } from './keys.ts';
 import { outcome, Reason } from './runs.ts';
 
@@ -139,10 +139,12 @@ export const HostDetail = Host.extend({
 export type HostDetail = z.infer<typeof HostDetail>;
 
 export const HostParams = z.object({ id: hostId });
+export const HostListQuery = z.strictObject(pageAfter('host'));
 export const HostList = z
   .object({
     hosts: z.array(Host.extend({ session: FleetSession.nullable() })),
-    pending: z.array(z.object({ host: hostId, role, state: FleetState })).meta({ description: 'Enrolled, and never heard' }),
+    pending: z.array(z.object({ host: hostId, role, state: FleetState })).meta({ description: 'Enrolled, and never heard; a page holds both by their names' }),
+    nextAfter,
   })
   .meta({ id: 'HostList' });
 export type HostList = z.infer<typeof HostList>;

@@ -20,6 +20,7 @@ import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
+import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import { auditPart } from './audit-part.ts';
@@ -76,6 +77,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies },
           stores,
           checkSignature: audit.checkSignature,
+          updater: settings.updater === null ? null : createHttpUpdater(settings.updater),
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
             connection,

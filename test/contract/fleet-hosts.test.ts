@@ -19,7 +19,7 @@ describe('host states', () => {
     await (await connect(to, { bootId: 'b2' })).hello({ bootId: 'b2' });
     for (const _time of [1, 2, 3, 4]) await hello(to, to.api.agentKey, host);
     expect(await statusOf(to)).toMatchObject({ status: 'error', state: { failures: { contact: 5, last: { code: 'identity_conflict' } } } });
-    await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1' });
+    await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1', reason: 'its serial number' });
     await (await connect(to)).hello();
     expect(await statusOf(to)).toMatchObject({ status: 'connected', state: { failures: { contact: 0 } } });
   });

@@ -104,7 +104,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       await killProcesses([bed.stack.pidOf('agent-h1')]);
       return 'go';
     });
-    const report = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     expect(brief(report)).toEqual(done);
     expect([killed, report.steps.filter(({ name }) => name === 'order').length, report.steps.filter(({ name }) => name === 'finalize').length]).toEqual([1, 1, 1]);
   }, limitMs);
@@ -118,7 +118,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       await bed.pebble.kill();
       return 'go';
     });
-    const { runId } = await bed.post('renew', { force: true });
+    const { runId } = await bed.post('renew', { force: true, reason: 'a test' });
     const waiting = await eventually('it waits for the next try', async () => {
       const { progress } = await bed.detail(runId);
       return progress?.phase === 'Delayed' ? progress.waiting : null;
@@ -151,14 +151,14 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       for (const file of away) await fs.rename(file, `${file}.away`);
       return 'go';
     });
-    const report = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     for (const file of away) await fs.rename(`${file}.away`, file).catch(() => undefined);
     expect([report.outcome, report.reason?.code]).toEqual(['rolled_back', 'reload_did_nothing']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
     expect(await fs.readFile(join(report.backupPath as string, 'fullchain.pem'), 'utf8')).toBe(before);
     expect(await bed.activePem()).toBe(before);
     // The pair that was not taken into use lies there still: the next run needs no new order.
-    const again = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const again = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     expect(brief(again)).toEqual(done);
     expect(again.steps.some(({ name }) => name === 'finalize')).toBe(false);
   }, limitMs);
@@ -186,7 +186,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     await fs.rm(bed.clockFile);
     // A sweep between the certificate and what the CA says of it would hear of another window, and not ask again for hours.
     const before = await withoutSweeps(async () => {
-      const short = await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer({ profile: 'hours' }), originPort: null, force: true })).runId);
+      const short = await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer({ profile: 'hours' }), originPort: null, force: true, reason: 'a test' })).runId);
       expect(brief(short)).toEqual(done);
       const pem = await bed.activePem();
       await bed.pebble.setRenewalInfo(pem, '{"suggestedWindow":{"start":"soon"}}');
@@ -242,7 +242,7 @@ describeWith([pebbleIsThere], 'certificates of a whole Fairlead with the embedde
     const before = await bed.activePem();
     const watch = watchHandshakes(await bed.targets());
     try {
-      expect(brief(await bed.ended((await bed.post('renew', { force: true })).runId))).toEqual(done);
+      expect(brief(await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId))).toEqual(done);
     } finally {
       expect((await watch.stop()).failed).toEqual([]);
     }

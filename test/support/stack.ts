@@ -45,7 +45,7 @@ export interface Stack {
   /** The address that clients of the product use on a host. */
   address(host: string): Promise<string>;
   /** Asks the API; the answer's JSON. */
-  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
+  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly body: T }>;
   /** Bundles the example product as `releaseId`, signs and publishes it. Gives the bundle's file. */
   publish(releaseId: string, options?: PublishOptions): Promise<string>;
   /** Starts an update and gives its run id. */
@@ -117,8 +117,8 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     async address(host) {
       return `http://127.0.0.1:${(await stack.state(host)).router?.port}`;
     },
-    async ask(method, path, body) {
-      const headers: Record<string, string> = { authorization: `Bearer ${key}` };
+    async ask(method, path, body, more = {}) {
+      const headers: Record<string, string> = { authorization: `Bearer ${key}`, ...more };
       if (body !== undefined) headers['content-type'] = 'application/json';
       const answer = await send(new URL(path, dev.summary.api), method, headers, body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
       return { status: answer.status, body: JSON.parse(answer.text || 'null') as never };

@@ -13,6 +13,7 @@ import { wishOf } from '../certificate-wish.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
+import { pageOfAll } from '../page.ts';
 import { noteStarted } from '../note-started.ts';
 import { problemContent } from '../problems.ts';
 import { demandScope, labelledAll, withinScope } from '../scopes.ts';
@@ -32,13 +33,14 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
       const { host, product } = request.query;
       const { within } = await withinScope(request, stores);
       const known = await stores.certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
-      const rows = known.filter((row) => (within?.products?.includes(row.product) ?? true) && (within?.hosts?.includes(row.host) ?? true));
+      const { rows, nextAfter } = pageOfAll(known.filter((row) => (within?.products?.includes(row.product) ?? true) && (within?.hosts?.includes(row.host) ?? true)), request.query, (row) => `${row.host}/${row.product}`);
       const open = await stores.runs.list({ kind: 'cert-renewal', open: true, limit: 10_000, ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
       return {
         certificates: rows.map((row) => {
           const run = open.find((each) => each.host === row.host && each.product === row.product);
           return { host: row.host, product: row.product, alsoOn: row.wish.alsoOn ?? [], orderedBy: row.wish.orderedBy ?? null, issuerName: row.wish.issuer.name, lookedAt: row.lookedAt, status: statusOf(row), run: run === undefined ? null : { runId: run.runId, links: linksOf(settings, run.runId, run.workflowId) } };
         }),
+        nextAfter,
       };
     },
   );

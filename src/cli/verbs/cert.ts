@@ -6,7 +6,7 @@ import { usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
 import { followAccepted, type AcceptedOptions } from './follow-accepted.ts';
 import { issueBody, issuerOptions, type IssuerOptions } from './issuer-options.ts';
-import { apiCommand, numberFrom, query } from './shared.ts';
+import { apiCommand, because, numberFrom, query } from './shared.ts';
 import { followReceivers } from './cert-hosts.ts';
 import { resolveTarget } from './target.ts';
 
@@ -14,6 +14,7 @@ interface CertOptions extends AcceptedOptions {
   readonly host?: string;
   readonly product?: string;
   readonly force?: boolean;
+  readonly reason?: string;
 }
 interface IssueOptions extends Omit<CertOptions, 'host'>, IssuerOptions {
   readonly host?: readonly string[];
@@ -25,7 +26,7 @@ export function registerCert(program: Command, context: Context): void {
   const product = (command: Command): Command => command.option('--product <product>', 'which product (default: the only one)');
   const target = (command: Command): Command => product(command.option('--host <host>', 'which host (default: the only one)'));
   const change = (command: Command): Command =>
-    command.option('--force', 'also where it is not due').option('--detach', 'print the run and leave').option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout'));
+    command.option('--force', 'also where it is not due; needs --reason').option('--reason <text>', 'why; goes into the audit').option('--detach', 'print the run and leave').option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout'));
 
   apiCommand(
     issuerOptions(
@@ -41,7 +42,7 @@ export function registerCert(program: Command, context: Context): void {
       const target = await resolveTarget(api, { ...(first === undefined ? {} : { host: first }), ...(named === undefined ? {} : { product: named }) });
       const alsoOn = others.length > 0 ? { alsoOn: others } : options.only === true ? { alsoOn: [] } : {};
       const since = Date.now();
-      const accepted = await api.post<CertificateRunAccepted>('/api/certificates/issue', { body: { ...target, ...alsoOn, ...issueBody(options), ...(options.force === undefined ? {} : { force: options.force }) } });
+      const accepted = await api.post<CertificateRunAccepted>('/api/certificates/issue', { body: { ...target, ...alsoOn, ...issueBody(options), ...(options.force === undefined ? {} : { force: options.force }) }, headers: because(options.reason) });
       await followAccepted(api, accepted, `certificate of ${accepted.product} on ${accepted.host}`, options, context);
       if (others.length > 0 && options.detach !== true) await followReceivers(api, { ...target, alsoOn: others, since, timeoutSeconds: options.timeout ?? null }, context);
     },
@@ -52,7 +53,7 @@ export function registerCert(program: Command, context: Context): void {
     if (certificates.length === 0) throw usageError('no certificate is known there that could be renewed', 'get the first one: fairlead cert issue');
     const renewals = [];
     // A host that is named is asked for all the same, and says who orders for it.
-    for (const { host, product } of certificates.filter(({ orderedBy }) => options.host !== undefined || orderedBy === null)) renewals.push(await api.post<CertificateRunAccepted>('/api/certificates/renew', { body: { host, product, force: options.force === true } }));
+    for (const { host, product } of certificates.filter(({ orderedBy }) => options.host !== undefined || orderedBy === null)) renewals.push(await api.post<CertificateRunAccepted>('/api/certificates/renew', { body: { host, product, force: options.force === true }, headers: because(options.reason) }));
     // Followed one after the other, all of them are under way by now.
     for (const accepted of renewals) await followAccepted(api, accepted, `certificate of ${accepted.product} on ${accepted.host}${accepted.joined ? ', which is under way already and tries now' : ''}`, options, context);
   });

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { reasonHeader } from '../../contract/index.ts';
 import { createApiClient } from '../api-client.ts';
 import type { ApiClient } from '../api-client.ts';
 import { findConnection, withConnection } from '../connection.ts';
@@ -39,6 +40,9 @@ export const numberFrom = (min: number, option: string) => (text: string): numbe
   if (text.trim() === '' || !Number.isFinite(value) || value < min) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number of at least ${min}`);
   return value;
 };
+
+/** The header that says why, where the body has no room for it. */
+export const because = (reason: string | undefined): Readonly<Record<string, string>> => (reason === undefined ? {} : { [reasonHeader]: encodeURIComponent(reason) });
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 

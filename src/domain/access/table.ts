@@ -53,6 +53,7 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'GET /api/updates/status': look('target'),
   'POST /api/updates/plan': look('target'),
   'GET /api/updates/history': look('filtered'),
+  'POST /api/updates/download': operate('target'),
   'POST /api/updates/apply': operate('target'),
   'POST /api/updates/rollback': operate('target'),
   'POST /api/promotions/plan': look('target'),
@@ -92,6 +93,8 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
 
   'GET /api/audit': look('everything'),
   'POST /api/audit/verify': look('everything'),
+  'GET /api/audit/checkpoints': look('everything'),
+  'GET /api/audit/export': look('everything'),
   'GET /api/keys': administer('everything'),
   'POST /api/keys': administer('everything'),
   'POST /api/keys/:id/rotate': administer('everything'),
