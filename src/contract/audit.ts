@@ -60,4 +60,4 @@ export const AuditCheckpointList = z.object({ checkpoints: z.array(AuditCheckpoi
 export type AuditCheckpointList = z.infer<typeof AuditCheckpointList>;
 
 /** Checkpoints that were kept elsewhere, to be held against what is there now. */
-export const AuditVerifyBody = z.strictObject({ saved: z.array(AuditCheckpoint).max(1_000).default([]) }).default({ saved: [] });
+export const AuditVerifyBody = z.strictObject({ saved: z.array(AuditCheckpoint).max(1_000).default([]) }).nullish();

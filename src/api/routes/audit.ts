@@ -17,7 +17,7 @@ export function auditRoutes(app: Api, { stores, checkSignature }: ApiDependencie
   });
 
   app.post('/api/audit/verify', { schema: { tags, summary: 'Compute every hash of the audit again, and hold the signed checkpoints against it', body: AuditVerifyBody, response: { 200: AuditVerifyAnswer } } }, async ({ body }) => {
-    const verdict = await stores.audit.verify({ checkSignature: checkSignature?.() ?? null, saved: body.saved });
+    const verdict = await stores.audit.verify({ checkSignature: checkSignature?.() ?? null, saved: body?.saved ?? [] });
     const first = verdict.problems.find(({ where, sequence }) => where.startsWith('row ') && sequence !== null);
     return { ...verdict, problems: [...verdict.problems], firstBroken: first === undefined ? null : { sequence: first.sequence as number, why: first.why } };
   });

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import type { LightMyRequestResponse } from 'fastify';
 import type { AuditRow } from '../../../src/domain/audit/chain.ts';
 import { overrideRoutes } from '../../../src/domain/audit/override.ts';
 import { isMutation } from '../../../src/domain/access/mutation.ts';
 import { FairleadError } from '../../../src/domain/failure.ts';
-import type { HostId, ProductName, RolloutId, RunId } from '../../../src/domain/ids.ts';
+import type { HostId, ProductName, RolloutId, RunId, Sha256 } from '../../../src/domain/ids.ts';
 import { rolloutRequest } from '../../../src/domain/rollout/request.ts';
 import { startApi, type TestApi } from '../../support/api.ts';
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts';
@@ -12,6 +12,7 @@ import { sampleArtifact, sampleInspection } from '../../support/samples.ts';
 
 const lab = 'lab' as ProductName;
 const host = 'h1' as HostId;
+const uploaded = createHash('sha256').update('{}').digest('hex') as Sha256;
 const ids = { run: 'run-9', rollout: '00000000-0000-4000-8000-000000000009', freeze: '00000000-0000-4000-8000-000000000008' };
 const target = { host: 'h1', product: 'lab' };
 
@@ -58,7 +59,7 @@ let viewer: string;
 let spare: string;
 
 async function begin(changes: Parameters<typeof startApi>[1] = {}): Promise<void> {
-  api = await startApi(postgres, { inspect: async () => sampleArtifact('r1', { product: lab }), ...changes });
+  api = await startApi(postgres, { inspect: async () => sampleArtifact('r1', { product: lab, sha256: uploaded }), ...changes });
   const { stores } = api;
   await stores.hosts.hello({ host, role: 'node', agentVersion: '0.1.0', bootId: 'b1', products: [{ ...sampleInspection('r1'), product: lab }] });
   await stores.releases.publish(sampleArtifact('r1', { product: lab }), 'ci');
@@ -76,9 +77,12 @@ beforeAll(async () => {
 afterAll(async () => {
   await postgres?.end();
 });
-afterEach(async () => {
-  await api?.end();
-});
+/** A suite on an API of its own, in whose memory no run is open when a test begins. */
+function onOneApi(): void {
+  beforeAll(() => begin());
+  beforeEach(() => api.runs.open.clear());
+  afterAll(() => api?.end());
+}
 
 function urlOf(path: string): string {
   return path.replace('/api/runs/{id}', `/api/runs/${ids.run}`).replace('/api/rollouts/{id}', `/api/rollouts/${ids.rollout}`).replace('/api/freezes/{id}', `/api/freezes/${ids.freeze}`).replace('/api/keys/{id}', `/api/keys/${spare}`).replace('{id}', 'h1');
@@ -100,60 +104,76 @@ const withColons = (route: string): string => route.replaceAll(/\{(\w+)\}/g, ':$
 const requestRows = async (from = 0): Promise<AuditRow[]> => (await api.stores.audit.list({ limit: 1_000, afterSequence: from })).filter(({ event }) => event.startsWith('request.'));
 const lastRow = async (): Promise<number> => (await api.stores.audit.head()).sequence;
 
-test('the document has these mutations and no others', async () => {
-  await begin();
-  expect((await documented()).map(({ route }) => route).filter((route) => isMutation(withColons(route))).sort()).toEqual(Object.keys(bodies).sort());
+describe('every mutation leaves an intent and a result', () => {
+  onOneApi();
+
+  test('the document has these mutations and no others', async () => {
+    expect((await documented()).map(({ route }) => route).filter((route) => isMutation(withColons(route))).sort()).toEqual(Object.keys(bodies).sort());
+  });
+
+  test.each(Object.keys(bodies))('%s: an intent before whatever it does and a result after it; the same where it is refused by role, or fails', async (route) => {
+    const from = await lastRow();
+    const answer = await ask(route);
+    const rows = await api.stores.audit.list({ limit: 1_000, afterSequence: from });
+    const [intent, result] = [rows[0], rows.at(-1)];
+    const isOpen = withoutIdempotency.has(route);
+    expect(intent).toMatchObject({ event: 'request.intended', actor: isOpen ? 'an enrolment token' : 'ci (admin)', detail: { request: withColons(route), key: isOpen ? null : { name: 'ci', role: 'admin' }, address: '127.0.0.1', reason: expect.any(String) } });
+    const outcome = answer.statusCode === 202 ? 'accepted' : answer.statusCode < 400 ? 'done' : answer.statusCode < 500 ? 'refused' : 'failed';
+    expect(result).toMatchObject({ event: 'request.ended', subject: intent?.subject, detail: { intent: intent?.sequence, requestId: intent?.detail['requestId'], status: answer.statusCode, outcome } });
+    // Whatever else it left stands between the two.
+    expect(rows.filter(({ event }) => event.startsWith('request.'))).toHaveLength(2);
+    const body = answer.json() as { runId?: string; workflowId?: string; rolloutId?: string };
+    if (body.runId !== undefined || body.rolloutId !== undefined) expect(result?.runId).toBe(body.runId ?? body.rolloutId);
+    if (body.workflowId !== undefined) expect(result?.detail['workflowId']).toBe(body.workflowId);
+
+    if (!isOpen) {
+      const at = await lastRow();
+      expect((await ask(route, viewer)).statusCode).toBe(403);
+      expect(await requestRows(at)).toMatchObject([{ event: 'request.intended', actor: 'viewer (viewer)' }, { event: 'request.ended', detail: { status: 403, outcome: 'refused', code: 'not_allowed' } }]);
+      const then = await lastRow();
+      expect((await ask(route, 'fl_admin_nobody-has-this-key')).statusCode).toBe(401);
+      expect(await requestRows(then)).toEqual([]);
+    }
+  });
 });
 
-test.each(Object.keys(bodies))('%s: an intent before whatever it does and a result after it; the same where it is refused by role, or fails', async (route) => {
-  await begin();
-  const answer = await ask(route);
-  const rows = await api.stores.audit.list({ limit: 1_000, afterSequence: 0 });
-  const [intent, result] = [rows[0], rows.at(-1)];
-  const isOpen = withoutIdempotency.has(route);
-  expect(intent).toMatchObject({ event: 'request.intended', actor: isOpen ? 'an enrolment token' : 'ci (admin)', detail: { request: withColons(route), key: isOpen ? null : { name: 'ci', role: 'admin' }, address: '127.0.0.1', reason: expect.any(String) } });
-  const outcome = answer.statusCode === 202 ? 'accepted' : answer.statusCode < 400 ? 'done' : 'refused';
-  expect(result).toMatchObject({ event: 'request.ended', subject: intent?.subject, detail: { intent: intent?.sequence, requestId: intent?.detail['requestId'], status: answer.statusCode, outcome } });
-  // Whatever else it left stands between the two.
-  expect(rows.filter(({ event }) => event.startsWith('request.'))).toHaveLength(2);
-  const body = answer.json() as { runId?: string; workflowId?: string; rolloutId?: string };
-  if (body.runId !== undefined || body.rolloutId !== undefined) expect(result?.runId).toBe(body.runId ?? body.rolloutId);
-  if (body.workflowId !== undefined) expect(result?.detail['workflowId']).toBe(body.workflowId);
+describe('what the rows say', () => {
+  onOneApi();
 
-  if (!isOpen) {
-    const at = await lastRow();
-    expect((await ask(route, viewer)).statusCode).toBe(403);
-    expect(await requestRows(at)).toMatchObject([{ event: 'request.intended', actor: 'viewer (viewer)' }, { event: 'request.ended', detail: { status: 403, outcome: 'refused', code: 'not_allowed' } }]);
-  }
-  if (!isOpen) {
-    const at = await lastRow();
-    expect((await ask(route, 'fl_admin_nobody-has-this-key')).statusCode).toBe(401);
-    expect(await requestRows(at)).toEqual([]);
-  }
-});
+  test('before and after stand in the result of what changes a record', async () => {
+    const from = await lastRow();
+    for (const route of ['PUT /api/hosts/{id}/labels', 'PUT /api/hosts/{id}/maintenance', 'DELETE /api/freezes/{id}', 'POST /api/keys/{id}/rotate', 'DELETE /api/keys/{id}', 'POST /api/rollouts/{id}/pause']) expect((await ask(route)).statusCode).toBe(200);
+    const details = (await requestRows(from)).filter(({ event }) => event === 'request.ended').map(({ detail: { before, after } }) => ({ before, after }));
+    expect(details).toMatchObject([
+      { before: {}, after: { env: 'prod' } },
+      { before: null, after: { phase: 'maintenance', reason: 'disks' } },
+      { before: { id: ids.freeze, reason: 'sale' }, after: null },
+      { before: { masked: expect.any(String) }, after: { masked: expect.any(String) } },
+      { before: { revokedAt: null }, after: { revokedAt: expect.any(String) } },
+      { before: { phase: 'Requested' }, after: { phase: 'Requested' } },
+    ]);
+  });
 
-test('what is kept of a request has no secret in it, and is bounded', async () => {
-  await begin();
-  await ask('POST /api/enrolments/exchange');
-  await ask('PUT /api/hosts/{id}/labels', api.adminKey, {}, { labels: Object.fromEntries(Array.from({ length: 400 }, (_, at) => [`label-${at}`, 'v'.repeat(40)])) });
-  const rows = await requestRows();
-  expect(JSON.stringify(rows)).not.toContain('nobody-knows-this-one');
-  expect(rows[0]?.detail['asked']).toEqual({ token: '[redacted]', host: 'h1' });
-  expect(rows[2]?.detail['asked']).toEqual({ characters: expect.any(Number), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
-});
+  test('what is kept of a request has no secret in it, and is bounded', async () => {
+    const from = await lastRow();
+    await ask('POST /api/enrolments/exchange');
+    await ask('PUT /api/hosts/{id}/labels', api.adminKey, {}, { labels: Object.fromEntries(Array.from({ length: 400 }, (_, at) => [`label-${at}`, 'v'.repeat(40)])) });
+    const rows = await requestRows(from);
+    expect(JSON.stringify(rows)).not.toContain('nobody-knows-this-one');
+    expect(rows[0]?.detail['asked']).toEqual({ token: '[redacted]', host: 'h1' });
+    expect(rows[2]?.detail['asked']).toEqual({ characters: expect.any(Number), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  });
 
-test('before and after stand in the result of what changes a record', async () => {
-  await begin();
-  for (const route of ['PUT /api/hosts/{id}/labels', 'PUT /api/hosts/{id}/maintenance', 'DELETE /api/freezes/{id}', 'POST /api/keys/{id}/rotate', 'DELETE /api/keys/{id}', 'POST /api/rollouts/{id}/pause']) expect((await ask(route)).statusCode).toBe(200);
-  const details = (await requestRows()).filter(({ event }) => event === 'request.ended').map(({ detail: { before, after } }) => ({ before, after }));
-  expect(details).toMatchObject([
-    { before: {}, after: { env: 'prod' } },
-    { before: { phase: 'connected' }, after: { phase: 'maintenance', reason: 'disks' } },
-    { before: { id: ids.freeze, reason: 'sale' }, after: null },
-    { before: { masked: expect.any(String) }, after: { masked: expect.any(String) } },
-    { before: { revokedAt: null }, after: { revokedAt: expect.any(String) } },
-    { before: { phase: 'Requested' }, after: { phase: 'Requested' } },
-  ]);
+  test.each(overrideRoutes)('%s: an override without a reason is refused, and noted', async (colons) => {
+    const from = await lastRow();
+    const route = colons.replaceAll(/:(\w+)/g, '{$1}');
+    const body = bodies[route];
+    const { reason: _reason, comment: _comment, ...rest } = (body ?? {}) as { reason?: string; comment?: string };
+    const [method, path] = route.split(' ') as ['POST', string];
+    const answer = await api.app.inject({ method, url: urlOf(path), headers: { authorization: `Bearer ${api.adminKey}` }, ...(body === null ? {} : { payload: { ...rest, ...(/apply$|rollouts$/.test(route) ? { allowFailed: true } : /certificates/.test(route) ? { force: true } : {}) } }) });
+    expect(answer.json()).toMatchObject({ status: 400, code: expect.stringMatching(/^(reason_required|invalid_request)$/) });
+    expect(await requestRows(from)).toMatchObject([{ event: 'request.intended', detail: { reason: null } }, { event: 'request.ended', detail: { status: 400, outcome: 'refused' } }]);
+  });
 });
 
 test('the audit cannot be written: every mutation is refused before it does anything', async () => {
@@ -169,37 +189,29 @@ test('the audit cannot be written: every mutation is refused before it does anyt
   for (const route of Object.keys(bodies)) statuses[route] = (await ask(route)).statusCode;
   expect(statuses).toEqual(Object.fromEntries(Object.keys(bodies).map((route) => [route, 503])));
   expect(await state()).toBe(before);
+  await api.end();
 });
 
-test('every mutation says in the document that it takes an Idempotency-Key', async () => {
-  await begin();
-  const lacking = (await documented()).filter(({ route, operation }) => isMutation(withColons(route)) && !(operation.parameters ?? []).some((each) => each.in === 'header' && each.name === 'idempotency-key'));
-  expect(lacking.map(({ route }) => route)).toEqual([...withoutIdempotency]);
-});
+describe('every mutation may be repeated', () => {
+  onOneApi();
 
-test.each(Object.keys(bodies).filter((route) => !withoutIdempotency.has(route)))('%s: the same Idempotency-Key again gets the same answer and acts once; another request under it is refused', async (route) => {
-  await begin();
-  const key = { 'idempotency-key': randomUUID() };
-  const first = await ask(route, api.adminKey, key);
-  const deeds = (): unknown[] => [api.runs.started.length, api.runs.services.length, api.runs.certificates.length, api.runs.cancelled.length, api.rollouts.started.length, api.rollouts.commands.length];
-  const done = deeds();
-  const second = await ask(route, api.adminKey, key);
-  expect(second.statusCode).toBe(first.statusCode);
-  if (first.statusCode >= 400) return;
-  expect(second.headers['idempotent-replayed']).toBe('true');
-  expect(deeds()).toEqual(done);
-  const withoutOnce = (text: string): unknown => ({ ...(JSON.parse(text) as object), text: null, token: null });
-  expect(withoutOnce(second.payload)).toEqual(withoutOnce(first.payload));
-  expect((await requestRows()).at(-1)?.detail).toMatchObject({ replayed: true });
-});
+  test('every mutation says in the document that it takes an Idempotency-Key', async () => {
+    const lacking = (await documented()).filter(({ route, operation }) => isMutation(withColons(route)) && !(operation.parameters ?? []).some((each) => each.in === 'header' && each.name === 'idempotency-key'));
+    expect(lacking.map(({ route }) => route)).toEqual([...withoutIdempotency]);
+  });
 
-test.each(overrideRoutes)('%s: an override without a reason is refused, and noted', async (colons) => {
-  await begin();
-  const route = colons.replaceAll(/:(\w+)/g, '{$1}');
-  const body = bodies[route];
-  const { reason: _reason, comment: _comment, ...rest } = (body ?? {}) as { reason?: string; comment?: string };
-  const [method, path] = route.split(' ') as ['POST', string];
-  const answer = await api.app.inject({ method, url: urlOf(path), headers: { authorization: `Bearer ${api.adminKey}` }, ...(body === null ? {} : { payload: { ...rest, ...(/apply$|rollouts$/.test(route) ? { allowFailed: true } : /certificates/.test(route) ? { force: true } : {}) } }) });
-  expect(answer.json()).toMatchObject({ status: 400, code: expect.stringMatching(/^(reason_required|invalid_request)$/) });
-  expect(await requestRows()).toMatchObject([{ event: 'request.intended', detail: { reason: null } }, { event: 'request.ended', detail: { status: 400, outcome: 'refused' } }]);
+  test.each(Object.keys(bodies).filter((route) => !withoutIdempotency.has(route)))('%s: the same Idempotency-Key again gets the same answer and acts once; another request under it is refused', async (route) => {
+    const key = { 'idempotency-key': randomUUID() };
+    const first = await ask(route, api.adminKey, key);
+    const deeds = (): unknown[] => [api.runs.started.length, api.runs.services.length, api.runs.certificates.length, api.runs.cancelled.length, api.rollouts.started.length, api.rollouts.commands.length];
+    const done = deeds();
+    const second = await ask(route, api.adminKey, key);
+    expect(second.statusCode).toBe(first.statusCode);
+    if (first.statusCode >= 400) return;
+    expect(second.headers['idempotent-replayed']).toBe('true');
+    expect(deeds()).toEqual(done);
+    const withoutOnce = (text: string): unknown => ({ ...(JSON.parse(text) as object), text: null, token: null });
+    expect(withoutOnce(second.payload)).toEqual(withoutOnce(first.payload));
+    expect((await requestRows()).at(-1)?.detail).toMatchObject({ replayed: true });
+  });
 });
