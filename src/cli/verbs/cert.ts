@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
 import type { CertificateList, CertificateRunAccepted } from '../../contract/index.ts';
+import type { ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
 import { followAccepted, type AcceptedOptions } from './follow-accepted.ts';
 import { issueBody, issuerOptions, type IssuerOptions } from './issuer-options.ts';
-import { apiCommand, because, numberFrom, query } from './shared.ts';
+import { apiCommand, because, everyPage, numberFrom, query } from './shared.ts';
 import { followReceivers } from './cert-hosts.ts';
 import { resolveTarget } from './target.ts';
 
@@ -49,7 +50,7 @@ export function registerCert(program: Command, context: Context): void {
   );
 
   apiCommand(change(target(cert.command('renew').description('renew what is due; without --host and --product, everywhere'))), context, async (api, options: CertOptions) => {
-    const { certificates } = await api.get<CertificateList>(`/api/certificates${query({ host: options.host, product: options.product })}`);
+    const { certificates } = await everyCertificate(api, options);
     if (certificates.length === 0) throw usageError('no certificate is known there that could be renewed', 'get the first one: fairlead cert issue');
     const renewals = [];
     // A host that is named is asked for all the same, and says who orders for it.
@@ -59,10 +60,15 @@ export function registerCert(program: Command, context: Context): void {
   });
 
   apiCommand(cert.command('status').description('when each certificate ends and is renewed, and how the last try ended').option('--host <host>', 'only of this host').option('--product <product>', 'only of this product'), context, async (api, options: CertOptions) => {
-    const list = await api.get<CertificateList>(`/api/certificates${query({ host: options.host, product: options.product })}`);
+    const list = await everyCertificate(api, options);
     if (options.json) return printJson(context, list);
     context.out(renderStatus(list));
   });
+}
+
+async function everyCertificate(api: ApiClient, { host, product }: CertOptions): Promise<CertificateList> {
+  const pages = await everyPage<CertificateList>(api, `/api/certificates${query({ host, product })}`);
+  return { certificates: pages.flatMap(({ certificates }) => certificates), nextAfter: null };
 }
 
 function renderStatus({ certificates }: CertificateList): string {

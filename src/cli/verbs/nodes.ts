@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
-import type { Host, HostDetail, HostList } from '../../contract/index.ts';
+import type { Host, HostDetail } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { fleetPairs, labelsText, registerFleetVerbs, registerLabel } from './fleet.ts';
 import { registerNodesUpdate } from './nodes-update.ts';
-import { apiCommand } from './shared.ts';
+import { apiCommand, everyHost } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 export function registerNodes(program: Command, context: Context): void {
   const nodes = program.command('nodes').description('the hosts that Fairlead deploys to');
 
   apiCommand(nodes.command('list').description('all hosts'), context, async (api, options: CommonOptions) => {
-    const list = await api.get<HostList>('/api/hosts');
+    const list = await everyHost(api);
     if (options.json) return printJson(context, list);
     const rows = list.hosts.flatMap((host) => {
       const start = [host.host, host.role, host.status, host.state?.since ?? '-'];
