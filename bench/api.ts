@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import autocannon from 'autocannon';
-import { createDatabase, createStores, type Stores } from '../src/adapters/postgres/index.ts';
+import { createDatabase, createStores, type Database, type Stores } from '../src/adapters/postgres/index.ts';
 import type { HostId, RunId } from '../src/domain/ids.ts';
 import { startDev, type RunningDev } from '../src/runtime/dev/index.ts';
 import { product, sampleArtifact, sampleInspection } from '../test/support/samples.ts';
@@ -73,7 +73,7 @@ async function measure(running: RunningDev): Promise<boolean> {
     }
     const [before, during] = [figures(quiet.ms), figures(saturated.ms)];
     console.log(`  health      p50 ${before.p50} -> ${during.p50} ms, p99 ${before.p99} -> ${during.p99} ms (ratio of the p99 ${(during.p99 / before.p99).toFixed(1)}); asked ${saturated.ms.length + saturated.unanswered} times, ${saturated.unanswered} without an answer`);
-    const lost = await lostOf(stores, accepted);
+    const lost = await lostOf(database, stores, accepted);
     console.log(`  accepted    ${accepted.enrolments.length} enrolments and ${accepted.runs.length} runs; lost: ${lost.length === 0 ? 'none' : lost.slice(0, 10).join(', ')}`);
     return lost.length === 0 && saturated.unanswered === 0 && saturated.ms.length > 0 && accepted.enrolments.length > 0 && accepted.runs.length > 0;
   } finally {
@@ -105,8 +105,8 @@ function figures(values: readonly number[]): { p50: number; p99: number } {
 }
 
 /** What was accepted and is not there; and what the audit lacks. */
-async function lostOf(stores: Stores, { enrolments, runs }: { readonly enrolments: readonly string[]; readonly runs: readonly string[] }): Promise<string[]> {
-  const kept = new Set((await stores.enrolments.list()).map(({ id }) => id));
+async function lostOf(database: Database, stores: Stores, { enrolments, runs }: { readonly enrolments: readonly string[]; readonly runs: readonly string[] }): Promise<string[]> {
+  const kept = new Set((await database.query('reading enrolments', (db) => db.selectFrom('enrolments').select('id').execute())).map(({ id }) => id));
   const lost = enrolments.filter((id) => !kept.has(id)).map((id) => `enrolment ${id}`);
   for (const runId of runs) if ((await stores.runs.find(runId as RunId)) === null) lost.push(`run ${runId}`);
   const ended = new Set<unknown>();

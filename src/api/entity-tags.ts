@@ -16,7 +16,8 @@ export function tagAnswers(app: Api): void {
     void reply.headers({ etag, 'cache-control': 'private, no-cache', vary: 'authorization, x-runtime-api-key' });
     if (!listsTag(request.headers['if-none-match'], etag)) return payload;
     void reply.code(304).removeHeader('content-type').removeHeader('content-length');
-    return '';
+    // Null, not an empty text: that one would be told by a content-length, which is the other answer's (section 8.6).
+    return null;
   });
 }
 

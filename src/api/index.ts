@@ -33,7 +33,7 @@ import { serviceRoutes } from './routes/services.ts';
 import { updaterRoutes } from './routes/updater.ts';
 import { updateRoutes } from './routes/updates.ts';
 import { requireScopes } from './scopes.ts';
-import { cutOffSlowBodies, defaultHeadersMs } from './slow-requests.ts';
+import { cutOffSlowBodies, defaultHeadersMs, refuseBrokenRequest } from './slow-requests.ts';
 
 export type { Api } from './api.ts';
 export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependencies.ts';
@@ -57,6 +57,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
     bodyLimit: maxBodyBytes,
+    clientErrorHandler: refuseBrokenRequest,
     http: { headersTimeout: settings.requestTimes?.headersMs ?? defaultHeadersMs, connectionsCheckingInterval: Math.min(2_000, settings.requestTimes?.headersMs ?? 2_000) },
     trustProxy: trusted.length === 0 ? false : (address: string) => isWithin(address, trusted),
   }).withTypeProvider<ZodTypeProvider>();

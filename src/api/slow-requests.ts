@@ -1,5 +1,6 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { randomBytes } from 'node:crypto';
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { problemMediaType } from '../contract/index.ts';
 import { FairleadError } from '../domain/failure.ts';
 import { problemOfFailure } from './problems.ts';
@@ -18,6 +19,19 @@ export interface RequestTimes {
 }
 
 export const defaultHeadersMs = 15_000;
+
+/** Answers what never became a request, because its headers came too slowly, are too long, or are none, with a problem as everything else. */
+export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const [status, code, message] =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? ([408, 'request_too_slow', 'The headers of the request came too slowly.'] as const) : error.code === 'HPE_HEADER_OVERFLOW' ? ([431, 'invalid_request', 'The headers of the request are too long.'] as const) : ([400, 'invalid_request', 'What came is no HTTP request.'] as const);
+  answer(socket, status, new FairleadError({ class: 'request', code, message, hint: 'Look at the client, and at what stands between it and the API.' }));
+}
+
+function answer(socket: Socket, status: number, failure: FairleadError): void {
+  const body = JSON.stringify({ ...problemOfFailure(failure, { id: `req-${randomBytes(8).toString('hex')}` }), status, title: STATUS_CODES[status] });
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
+}
 
 /**
  * Cuts off who sends a body so slowly that it is only there to hold a connection. It listens beside the API's own handler, so that it holds whatever becomes of the request. A wait that is ours
@@ -51,9 +65,7 @@ export function cutOffSlowBodies(server: Server, { bodyMs = 20_000, spanMs = 15_
     function refuse(how: string): void {
       clearInterval(timer);
       if (response.headersSent) return void socket.destroy();
-      const failure = new FairleadError({ class: 'request', code: 'request_too_slow', message: `The body of ${request.method} ${request.url?.split('?')[0]} came too slowly: ${how}.`, hint: 'Look at the network between the client and the API.' }, { retryable: true });
-      const body = JSON.stringify(problemOfFailure(failure, { id: `req-${randomBytes(8).toString('hex')}` }));
-      socket.end(`HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: ${problemMediaType}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`, () => socket.destroy());
+      answer(socket, 408, new FairleadError({ class: 'request', code: 'request_too_slow', message: `The body of ${request.method} ${request.url?.split('?')[0]} came too slowly: ${how}.`, hint: 'Look at the network between the client and the API.' }, { retryable: true }));
     }
   });
 }

@@ -55,7 +55,9 @@ describe('a client that sends one byte after the other is cut off', () => {
 
   test('in its headers', async () => {
     await listen(times);
-    expect((await drip('GET /health HTTP/1.1\r\nx-slow: ', 20)).answer).toMatch(/^HTTP\/1.1 408 /);
+    const { answer } = await drip('GET /health HTTP/1.1\r\nx-slow: ', 20);
+    expect(answer).toMatch(/^HTTP\/1.1 408 /);
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ status: 408, code: 'request_too_slow' });
   });
 
   test('in a body of JSON, with a problem that says so', async () => {
