@@ -75,11 +75,12 @@ export function registerRollout(program: Command, context: Context): void {
     ['abort', 'end a rollout; hosts in flight finish'],
   ];
   for (const [name, what] of commands) {
-    const command = rollout.command(name).description(what).argument('[rollout]', 'default: the one that is open').option('--comment <text>', name === 'resume' || name === 'promote' ? 'why; goes into the audit, and is needed' : 'goes into the audit');
+    const command = rollout.command(name).description(what).argument('[rollout]', 'default: the one that is open').option('--comment <text>', 'goes into the audit').option('--reason <text>', name === 'resume' || name === 'promote' ? 'the same; this one needs it' : 'the same');
     if (name === 'abort') command.addOption(new Option('--updated <policy>', 'what becomes of hosts that are updated already').choices(failurePolicies).default('keep'));
-    apiCommand(command, context, async (api, options: CommonOptions & { comment?: string; updated?: string }, id?: string) => {
+    apiCommand(command, context, async (api, options: CommonOptions & { comment?: string; reason?: string; updated?: string }, id?: string) => {
+      const comment = options.comment ?? options.reason;
       const { rolloutId } = await rolloutOf(api, id, true);
-      const body = { ...(options.comment === undefined ? {} : { comment: options.comment }), ...(options.updated === undefined ? {} : { updated: options.updated }) };
+      const body = { ...(comment === undefined ? {} : { comment }), ...(options.updated === undefined ? {} : { updated: options.updated }) };
       printStanding(await api.post<RolloutCommandAnswer>(`/api/rollouts/${rolloutId}/${name}`, { body }), options, context);
     });
   }
