@@ -98,10 +98,9 @@ describe('fairlead dev', () => {
     expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ ok: true, signaturesChecked: true, problems: [] })]);
     for (const argv of [[], ['--public-key', key, '--checkpoints', saved]]) expect((await run('verify', ...argv)).code).toBe(0);
 
-    // As somebody who has the database: the tail away with its checkpoints, and the end where it now is.
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { kind: string; row?: { sequence: number; hash: string } });
-    const [first] = lines.flatMap(({ row }) => row ?? []);
-    const cut = [{ ...lines[0], head: { sequence: 1, hash: first?.hash } }, { kind: 'row', row: first }, { kind: 'end', rows: 1, checkpoints: 0 }];
+    // As somebody who has the database: all rows away with their checkpoints, and the end where it now is.
+    const header = JSON.parse(readFileSync(file, 'utf8').split('\n')[0] ?? '') as object;
+    const cut = [{ ...header, head: { sequence: 0, hash: '0'.repeat(64) } }, { kind: 'end', rows: 0, checkpoints: 0 }];
     writeFileSync(file, cut.map((line) => `${JSON.stringify(line)}\n`).join(''));
     expect((await offline()).code).toBe(0);
     expect(await offline('--checkpoints', saved)).toMatchObject({ code: 1, stdout: expect.stringContaining('the tail was cut') });
