@@ -23,7 +23,13 @@ export interface AuditPart {
  */
 export function auditPart(settings: AuditSettings, audit: AuditLog, logger: Logger): AuditPart {
   let check: CheckSignature | null = null;
-  const tell = (error: unknown): void => logger.error({ err: error, code: error instanceof FairleadError ? error.reason.code : undefined }, 'no checkpoint of the audit was signed');
+  let told = '';
+  // Once for each reason, not every few seconds: it stays until somebody acts.
+  const tell = (error: unknown): void => {
+    const why = messagesOf(error).join(': ');
+    if (why !== told) logger.error({ err: error }, 'no checkpoint of the audit was signed');
+    told = why;
+  };
   return {
     checkSignature: () => check,
     part: {
