@@ -1,11 +1,15 @@
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { createAuditSigner, createSignatureCheck } from '../../src/adapters/audit-signature/ed25519.ts';
 import { createDatabase, createStores, migrate } from '../../src/adapters/postgres/index.ts';
 import type { Database, Stores } from '../../src/adapters/postgres/index.ts';
 import type { AuditCheckpoint } from '../../src/domain/audit/checkpoint.ts';
-import { createCheckpoints } from '../../src/runtime/audit-part.ts';
+import { createLogger } from '../../src/adapters/logger.ts';
+import { auditPart, createCheckpoints } from '../../src/runtime/audit-part.ts';
 import { startPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 
@@ -192,6 +196,29 @@ describe('signed checkpoints', () => {
     await append(2);
     await tamper(`update audit set actor = 'nobody' where sequence = 4`);
     await expect(checkpoints.look(true)).rejects.toMatchObject({ reason: { code: 'audit_broken', message: expect.stringContaining('row 4') } });
+  });
+
+  test('as a part of the process: one is signed at its end, none without a key, and a key that cannot be used ends the start', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'fairlead-audit-'));
+    try {
+      const [good, bad] = [join(directory, 'audit.key'), join(directory, 'bad.key')];
+      await writeFile(good, pem, { mode: 0o600 });
+      await writeFile(bad, 'no key');
+      const logger = createLogger({ name: 'api', level: 'silent' });
+      const partOf = (keyFile: string | null) => auditPart({ keyFile, checkpointRows: 1_000_000, checkpointSeconds: 86_400 }, audit, logger);
+      await append(2);
+      const without = partOf(null);
+      expect([await without.part.start(), without.checkSignature()]).toEqual([null, null]);
+      const signing = partOf(good);
+      const stop = await signing.part.start();
+      await append(1);
+      await stop?.();
+      expect(await audit.verify({ checkSignature: signing.checkSignature() })).toMatchObject({ ok: true, checkpoints: 1, rowsSinceCheckpoint: 0, signaturesChecked: true });
+      await expect(partOf(bad).part.start()).rejects.toMatchObject({ reason: { code: 'audit_key_invalid' } });
+      await expect(partOf(join(directory, 'none')).part.start()).rejects.toMatchObject({ reason: { code: 'audit_key_missing' } });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   test.each(['update audit_checkpoints set sequence = 9', 'delete from audit_checkpoints', 'truncate audit_checkpoints'])("refused with the application's own connection: %s", async (statement) => {
