@@ -213,5 +213,7 @@ describe('every mutation may be repeated', () => {
     const withoutOnce = (text: string): unknown => ({ ...(JSON.parse(text) as object), text: null, token: null });
     expect(withoutOnce(second.payload)).toEqual(withoutOnce(first.payload));
     expect((await requestRows()).at(-1)?.detail).toMatchObject({ replayed: true });
+    const other = await ask(route === 'PUT /api/hosts/{id}/labels' ? 'POST /api/freezes' : 'PUT /api/hosts/{id}/labels', api.adminKey, key);
+    expect(other.json()).toMatchObject({ status: 422, code: 'idempotency_key_reused' });
   });
 });
