@@ -56,7 +56,7 @@ export async function recordDistribution(directory: string, target: string): Pro
     await keep('certificate-delivered', certificateWorkflowId(hosts[1] as HostId, stack.product));
     const before = (await workflow.getHandle(distribution).describe()).runId;
     stack.decide(({ activity, host, direction, point }): Verdict => (activity === 'proveServed' && host === hosts[1] && direction === 'do' && point === 'after' ? 'fail' : 'go'));
-    await get('renew', { force: true });
+    await get('renew', { force: true, reason: 'recorded' });
     await eventually('the next distribution', async () => (await workflow.getHandle(distribution).describe()).runId !== before, 240_000);
     await keep('certificate-held-back', distribution);
     stack.decide(() => 'go');
