@@ -1,5 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { FairleadError } from '../domain/failure.ts';
+import type { CheckSignature } from '../domain/audit/checkpoint.ts';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
@@ -14,7 +15,10 @@ import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 import type { UpdatePolicyStore } from '../ports/update-policies.ts';
+import type { Updater } from '../ports/updater.ts';
+import type { StreamBounds } from './event-streams.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
+import type { RequestTimes } from './slow-requests.ts';
 
 export interface ApiStores {
   readonly releases: ReleaseCatalog;
@@ -48,10 +52,12 @@ export interface ApiServerSettings {
   /** This copy of the API among the others; a name that no other one has. Made up where none is given. */
   readonly copy?: string;
   readonly fleet?: FleetTimes;
+  /** Addresses and networks whose word about the client (X-Forwarded-For) is taken. Default none. */
+  readonly trustedProxies?: readonly string[];
+  readonly requestTimes?: RequestTimes;
+  readonly streams?: StreamBounds;
   /** Of this copy. Left out: `defaultRateLimits`. */
   readonly rateLimits?: RateLimitSettings;
-  /** Addresses and networks of the proxies whose X-Forwarded-For is believed. Left out, nobody's is. */
-  readonly trustedProxies?: readonly string[];
 }
 
 /** Limits of the fleet connection, in milliseconds and bytes; for tests. */
@@ -76,6 +82,10 @@ export interface ApiDependencies {
   readonly calendar: Calendar;
   /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */
   readonly refuseUrl?: (url: string) => FairleadError | null;
+  /** Checks signatures of the audit's checkpoints by the key that this server signs with; gives null where it signs none. */
+  readonly checkSignature?: () => CheckSignature | null;
+  /** A service that does the updates instead; left out, Fairlead does. */
+  readonly updater?: Updater | null;
   readonly fleetBus: FleetBus;
   readonly machine: ControlMachine;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */

@@ -4,11 +4,13 @@ import Fastify, { LogController } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import type { FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
-import { isWithin } from '../domain/access/outgoing.ts';
 import type { Api } from './api.ts';
+import { auditMutations, markMutations } from './auditing.ts';
 import { requireKeys } from './authentication.ts';
 import type { ApiDependencies } from './dependencies.ts';
+import { isWithin } from '../domain/access/outgoing.ts';
 import { createHealthCheck } from './dependency-health.ts';
+import { tagAnswers } from './entity-tags.ts';
 import { createEventStreams } from './event-streams.ts';
 import { countRequests } from './metrics.ts';
 import { describeRoutes } from './openapi.ts';
@@ -30,11 +32,16 @@ import { freezeRoutes } from './routes/freezes.ts';
 import { rolloutRoutes } from './routes/rollouts.ts';
 import { runRoutes } from './routes/runs.ts';
 import { serviceRoutes } from './routes/services.ts';
+import { updaterRoutes } from './routes/updater.ts';
 import { updateRoutes } from './routes/updates.ts';
 import { requireScopes } from './scopes.ts';
+import { cutOffSlowBodies, defaultHeadersMs, refuseBrokenRequest } from './slow-requests.ts';
 
 export type { Api } from './api.ts';
 export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependencies.ts';
+
+/** Of JSON; bundles have a limit of their own. */
+const maxBodyBytes = 1_048_576;
 
 /**
  * The HTTP API, not yet listening. `close()` takes no new requests, ends the event streams (their clients come back elsewhere) and
@@ -42,6 +49,7 @@ export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependenci
  */
 export function createApi(dependencies: ApiDependencies): Api {
   const { settings, stores, logger } = dependencies;
+  const trusted = settings.trustedProxies ?? [];
   const app: Api = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -49,15 +57,20 @@ export function createApi(dependencies: ApiDependencies): Api {
     // The request id is ours alone: a client's would stand in the log where ours is looked for.
     requestIdHeader: false,
     forceCloseConnections: 'idle',
-    trustProxy: (address) => isWithin(address, settings.trustedProxies ?? []),
     routerOptions: { maxParamLength: 200 },
+    bodyLimit: maxBodyBytes,
+    clientErrorHandler: refuseBrokenRequest,
+    http: { headersTimeout: settings.requestTimes?.headersMs ?? defaultHeadersMs, connectionsCheckingInterval: Math.min(2_000, settings.requestTimes?.headersMs ?? 2_000) },
+    trustProxy: trusted.length === 0 ? false : (address: string) => isWithin(address, trusted),
   }).withTypeProvider<ZodTypeProvider>();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
 
   const streams = createEventStreams(stores.runs, settings);
+  cutOffSlowBodies(app.server, settings.requestTimes);
   const check = createHealthCheck(dependencies);
   answerWithProblems(app);
+  tagAnswers(app);
   const requests = countRequests(app);
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   app.addHook('onResponse', async (request, reply) => {
@@ -70,14 +83,17 @@ export function createApi(dependencies: ApiDependencies): Api {
     streams.close();
     closeConnectionsAsTheyIdle(app.server);
   });
+  markMutations(app);
   const limits = createRateLimits(settings.rateLimits);
   requireKeys(app, stores.keys, limits);
   requireScopes(app, stores);
+  auditMutations(app, stores.audit);
 
   // Within `after`, because swagger's own hook must stand before the first route.
   describeRoutes(app, settings.version);
   app.after(() => {
-    updateRoutes(app, dependencies);
+    if (dependencies.updater) updaterRoutes(app, dependencies, dependencies.updater);
+    else updateRoutes(app, dependencies);
     policyRoutes(app, dependencies);
     serviceRoutes(app, dependencies);
     promotionRoutes(app, dependencies);

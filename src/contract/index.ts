@@ -17,3 +17,6 @@ export * from './updates.ts';
 
 /** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */
 export const idempotencyHeader = 'idempotency-key';
+
+/** Request header of every mutation: why, percent-encoded UTF-8; for requests whose body does not say it. */
+export const reasonHeader = 'fairlead-reason';

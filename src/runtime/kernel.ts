@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { createCertificateDistributionActivities } from '../../activities/control/certificate-distributions.ts';
 import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
 import { createReleaseCheckActivities } from '../../activities/control/release-checks.ts';
 import { createControlActivities } from '../../activities/control/runs.ts';
@@ -22,8 +23,10 @@ import { createScheduleReader } from '../adapters/temporal/schedule-reader.ts';
 import { diskOf, memoryLimitBytes } from '../adapters/process/own-limits.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
+import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
+import { auditPart } from './audit-part.ts';
 import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
@@ -56,8 +59,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const connection = Connection.lazy({ address: settings.temporal.address });
   const { address, namespace, uiUrl } = settings.temporal;
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
+  const audit = auditPart(settings.audit, stores.audit, logger);
   return [
     databasePart(database, logger),
+    audit.part,
     {
       name: 'keys',
       start: async () => {
@@ -74,6 +79,8 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
         const api = createApi({
           settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies },
           stores,
+          checkSignature: audit.checkSignature,
+          updater: settings.updater === null ? null : createHttpUpdater(settings.updater),
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
             connection,
@@ -146,7 +153,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const stores = createStores(database);
         const get = createOutgoingGet(settings.outgoingAllow);
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createCertificateDistributionActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
         const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, activities, around, logger));
         const run = worker.run();
         run.catch(failed);

@@ -80,10 +80,10 @@ describe('the fleet connection and the release check, with every part as it is',
     await eventually('nobody is connected', async () => (await shown()).session === null, limitMs);
     expect((await shown()).status).not.toBe('connected');
 
-    const accepted = await stack.fairlead('nodes', 'accept', 'h1', '--boot-id', own.bootId);
+    const accepted = await stack.fairlead('nodes', 'accept', 'h1', '--boot-id', own.bootId, '--reason', 'it stands here');
     expect([accepted.exitCode, accepted.stdout]).toEqual([0, expect.stringContaining(`h1 is agent ${own.bootId}`)]);
     await connected('the accepted one is back', (host) => host.session!.bootId === own.bootId);
-    expect((await stack.fairlead('nodes', 'accept', 'h1', '--boot-id', own.bootId)).exitCode).toBe(3);
+    expect((await stack.fairlead('nodes', 'accept', 'h1', '--boot-id', own.bootId, '--reason', 'it stands here')).exitCode).toBe(3);
     expect((await sessions()).filter(({ bootId }) => bootId !== own.bootId && boots.includes(bootId))).toEqual([]);
     twin.kill('SIGKILL');
     twin = null;

@@ -146,7 +146,7 @@ export interface TestApi {
 }
 
 /** The API on a database of its own, with real stores and a RunStarter in memory. */
-export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string } = {}): Promise<TestApi> {
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; updater?: ApiDependencies['updater']; checkSignature?: ApiDependencies['checkSignature']; wrap?: (stores: ApiStores) => ApiStores } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const url = changes.databaseUrl ?? (await postgres.createDatabase());
   const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
@@ -168,7 +168,9 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
       rateLimits: { perKey: null, perAddress: null, failures: null },
       ...changes.settings,
     },
-    stores,
+    stores: changes.wrap?.(stores) ?? stores,
+    ...(changes.updater ? { updater: changes.updater } : {}),
+    ...(changes.checkSignature ? { checkSignature: changes.checkSignature } : {}),
     artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
     runs,
     rollouts,

@@ -39,12 +39,14 @@ export interface Stack {
   /** What `fairlead dev` said while it ran: deaths and restarts among it. */
   readonly said: readonly string[];
   readonly product: ProductName;
+  /** An admin's. */
+  readonly key: string;
   layout(host: string): HostLayout;
   state(host: string): Promise<HostState>;
   /** The address that clients of the product use on a host. */
   address(host: string): Promise<string>;
   /** Asks the API; the answer's JSON. */
-  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
+  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly body: T }>;
   /** Bundles the example product as `releaseId`, signs and publishes it. Gives the bundle's file. */
   publish(releaseId: string, options?: PublishOptions): Promise<string>;
   /** Starts an update and gives its run id. */
@@ -108,6 +110,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     dev,
     said,
     product,
+    key,
     layout,
     async state(host) {
       return JSON.parse(await fs.readFile(layout(host).stateFile, 'utf8')) as HostState;
@@ -115,8 +118,8 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     async address(host) {
       return `http://127.0.0.1:${(await stack.state(host)).router?.port}`;
     },
-    async ask(method, path, body) {
-      const headers: Record<string, string> = { authorization: `Bearer ${key}` };
+    async ask(method, path, body, more = {}) {
+      const headers: Record<string, string> = { authorization: `Bearer ${key}`, ...more };
       if (body !== undefined) headers['content-type'] = 'application/json';
       const answer = await send(new URL(path, dev.summary.api), method, headers, body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
       return { status: answer.status, body: JSON.parse(answer.text || 'null') as never };

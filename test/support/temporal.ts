@@ -21,8 +21,11 @@ export interface TestTemporal {
   end(): Promise<void>;
 }
 
-/** A real development server with a database file, and a worker for the workflows in `test/support/workflows`. */
-export async function startTemporal(taskQueue: string): Promise<TestTemporal> {
+/**
+ * A real development server with a database file, and a worker for workflows of `test/support/workflows`.
+ * @param options.workflows the file there @param options.activities what the same worker does on the same queue
+ */
+export async function startTemporal(taskQueue: string, { workflows = 'index.ts', activities = {} }: { readonly workflows?: string; readonly activities?: object } = {}): Promise<TestTemporal> {
   const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-temporal-'));
   const cli = (await ensureTemporalCli(process.env, () => undefined)).path;
   const [port, uiPort] = [await freePort(), await freePort()];
@@ -52,7 +55,7 @@ export async function startTemporal(taskQueue: string): Promise<TestTemporal> {
   };
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const native = await NativeConnection.connect({ address });
-  const worker = await Worker.create({ connection: native, taskQueue, workflowsPath: fileURLToPath(new URL('workflows/index.ts', import.meta.url)) });
+  const worker = await Worker.create({ connection: native, taskQueue, workflowsPath: fileURLToPath(new URL(`workflows/${workflows}`, import.meta.url)), activities });
   const working = worker.run();
   return {
     address,

@@ -106,6 +106,15 @@ export interface Tables {
     sequence: BigInteger;
     hash: string;
   };
+  audit_checkpoints: {
+    number: BigInteger;
+    sequence: BigInteger;
+    hash: string;
+    at: Instant;
+    previous_hash: string;
+    key_id: string;
+    signature: string;
+  };
   api_keys: {
     id: string;
     name: string;

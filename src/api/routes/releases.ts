@@ -23,6 +23,7 @@ import { FairleadError } from '../../domain/failure.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { noteChange } from '../auditing.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
 import { pageOf } from '../page.ts';
 import { demandScope, ofProduct, withinScope } from '../scopes.ts';
@@ -125,6 +126,7 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
       `release.published:${artifact.sha256}`,
     );
     const { manifest: _manifest, ...reference } = artifact;
+    noteChange(request, { after: { state, ...reference } });
     const links = { self: `/api/releases/${artifact.product}/${artifact.releaseId}`, artifact: `/api/artifacts/${artifact.sha256}` };
     return { status: state === 'published' ? 201 : 200, body: { state, artifact: reference satisfies ArtifactRef, links } };
   }

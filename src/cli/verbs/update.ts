@@ -9,7 +9,7 @@ import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { followAccepted } from './follow-accepted.ts';
 import { renderPlan } from './plan-text.ts';
-import { apiCommand, connectionWords, numberFrom, query } from './shared.ts';
+import { apiCommand, because, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 import { resolveTarget } from './target.ts';
 
@@ -26,6 +26,7 @@ interface ChangeOptions extends TargetOptions {
   readonly tiers?: readonly number[];
   readonly holdSeconds?: number;
   readonly allowFailed?: boolean;
+  readonly reason?: string;
   readonly bakeSeconds?: number;
   readonly detach?: boolean;
   readonly timeout?: number;
@@ -74,10 +75,11 @@ export function registerUpdate(program: Command, context: Context): void {
 
   apiCommand(
     change(update.command('apply').description('bring a host to a release, and follow it to its end'))
+      .option('--reason <text>', 'why; goes into the audit, and --allow-failed needs it')
       .option('--detach', 'print the run and leave')
       .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
     context,
-    async (api, options: ChangeOptions, argument?: string) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) })),
+    async (api, options: ChangeOptions, argument?: string) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context), headers: because(options.reason) })),
   );
 
   apiCommand(

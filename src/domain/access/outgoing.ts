@@ -34,31 +34,17 @@ export function refuseAddress(address: string, allowed: readonly string[] = []):
   return refused.find(([network]) => within(bytes, network))?.[1] ?? null;
 }
 
-/** Whether a text is an address or a network that {@link refuseAddress} takes as allowed. */
-export function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const bytes = readAddress(address);
-  return rest.length === 0 && bytes !== null && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (readIpv4(address) === null ? 128 : 32)));
-}
-
-/** Whether an address lies within one of these addresses and networks; what is no address lies in none. */
+/** Whether an address lies in one of the networks; what is no address lies in none. */
 export function isWithin(address: string, networks: readonly string[]): boolean {
   const bytes = readAddress(address);
   return bytes !== null && networks.some((network) => within(bytes, network));
 }
 
-/**
- * Who asks, where proxies stand in between: the last address of the chain that is not one of theirs. Each proxy adds the address that connected to it, so what stands
- * before the first one that is not trusted may be made up.
- * @param remote who connected
- * @param forwarded X-Forwarded-For as it came
- * @param trusted addresses and networks of the proxies
- */
-export function clientAddress(remote: string, forwarded: string | readonly string[] | undefined, trusted: readonly string[]): string {
-  const chain = [forwarded ?? []].flat().join(',').split(',').map((address) => address.trim()).filter((address) => address !== '');
-  let client = remote;
-  while (isWithin(client, trusted) && chain.length > 0) client = chain.pop() as string;
-  return client;
+/** Whether a text is an address or a network that {@link refuseAddress} takes as allowed. */
+export function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const bytes = readAddress(address);
+  return rest.length === 0 && bytes !== null && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (readIpv4(address) === null ? 128 : 32)));
 }
 
 function within(bytes: readonly number[], network: string): boolean {

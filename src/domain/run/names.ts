@@ -5,6 +5,7 @@ export const serviceRestartWorkflow = 'serviceRestart';
 export const serviceChangeWorkflow = 'serviceChange';
 export const serviceLookWorkflow = 'serviceLook';
 export const certRenewalWorkflow = 'certRenewal';
+export const certDistributionWorkflow = 'certDistribution';
 export const certificateSweepWorkflow = 'certificateSweep';
 /** The schedule that starts the sweep, and the workflow id of each. */
 export const certificateSchedule = 'certificates';

@@ -5,6 +5,7 @@ import * as fleet from './0003-fleet.ts';
 import * as rollouts from './0004-rollouts.ts';
 import * as certificates from './0005-certificates.ts';
 import * as keys from './0006-keys.ts';
+import * as auditCheckpoints from './0009-audit-checkpoints.ts';
 import * as channels from './0010-channels.ts';
 
 export interface Migration {
@@ -22,5 +23,6 @@ export const migrations: readonly Migration[] = [
   { name: '0004-rollouts', up: rollouts.up },
   { name: '0005-certificates', up: certificates.up },
   { name: '0006-keys', up: keys.up },
+  { name: '0009-audit-checkpoints', up: auditCheckpoints.up },
   { name: '0010-channels', up: channels.up },
 ];

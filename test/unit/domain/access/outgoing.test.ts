@@ -1,4 +1,4 @@
-import { clientAddress, isNetwork, isWithin, refuseAddress } from '../../../../src/domain/access/outgoing.ts';
+import { isNetwork, isWithin, refuseAddress } from '../../../../src/domain/access/outgoing.ts';
 
 test.each([
   ['169.254.169.254', 'a metadata service'],
@@ -32,16 +32,7 @@ test('what the operator allows may be asked, and its neighbours may not', () => 
 
 test.each([['10.0.0.0/8', true], ['::1', true], ['fe80::/10', true], ['10.0.0.0/33', false], ['ten', false], ['10.0.0.1/', false], ['::/129', false]])('%s is a network: %s', (text, is) => expect(isNetwork(text)).toBe(is));
 
-describe('who asks behind proxies', () => {
-  const trusted = ['10.0.0.0/8', '::1'];
-  test.each<{ name: string; remote: string; forwarded: string | undefined; client: string }>([
-    { name: 'nobody stands in between', remote: '192.0.2.7', forwarded: undefined, client: '192.0.2.7' },
-    { name: 'a client that is no proxy claims to be another: it is itself', remote: '192.0.2.7', forwarded: '198.51.100.1', client: '192.0.2.7' },
-    { name: 'a proxy says who connected to it', remote: '10.0.0.2', forwarded: '192.0.2.7', client: '192.0.2.7' },
-    { name: 'what stands before the first address that is no proxy may be made up', remote: '10.0.0.2', forwarded: '127.0.0.1, 192.0.2.7, 10.0.0.3', client: '192.0.2.7' },
-    { name: 'a proxy that says nothing', remote: '::1', forwarded: undefined, client: '::1' },
-    { name: 'IPv4 within IPv6, as a listener on both gives it', remote: '::ffff:10.0.0.2', forwarded: '2001:db8::1', client: '2001:db8::1' },
-  ])('$name', ({ remote, forwarded, client }) => expect(clientAddress(remote, forwarded, trusted)).toBe(client));
-
-  test('what is no address lies in no network', () => expect([isWithin('10.1.2.3', trusted), isWithin('somebody', trusted), isWithin('11.0.0.1', trusted)]).toEqual([true, false, false]));
+test('what is no address lies in no network', () => {
+  const networks = ['10.0.0.0/8'];
+  expect([isWithin('10.1.2.3', networks), isWithin('somebody', networks), isWithin('11.0.0.1', networks)]).toEqual([true, false, false]);
 });
