@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { renderHistory } from './history-text.ts';
-import { recordRollouts } from './record-rollouts.ts';
+import { recordDistribution } from './record-distribution.ts';
+import { recordReleaseChecks } from './record-release-check.ts';
+import { recordHalted, recordRollouts } from './record-rollouts.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
 import type { Outcome, RunProgress, RunReport } from '../src/domain/run/report.ts';
@@ -133,13 +135,13 @@ const recordings: Readonly<Record<string, Recording>> = {
   canary: { host: 'h2', outcome: 'succeeded', run: ({ stack, release }) => release().then((id) => stack.start('h2', id, { strategy: 'canary' })) },
   'certificate-issued': { host: 'h2', outcome: 'succeeded', of: 'certificate', run: ({ stack, release, certificate }) => release({ edit: withTls }).then((id) => stack.start('h2', id)).then((id) => reportOf(stack, id)).then(() => certificate('issue')) },
   'certificate-unchanged': { host: 'h2', outcome: 'unchanged', of: 'certificate', run: ({ certificate }) => certificate('renew') },
-  'certificate-switched': { host: 'h2', outcome: 'succeeded', run: ({ certificate }) => certificate('renew', { force: true }) },
+  'certificate-switched': { host: 'h2', outcome: 'succeeded', run: ({ certificate }) => certificate('renew', { force: true, reason: 'a recording' }) },
   'certificate-switched-back': {
     host: 'h2',
     outcome: 'rolled_back',
     async run({ stack, certificate }) {
       stack.decide(({ activity, direction, point }): Verdict => (activity === 'proveServed' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
-      return certificate('renew', { force: true });
+      return certificate('renew', { force: true, reason: 'a recording' });
     },
   },
   'certificate-delayed': {
@@ -148,7 +150,7 @@ const recordings: Readonly<Record<string, Recording>> = {
     of: 'certificate',
     async run({ stack, certificate }) {
       stack.decide(({ activity, point }): Verdict => (activity === 'downloadCertificate' && point === 'before' ? 'fail' : 'go'));
-      const runId = await certificate('renew', { force: true });
+      const runId = await certificate('renew', { force: true, reason: 'a recording' });
       await untilProgress(stack, runId, ({ phase }) => phase === 'Delayed');
       stack.decide(() => 'go');
       await certificate('renew');
@@ -276,5 +278,13 @@ async function record(wanted: readonly string[], isAlone: boolean): Promise<void
 await fs.mkdir(target, { recursive: true });
 const given = process.argv.slice(2);
 const wanted = given.filter((word) => word !== '--alone');
-if (wanted.length === 0 || wanted.some((name) => !name.startsWith('rollout'))) await record(wanted.filter((name) => !name.startsWith('rollout')), given.includes('--alone'));
-if (wanted.length === 0 || wanted.some((name) => name.startsWith('rollout'))) await recordRollouts(directory, target);
+/** What is recorded together, because it is one story, or because it needs another stack. */
+const stories: readonly { readonly names: (name: string) => boolean; readonly record: () => Promise<void> }[] = [
+  { names: (name) => ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'promotion-certificate-undone', 'promoted-with-certificate'].includes(name), record: () => recordDistribution(directory, target) },
+  { names: (name) => ['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordHalted(target) },
+  { names: (name) => name.startsWith('rollout') && !['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordRollouts(directory, target) },
+  { names: (name) => name.startsWith('release-check'), record: () => recordReleaseChecks(directory, target) },
+];
+const single = wanted.filter((name) => !stories.some(({ names }) => names(name)));
+if (wanted.length === 0 || single.length > 0) await record(single, given.includes('--alone'));
+for (const { names, record: recordStory } of stories) if (wanted.length === 0 || wanted.some(names)) await recordStory();

@@ -4,6 +4,7 @@ import { Client, Connection } from '@temporalio/client';
 import { rolloutWorkflowId, type RolloutId } from '../src/domain/ids.ts';
 import type { RolloutOutcome } from '../src/domain/rollout/outcome.ts';
 import { startFleet, type Fleet } from '../test/support/fleet.ts';
+import { startRolloutBed } from '../test/support/rollout-bed.ts';
 import { renderHistory } from './history-text.ts';
 
 interface Recording {
@@ -25,7 +26,7 @@ const recordings: Readonly<Record<string, Recording>> = {
         await fleet.until(id, `stands at the gate of wave ${wave}`, ({ standing }) => standing.status === 'gated' && standing.wave === wave);
         if (wave === 1) {
           await fleet.command(id, 'pause');
-          await fleet.command(id, 'resume');
+          await fleet.command(id, 'resume', { comment: 'a recording' });
         }
         await fleet.command(id, 'approve', { gate: 'go' });
       }
@@ -74,5 +75,23 @@ export async function recordRollouts(directory: string, target: string): Promise
     await connection.close();
     await fleet.end();
     await fs.rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** What it is that control fails at cannot be brought about from outside: a control that answers from memory stands in, on a real server. */
+export async function recordHalted(target: string): Promise<void> {
+  const bed = await startRolloutBed();
+  try {
+    bed.faults = { concludeHost: ({ host }) => host === 'h2' };
+    const rollout = await bed.start(['h1', 'h2', 'h3', 'h4'], { maxParallel: 2 });
+    await rollout.until('it is halted', ({ status }) => status === 'halted');
+    await rollout.command({ command: 'abort', updated: 'keep' });
+    await rollout.result();
+    for (const [file, workflowId] of [['rollout-halted', rollout.workflowId], ['rollout-shard-broken', `${rollout.workflowId}/wave-1/shard-0-1`]] as const) {
+      await fs.writeFile(join(target, `${file}.json`), renderHistory(await bed.temporal.client.workflow.getHandle(workflowId).fetchHistory()));
+      process.stdout.write(`${file}\n`);
+    }
+  } finally {
+    await bed.end();
   }
 }

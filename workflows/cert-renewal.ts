@@ -11,13 +11,14 @@ import { hostWorkflowId, type RunId } from '../src/domain/ids.ts';
 import { tryNowSignal } from '../src/domain/run/names.ts';
 import type { RunReport } from '../src/domain/run/report.ts';
 import { certSwitch, type IssuedRun } from './cert-switch.ts';
-import { obtainCertificate, type ObtainedCertificate } from './support/certificate-issuing-steps.ts';
+import { obtainCertificate, openDelivered, type ObtainedCertificate } from './support/certificate-issuing-steps.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal } from './support/journal.ts';
 import { createCourse, StepStopped } from './support/run-course.ts';
 import { attributesOf } from './support/search-attributes.ts';
+import { startDistribution } from './support/start-distribution.ts';
 
 /** All in milliseconds. */
 export interface CertificateTiming {
@@ -87,13 +88,15 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
   async function obtain(run: RunRef): Promise<ObtainedCertificate | null> {
     for (;;) {
       try {
-        return await obtainCertificate({ run, request, course, answerWaitMs: timing.answerWaitMs });
+        const issuing = { run, request, course, answerWaitMs: timing.answerWaitMs };
+        return await (request.delivery === undefined ? obtainCertificate(issuing) : openDelivered(issuing, request.delivery));
       } catch (error) {
         if (!(error instanceof StepStopped) || error.cancelled) throw error;
         const { now, until } = await noteFailure(error.reason);
         isKept = true;
         // What a person has to put right is not waited for: whoever asked sees it now, and the schedule tries again later.
-        if (error.step === 'check-origin' || error.reason.class === 'request' || Date.parse(until) - startTime.getTime() > timing.patienceMs) throw error;
+        // Nor is what was sealed worth more tries: the next distribution seals it anew.
+        if (request.delivery !== undefined || error.step === 'check-origin' || error.reason.class === 'request' || Date.parse(until) - startTime.getTime() > timing.patienceMs) throw error;
         advance({ type: 'TryFailed', reason: error.reason, until });
         course.wait({ for: `the next try: ${error.reason.message}`, since: new Date(now).toISOString(), until, release: `the time, or fairlead cert renew --host ${host} --product ${product}, which tries at once; fairlead runs cancel ${runId} gives up` });
         nudged = false;
@@ -212,7 +215,10 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
       if (obtained !== null) {
         advance({ type: 'CertificateIssued', issued: { serial: obtained.facts.serial, notAfter: obtained.facts.notAfter } });
         const report = await switchOnHost(obtained);
-        await CancellationScope.nonCancellable(() => keep(report));
+        await CancellationScope.nonCancellable(async () => {
+          await keep(report);
+          if (report.outcome === 'succeeded') await startDistribution(request, release);
+        });
         return report;
       }
     }
@@ -220,7 +226,15 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
     if (isCancel(error, CancellationScope.current().consideredCancelled) || (error instanceof StepStopped && error.cancelled)) advance({ type: 'CancelRequested', step: state.phase, reason: cancelReason(state.phase) });
     else advance({ type: 'StepFailed', step: error instanceof StepStopped ? error.step : state.phase, reason: error instanceof StepStopped ? error.reason : readFailure(error, state.phase, host).reason });
   }
-  return CancellationScope.nonCancellable(end);
+  return CancellationScope.nonCancellable(async () => {
+    if (state.phase === 'Unchanged') {
+      // Which hosts serve it is wanted anew, also where the certificate itself stays.
+      const isWanted = request.action === 'issue' && (wish.alsoOn !== undefined || wish.orderedBy !== undefined);
+      if (isWanted) await controlCalls.noteCertificateTry({ host, product, lastTry: { at: new Date().toISOString(), succeeded: true, reason: null }, failures: 0, nextTryAt: null, wish });
+      await startDistribution(request, release);
+    }
+    return end();
+  });
 }
 
 const cancelReason = (step: string): Reason => ({ class: 'request', code: 'cancelled', message: `The run was cancelled at ${step}. Nothing that serves was touched.`, hint: 'Ask again when it is wanted.' });

@@ -9,6 +9,7 @@ import type { CertificatePlace, CertificateRow } from '../src/ports/certificate-
 import { certRenewal } from './cert-renewal.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { attributesOf } from './support/search-attributes.ts';
+import { startDistribution } from './support/start-distribution.ts';
 
 /** What a sweep has found, and begun. */
 export interface SweepResult {
@@ -43,8 +44,8 @@ export async function certificateSweep(given: Partial<SweepCourse> = {}): Promis
   const { page, pages, ...course } = { ...usualCourse, ...given };
   let { after, found } = course;
   for (let count = 0; count < pages; count += 1) {
-    const { certificates, next = null } = await controlCalls.listCertificates({ after, limit: page });
-    const { started, away } = await sweepPage(certificates);
+    const { certificates, orderers = [], next = null } = await controlCalls.listCertificates({ after, limit: page });
+    const { started, away } = await sweepPage(certificates, orderers);
     found = { looked: found.looked + certificates.length, started: keep(found.started, started), away: keep(found.away, away) };
     setCurrentDetails(told(found));
     if (next === null) return found;
@@ -53,7 +54,8 @@ export async function certificateSweep(given: Partial<SweepCourse> = {}): Promis
   return continueAsNew<typeof certificateSweep>({ after, found, page, pages });
 }
 
-async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<SweepResult, 'started' | 'away'>> {
+/** @param orderers of those whose certificate another host orders, where they are none of the page */
+async function sweepPage(certificates: readonly CertificateRow[], orderers: readonly CertificateRow[]): Promise<Pick<SweepResult, 'started' | 'away'>> {
   const [started, away]: [string[], string[]] = [[], []];
   const left = [...certificates];
   const worker = async (): Promise<void> => {
@@ -61,7 +63,10 @@ async function sweepPage(certificates: readonly CertificateRow[]): Promise<Pick<
       const place = `${row.host}/${row.product}`;
       const look = await lookAt(row);
       if (look === null) away.push(place);
-      else if (await startIfDue(row, look)) started.push(place);
+      else if (row.wish.orderedBy !== undefined) {
+        const from = [...certificates, ...orderers].find(({ host, product }) => host === row.wish.orderedBy && product === row.product);
+        if (from !== undefined && (await distributeIfMissing(from, row.host, look))) started.push(place);
+      } else if (await startIfDue(row, look)) started.push(place);
     }
   };
   await Promise.all(Array.from({ length: atOnce }, worker));
@@ -87,6 +92,12 @@ async function lookAt({ host, product, wish, facts, plan }: CertificateRow): Pro
   } catch {
     return null;
   }
+}
+
+/** A host that has another certificate than the one that orders for it has missed a distribution. */
+async function distributeIfMissing({ host, product, wish, facts }: CertificateRow, missing: HostId, look: CertificateLook): Promise<boolean> {
+  if (facts === null || look.activeReleaseId === null || look.facts?.fingerprintSha256 === facts.fingerprintSha256 || !wish.alsoOn?.includes(missing)) return false;
+  return startDistribution({ action: 'renew', host, product, wish, requestedBy: 'schedule', requestId: `sweep-${workflowInfo().runId}-${host}-${product}` }, look.activeReleaseId);
 }
 
 async function startIfDue({ host, product, wish }: CertificateRow, look: CertificateLook): Promise<boolean> {

@@ -1,4 +1,5 @@
-import { ApplicationFailure, CancellationScope, allHandlersFinished, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, getExternalWorkflowHandle, setHandler, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, allHandlersFinished, condition, continueAsNew, defineQuery, defineSignal, defineUpdate, getExternalWorkflowHandle, setCurrentDetails, setHandler, sleep, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import type { PlanAnswer } from '../activities/control/rollouts.ts';
 import { rolloutWorkflowId, type RolloutId } from '../src/domain/ids.ts';
 import { refuseCommand, type RolloutCommand } from '../src/domain/rollout/command.ts';
 import { nextActions, type RolloutAction } from '../src/domain/rollout/decide.ts';
@@ -11,6 +12,7 @@ import { rolloutCalls } from './support/rollout-calls.ts';
 import { createRolloutStory, type CarriedStory } from './support/rollout-story.ts';
 import { commandDetail, eventOfCommand } from './support/rollout-commands.ts';
 import { startShard } from './support/rollout-shards.ts';
+import { controlFailure, saidBy } from './support/failures.ts';
 
 const commandUpdate = defineUpdate<RolloutStanding, [RolloutCommand & { readonly commandId: string }]>(rolloutCommandUpdate);
 const shardReported = defineSignal<[ShardReport]>(shardReportSignal);
@@ -22,6 +24,12 @@ const standingQuery = defineQuery<RolloutStanding>(progressQuery);
 /** A rollout that waits for another looks by itself now and then: the one before it may have been terminated by hand, and tells nobody. */
 const turnLookMs = 30_000;
 const longestWaitMs = 24 * 3_600_000;
+
+/** Doubled from one attempt to keep the end to the next. */
+const firstClosePauseMs = 10_000;
+const longestClosePauseMs = 3_600_000;
+/** A window that could not be asked for is closed, and asked for again. */
+const windowLookMs = 60_000;
 
 /** What goes over from one execution to the next where the history has grown long; hosts are never in it. */
 interface Carried {
@@ -59,7 +67,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
   });
   setHandler(turnCame, () => take({ type: 'TurnCame', at: now() }));
   setHandler(newerRollout, ({ rollout }) => take({ type: 'NewerRolloutCame', at: now(), rollout }));
-  setHandler(freezeChanged, () => void askOnce('freeze', lookForFreeze));
+  setHandler(freezeChanged, () => void CancellationScope.nonCancellable(() => askOnce('freeze', lookForFreeze)));
   setHandler(
     commandUpdate,
     async (command) => {
@@ -93,12 +101,25 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
       changes += 1;
     }
   }
+  /** What control cannot answer, and no further attempt would: the rollout is held with the reason, and somebody resumes or aborts it. */
+  function hold(error: unknown, what: string): void {
+    take({ type: 'PauseRequested', at: now(), by: 'fairlead', comment: controlFailure(error, what).message });
+  }
   async function lookForFreeze(): Promise<void> {
-    const freeze = await rolloutCalls.freezeNow({ product: request.product });
-    take(freeze === null ? { type: 'FreezeLifted', at: now() } : { type: 'FreezeSet', at: now(), freeze });
+    try {
+      const freeze = await rolloutCalls.freezeNow({ product: request.product });
+      take(freeze === null ? { type: 'FreezeLifted', at: now() } : { type: 'FreezeSet', at: now(), freeze });
+    } catch (error) {
+      hold(error, 'see whether a freeze holds');
+    }
   }
   async function plan(): Promise<void> {
-    const answer = await rolloutCalls.planRollout(input);
+    let answer: PlanAnswer;
+    try {
+      answer = await rolloutCalls.planRollout(input);
+    } catch (error) {
+      answer = { kind: 'refused', reason: controlFailure(error, 'plan the rollout') };
+    }
     if (answer.kind === 'refused') take({ type: 'PlanRefused', at: now(), reason: answer.reason });
     if (answer.kind === 'queued') {
       take({ type: 'RolloutQueued', at: now(), behind: answer.behind });
@@ -107,6 +128,19 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
     if (answer.kind === 'planned') {
       take({ type: 'PlanAccepted', at: now(), outline: answer.outline });
       await lookForFreeze();
+    }
+  }
+
+  /** The end is kept, however long that takes: as long as it is not, the rollout is open for everybody who asks, and others wait behind it. */
+  async function close(end: Parameters<typeof rolloutCalls.closeRollout>[0]['end']): Promise<{ queued: readonly RolloutId[] }> {
+    const events = await story.settle();
+    for (let pauseMs = firstClosePauseMs; ; pauseMs = Math.min(2 * pauseMs, longestClosePauseMs)) {
+      try {
+        return await rolloutCalls.closeRollout({ rolloutId, end, standing: story.standing(), events });
+      } catch (error) {
+        setCurrentDetails(`**ended** (${end.outcome}), and not kept yet. ${controlFailure(error, 'keep the end of the rollout').message}`);
+        await sleep(pauseMs);
+      }
     }
   }
 
@@ -121,14 +155,23 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         return true;
       case 'ask-gate':
         void askOnce(`gate ${action.gate.name}`, async () => {
-          const { verdict, note } = await rolloutCalls.askGate({ gate: action.gate });
-          take({ type: 'GateAnswered', at: now(), gate: action.gate.name, verdict, note });
+          try {
+            const { verdict, note } = await rolloutCalls.askGate({ gate: action.gate });
+            take({ type: 'GateAnswered', at: now(), gate: action.gate.name, verdict, note });
+          } catch (error) {
+            take({ type: 'GateAnswered', at: now(), gate: action.gate.name, verdict: 'no_data', note: controlFailure(error, 'ask it').message });
+          }
         });
         return false;
       case 'ask-window':
         void askOnce('window', async () => {
-          const { open, until } = await rolloutCalls.askWindow({ gate: action.gate });
-          take({ type: 'WindowAnswered', at: now(), open, until });
+          try {
+            const { open, until } = await rolloutCalls.askWindow({ gate: action.gate });
+            take({ type: 'WindowAnswered', at: now(), open, until });
+          } catch (error) {
+            hold(error, `ask the calendar about the window of gate ${action.gate.name}`);
+            take({ type: 'WindowAnswered', at: now(), open: false, until: new Date(Date.now() + windowLookMs).toISOString() });
+          }
         });
         return false;
       case 'start-shard': {
@@ -140,7 +183,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         startShard(input, action, (handle) => (entry.handle = handle as never))
           .then(
             ({ retries, counts }) => take({ type: 'ShardEnded', at: now(), ...place, retries, counts }),
-            (error: unknown) => take({ type: 'ShardLost', at: now(), ...place, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${action.wave} did not come to its end: ${error instanceof Error ? error.message : String(error)}`, hint: 'Retry takes its hosts up again.' } }),
+            (error: unknown) => take({ type: 'ShardLost', at: now(), ...place, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${action.wave} did not come to its end: ${saidBy(error)}`, hint: 'Retry takes its hosts up again.' } }),
           )
           .finally(() => shards.delete(key));
         return true;
@@ -169,7 +212,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
       if (end) {
         await condition(() => allHandlersFinished() && under.size === 0);
         const at = state.phase === 'Ended' ? state.at : now();
-        const { queued } = await rolloutCalls.closeRollout({ rolloutId, end: { outcome: end.outcome, ok: end.ok, reason: end.reason, at }, standing: story.standing(), events: await story.settle() });
+        const { queued } = await close({ outcome: end.outcome, ok: end.ok, reason: end.reason, at });
         for (const rollout of queued) await tellOther(rollout, turnCameSignal);
         return { rolloutId, outcome: end.outcome, ok: end.ok, reason: end.reason };
       }

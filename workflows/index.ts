@@ -7,4 +7,6 @@ export { fleetRollout } from './fleet-rollout.ts';
 export { rolloutShard } from './rollout-shard.ts';
 export { certRenewal } from './cert-renewal.ts';
 export { certSwitch } from './cert-switch.ts';
+export { certDistribution } from './cert-distribution.ts';
 export { certificateSweep } from './certificate-sweep.ts';
+export { releaseCheck } from './release-check.ts';

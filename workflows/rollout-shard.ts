@@ -1,6 +1,7 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { CancellationScope, ParentClosePolicy, condition, defineSignal, getExternalWorkflowHandle, setCurrentDetails, setHandler, sleep, startChild, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, ParentClosePolicy, condition, defineSignal, getExternalWorkflowHandle, setCurrentDetails, setHandler, sleep, startChild, workflowInfo } from '@temporalio/workflow';
 import type { HostRunEnd } from '../activities/control/rollout-hosts.ts';
+import type { Reason } from '../src/domain/failure.ts';
 import { hostWorkflowId, rolloutWorkflowId, type HostId, type RunId } from '../src/domain/ids.ts';
 import { shardOrderSignal, shardReportSignal, type ShardInput, type ShardReport } from '../src/domain/rollout/names.ts';
 import { noHosts, type HostCounts } from '../src/domain/rollout/outcome.ts';
@@ -9,6 +10,7 @@ import type { RunReport } from '../src/domain/run/report.ts';
 import type { UpdateRequest } from '../src/domain/update/request.ts';
 import { concludeHost, rolloutCalls } from './support/rollout-calls.ts';
 import { updateApply } from './update-apply.ts';
+import { controlFailure, saidBy } from './support/failures.ts';
 import { attributesOf } from './support/search-attributes.ts';
 
 const orderSignal = defineSignal<[ShardOrder]>(shardOrderSignal);
@@ -44,9 +46,18 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
     const inFlight = state.hosts.filter(({ standing }) => standing === 'running').map(({ host }) => host);
     setCurrentDetails([`**${state.order.mode}**: ${done} of ${state.hosts.length} hosts of wave ${wave} done, ${counts.failed} failed`, inFlight.length > 0 ? `In flight: ${inFlight.slice(0, 20).join(', ')}` : ''].filter(Boolean).join('\n\n'));
   }
+  /** Set once control cannot keep what becomes of hosts: no further one is begun, those in flight end, and the shard fails with it, of which the rollout makes a halt. */
+  let broken: Reason | null = null;
+  function breakOff(error: unknown, what: string): void {
+    const reason = controlFailure(error, what);
+    broken ??= reason;
+    take({ type: 'OrderCame', order: { ...state.order, mode: 'stop' } });
+  }
   const report = (): ShardReport => ({ shard, attempt, direction, wave, retries: state.order.retries, counts: countsOf(state) });
 
-  setHandler(orderSignal, (order) => take({ type: 'OrderCame', order }));
+  setHandler(orderSignal, (order) => {
+    if (broken === null) take({ type: 'OrderCame', order });
+  });
   CancellationScope.current()
     .cancelRequested.catch(() => take({ type: 'OrderCame', order: { ...state.order, mode: 'stop' } }));
 
@@ -65,12 +76,19 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
       if (waitOver(state, now())) {
         const missing = state.hosts.filter(({ standing }) => standing === 'away').map(({ host }) => ({ host, outcome: state.awayThen }));
         take({ type: 'WaitEnded' });
-        await rolloutCalls.settleHosts({ rolloutId, hosts: missing });
+        try {
+          await rolloutCalls.settleHosts({ rolloutId, hosts: missing });
+        } catch (error) {
+          breakOff(error, `keep that ${missing.length} hosts did not come`);
+        }
         continue;
       }
       for (const row of nextHosts(state)) {
         take({ type: 'HostBegun', host: row.host });
-        void runHost(row);
+        runHost(row).catch((error) => {
+          breakOff(error, `keep what became of ${row.host}`);
+          take({ type: 'HostDropped', host: row.host });
+        });
       }
       const counts = countsOf(state);
       if (!same(counts, told) && (reportNow(told, counts, state.order) || untilReport() <= 0)) {
@@ -81,7 +99,11 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
       }
       const away = state.hosts.filter(({ standing }) => standing === 'away').map(({ host }) => host);
       if (away.length > 0 && Date.now() >= lookAt) {
-        for (const host of await rolloutCalls.hostsThere({ hosts: away })) take({ type: 'HostCame', host });
+        try {
+          for (const host of await rolloutCalls.hostsThere({ hosts: away })) take({ type: 'HostCame', host });
+        } catch (error) {
+          breakOff(error, 'see which hosts can be reached');
+        }
         lookAt = nextLook();
         continue;
       }
@@ -89,6 +111,11 @@ export async function rolloutShard(input: ShardInput): Promise<ShardReport> {
       const wakes = [...(same(counts, told) ? [] : [untilReport()]), ...(away.length > 0 ? [lookAt - Date.now(), untilOf(state.awayUntil)] : [])];
       if (wakes.length === 0) await condition(() => changes !== seen);
       else await condition(() => changes !== seen, Math.max(1, Math.min(...wakes)));
+    }
+    if (broken !== null) {
+      const reason: Reason = broken;
+      await parent.signal(reportSignal, report()).catch(() => undefined);
+      throw ApplicationFailure.create({ message: reason.message, type: reason.code, nonRetryable: true, details: [{ reason }] });
     }
     return report();
   });
@@ -117,7 +144,7 @@ async function runOn(host: HostId, request: UpdateRequest): Promise<HostRunEnd> 
         return { runId, startedAt, outcome, reason, recovery };
       } catch (error) {
         // Terminated by hand, or broken: what became of the host is not known.
-        return { runId, startedAt, outcome: 'stranded', reason: { class: 'orchestrator', code: 'run_lost', message: `The run on ${host} did not come to its end: ${error instanceof Error ? error.message : String(error)}`, hint: `Look at the host: fairlead nodes show ${host}` }, recovery: null };
+        return { runId, startedAt, outcome: 'stranded', reason: { class: 'orchestrator', code: 'run_lost', message: `The run on ${host} did not come to its end: ${saidBy(error)}`, hint: `Look at the host: fairlead nodes show ${host}` }, recovery: null };
       }
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

@@ -53,7 +53,7 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
      * also where its host does not answer. One whose next try lies ahead is left out.
      * @param asked.limit how many are read; left out: all of them @returns `next`: where the following page begins; null where this was the last one
      */
-    async listCertificates({ after = null, limit }: { readonly after?: CertificatePlace | null; readonly limit?: number }): Promise<{ readonly certificates: readonly CertificateRow[]; readonly next: CertificatePlace | null }> {
+    async listCertificates({ after = null, limit }: { readonly after?: CertificatePlace | null; readonly limit?: number }): Promise<{ readonly certificates: readonly CertificateRow[]; readonly orderers: readonly CertificateRow[]; readonly next: CertificatePlace | null }> {
       const rows = await certificates.list({ ...(after === null ? {} : { after }), ...(limit === undefined ? {} : { limit }) });
       const last = rows.at(-1);
       const at = now();
@@ -64,8 +64,15 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
         const detail = { serial, names, notAfter, daysLeft: days, lastTry: row.lastTry, nextTryAt: row.nextTryAt };
         await audit.append({ at: at.toISOString(), event: days === 0 ? 'certificate.expired' : 'certificate.expiring', actor: 'fairlead', subject: hostWorkflowId(row.host, row.product), runId: null, detail }, `certificate.expiring:${row.host}/${row.product}:${serial}:${days}`);
       }
-      const due = rows.filter(({ facts, nextTryAt }) => facts !== null && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
-      return { certificates: due, next: last === undefined || limit === undefined || rows.length < limit ? null : { host: last.host, product: last.product } };
+      const due = rows.filter(({ facts, wish, nextTryAt }) => (facts !== null || wish.orderedBy !== undefined) && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
+      // A receiving host's orderer may stand on another page.
+      const orderers: CertificateRow[] = [];
+      for (const { product, wish } of due) {
+        if (wish.orderedBy === undefined || [...due, ...orderers].some((row) => row.host === wish.orderedBy && row.product === product)) continue;
+        const orderer = await certificates.find(wish.orderedBy, product);
+        if (orderer !== null) orderers.push(orderer);
+      }
+      return { certificates: due, orderers, next: last === undefined || limit === undefined || rows.length < limit ? null : { host: last.host, product: last.product } };
     },
   };
 }

@@ -86,7 +86,8 @@ export function createRolloutActivities({ rollouts, runs, hosts, releases, audit
     async askGate(input: { readonly gate: Exclude<JudgedGate, { kind: 'approval' }> }): Promise<{ verdict: GateVerdict; note: string }> {
       const { gate } = input;
       if (gate.kind === 'external') return gates.ask(gate.url, neverCancelled());
-      return judgeMetric(gate, await metrics.query(gate.url, gate.query, neverCancelled()));
+      const { value, why } = await metrics.query(gate.url, gate.query, neverCancelled());
+      return judgeMetric(gate, value, why);
     },
 
     async askWindow(input: { readonly gate: WindowGate }): Promise<{ open: boolean; until: string | null }> {

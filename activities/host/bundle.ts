@@ -3,7 +3,7 @@ import type { ArtifactRef } from '../../src/domain/bundle/artifact.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import { emptyState } from '../../src/domain/host/state.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
-import type { ReleaseId } from '../../src/domain/ids.ts';
+import type { ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { Command, HostDependencies } from './dependencies.ts';
 
@@ -32,6 +32,17 @@ export function createBundleActivities(dependencies: HostDependencies) {
       if (await isStaged(artifact)) return { bytes: 0, resumedFrom: 0, skipped: true };
       const got = await artifacts.download(artifact, downloadFile(artifact), report(context, 'bytes downloaded'), context.cancel);
       return { ...got, skipped: false };
+    },
+
+    /**
+     * Fetches and verifies a bundle before anybody asked for the update: whenever that comes, it finds it here. Idempotent. Changes nothing that a run relies on, so it is no
+     * command of one; it takes its turn among them all the same.
+     */
+    async prefetchBundle({ artifact }: { readonly product: ProductName; readonly artifact: ArtifactRef }, context: ActivityContext): Promise<{ bytes: number }> {
+      if (await isStaged(artifact)) return { bytes: 0 };
+      const { bytes } = await artifacts.download(artifact, downloadFile(artifact), report(context, 'bytes downloaded'), context.cancel);
+      await verifier.verify(downloadFile(artifact), artifact, report(context, 'bytes verified'), context.cancel);
+      return { bytes };
     },
 
     /** Size, digest and signature of the bundle. Whatever does not fit is removed, so that the next attempt fetches it anew. */

@@ -49,7 +49,8 @@ export function createCertificateLook(dependencies: HostDependencies) {
       async function planOf(of: CertificateFacts | null, nowMs: number): Promise<RenewalPlan | null> {
         if (of === null) return null;
         const chain = await activeChain(product, wish);
-        const answer = chain === null ? null : await ask(product, wish, (issuer, request) => issuer.renewalInformation(request, chain));
+        // Who orders it asks when it is renewed.
+        const answer = chain === null || wish.orderedBy !== undefined ? null : await ask(product, wish, (issuer, request) => issuer.renewalInformation(request, chain));
         return planRenewal(of, answer, host, nowMs);
       }
     },
@@ -87,6 +88,7 @@ export function createIssuingActivities(dependencies: HostDependencies) {
     },
     /** The pair is in its place: drops the order and what was staged. */
     async forgetOrder({ run, wish }: IssuingCommand): Promise<void> {
+      if (wish.orderedBy !== undefined) return dependencies.seal.forget(run.product, certificateNameOf(wish.names));
       await ask(run.product, wish, (issuer, request) => issuer.forget(request));
     },
   };

@@ -124,11 +124,11 @@ export function createCertificateActivities(dependencies: HostDependencies) {
       return facts;
     },
 
-    /** A copy of the pair that is active before the run's switch. Its path goes into the intent. */
+    /** A copy of the pair that is active before the run's switch. Its path goes into the intent of a run that is about nothing else. */
     async backUpCertificate({ run, certificate }: CertificateCommand): Promise<CertificateBackup> {
       const backup = await certificates.backUp(run.product, certificate, run.runId);
       const intent = await store.readIntent(run.product);
-      if (intent?.runId === run.runId && intent.backupPath !== backup.path) await store.writeIntent({ ...intent, backupPath: backup.path });
+      if (intent?.runId === run.runId && intent.kind === 'cert-renewal' && intent.backupPath !== backup.path) await store.writeIntent({ ...intent, backupPath: backup.path });
       return backup;
     },
 

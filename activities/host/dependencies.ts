@@ -14,6 +14,7 @@ import type { MetricSource } from '../../src/ports/metric-source.ts';
 import type { OriginProbe } from '../../src/ports/origin-probe.ts';
 import type { ReleaseStore } from '../../src/ports/release-store.ts';
 import type { Router } from '../../src/ports/router.ts';
+import type { PairSeal } from '../../src/ports/pair-seal.ts';
 import type { SetupSource } from '../../src/ports/setup-source.ts';
 import type { ServiceManager } from '../../src/ports/service-manager.ts';
 import type { TlsProbe } from '../../src/ports/tls-probe.ts';
@@ -43,6 +44,8 @@ export interface HostDependencies {
   readonly certificates: CertificateStore;
   /** The issuers of a product. Made when they are asked for: for weeks nobody does, and they need memory. */
   readonly issuers: (product: ProductName) => Promise<Readonly<Record<IssuerConfiguration['kind'], CertificateIssuer>>>;
+  /** How pairs travel between hosts. */
+  readonly seal: PairSeal;
   readonly tls: TlsProbe;
   readonly origins: OriginProbe;
   readonly commands: CommandRunner;

@@ -4,6 +4,7 @@ import { createBundleActivities } from './bundle.ts';
 import { createCertificateLook, createIssuingActivities } from './certificate-issuing.ts';
 import { createCertificateProof } from './certificate-proof.ts';
 import { createCertificateRecovery } from './certificate-recovery.ts';
+import { createCertificateOpening, createCertificateSealing } from './certificate-sealing.ts';
 import { createCertificateActivities, createCertificateInspection } from './certificates.ts';
 import { createConfigurationActivities } from './configuration.ts';
 import type { HostDependencies } from './dependencies.ts';
@@ -27,10 +28,12 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { inspectServices } = createServiceInspection(dependencies);
   const { inspectCertificates } = createCertificateInspection(dependencies);
   const { lookAtCertificate } = createCertificateLook(dependencies);
+  const { sealCertificate } = createCertificateSealing(dependencies);
   const { checkPublicOrigin, ...switching } = createCertificateActivities(dependencies);
+  const { prefetchBundle, ...bundles } = createBundleActivities(dependencies);
   const commands = {
     ...createIntentActivities(dependencies),
-    ...createBundleActivities(dependencies),
+    ...bundles,
     ...createPreparationActivities(dependencies),
     ...createActivationActivities(dependencies),
     ...createConfigurationActivities(dependencies),
@@ -48,6 +51,7 @@ export function createHostActivities(dependencies: HostDependencies) {
   // Beside runs that change the host. What writes the router's configuration takes its turn among theirs all the same.
   const issuing = {
     ...createIssuingActivities(dependencies),
+    ...createCertificateOpening(dependencies),
     checkPublicOrigin: (input: Parameters<typeof checkPublicOrigin>[0], context: ActivityContext) => exclusively(input.run.product, () => checkPublicOrigin(input, context)),
   };
   type Commands = typeof commands & typeof issuing;
@@ -55,7 +59,8 @@ export function createHostActivities(dependencies: HostDependencies) {
   const { guarded: guardedIssuing } = createGuard(dependencies, { line: 'issuing' });
   const fence = (all: object, guard: typeof guarded) => Object.entries(all).map(([name, activity]) => [name, guard(activity as never)]);
   const fenced = Object.fromEntries([...fence(commands, guarded), ...fence(issuing, guardedIssuing)]) as unknown as Fenced;
-  return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, ...fenced }, exclusively };
+  const prefetchInTurn: typeof prefetchBundle = (input, context) => exclusively(input.product, () => prefetchBundle(input, context));
+  return { activities: { inspectHost, inspectServices, inspectCertificates, lookAtCertificate, sealCertificate, prefetchBundle: prefetchInTurn, ...fenced }, exclusively };
 }
 
 type Implemented = ReturnType<typeof createHostActivities>['activities'];

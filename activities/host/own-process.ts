@@ -9,12 +9,6 @@ import type { Command, HostDependencies } from './dependencies.ts';
 import { specOf } from './instance-spec.ts';
 import { pause } from './wait.ts';
 
-/**
- * Beyond what an instance may take to stop, to start and to be watched: for the run to be heard of again after the agent or the control plane has been away.
- * A run that is heard of puts the deadline off with each command.
- */
-export const deadManSlackSeconds = 60;
-
 /** For how long one that is to be replaced holds a step that only its successor can take. */
 const successorMs = 2_500;
 /** How often the deadline is put off while a command is at work. */
@@ -29,8 +23,8 @@ type Commanded = Pick<Command, 'run'> & Partial<Pick<Command, 'direction'>>;
 export function createOwnProcess({ root, releases, services, handover }: HostDependencies) {
   const isOwn = ({ run }: Commanded): boolean => run.product === ownProduct;
 
-  /** What a run may take until its next command, in seconds. */
-  const budgetOf = ({ stopSeconds, startSeconds, drainSeconds }: Service, bakeSeconds: number): number => drainSeconds + stopSeconds + startSeconds + bakeSeconds + deadManSlackSeconds;
+  /** What the instance may take to stop, to start and to be watched, in seconds: until then no next command is due. */
+  const budgetOf = ({ stopSeconds, startSeconds, drainSeconds }: Service, bakeSeconds: number): number => drainSeconds + stopSeconds + startSeconds + bakeSeconds;
 
   return {
     /** Whether the instance is the process that runs this. */

@@ -1,13 +1,18 @@
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import type { Phase, ProductManifest } from '../../src/domain/product/manifest.ts';
-import { setupProblem, type SetupStatus } from '../../src/domain/promotion/setup.ts';
+import { setupProblem, uncertifiedOrigin, type SetupStatus } from '../../src/domain/promotion/setup.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { Command, HostDependencies, ReleaseCommand } from './dependencies.ts';
 import { demandState } from './instance-spec.ts';
 
 export interface PhaseCommand extends Command {
   readonly phase: Phase;
+}
+
+export interface CheckSetupInput extends ReleaseCommand {
+  /** Of the certificate that the promotion gets: the public origin has to be one of them. */
+  readonly names?: readonly string[];
 }
 
 export function createPromotionActivities({ host, store, files, releases, setup, now }: HostDependencies) {
@@ -27,12 +32,14 @@ export function createPromotionActivities({ host, store, files, releases, setup,
 
   return {
     /** Refuses where the setup phase is not complete, with what is missing. Changes nothing. */
-    async checkSetup({ run, releaseId }: ReleaseCommand, context: ActivityContext): Promise<{ note: string }> {
+    async checkSetup({ run, releaseId, names }: CheckSetupInput, context: ActivityContext): Promise<{ note: string }> {
       const manifest = await releases.readManifest(run.product, releaseId);
       const status = await readSetup(manifest, demandState(await store.readState(run.product), run.product), context.cancel);
       if (status === null) return { note: 'the product declares no setup contract' };
       const problem = setupProblem(status, `${run.product} on ${run.host}`);
       if (problem !== null) throw new FairleadError(problem);
+      const uncertified = names === undefined || status.publicOrigin === null ? null : uncertifiedOrigin(status.publicOrigin, names);
+      if (uncertified !== null) throw new FairleadError(uncertified);
       return { note: status.publicOrigin === null ? 'complete' : `complete, for ${status.publicOrigin}` };
     },
 

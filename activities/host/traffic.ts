@@ -37,7 +37,7 @@ export function createTrafficActivities(dependencies: HostDependencies) {
       const figures = await router.traffic(run.product, new Date(since));
       return {
         traffic: figures?.map(({ instance, requests, errors, latencyMs }) => ({ instance, requests, errors, p95Ms: latencyMs?.p95 ?? null })) ?? null,
-        metric: canary.metric === null ? null : await metrics.query(canary.metric.url, canary.metric.query, context.cancel),
+        metric: canary.metric === null ? null : (await metrics.query(canary.metric.url, canary.metric.query, context.cancel)).value,
         measuredAt,
       };
     },

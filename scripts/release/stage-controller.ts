@@ -1,5 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { agentEntry, bundleEntry } from '../../src/runtime/build-agent.ts';
+import { agentFile } from '../../src/runtime/home.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 import { project } from './project.ts';
 
@@ -9,7 +11,7 @@ const sources = ['bin', 'src', 'activities', 'workflows', 'workers', 'package.js
 
 /**
  * Writes what the controller's artifact holds into an empty directory: the sources, which Node runs as they are, the workflows as the one file that the
- * worker's sandbox runs (a release is not written to once it is unpacked), and the production packages with the native parts of this machine's platform.
+ * worker's sandbox runs (a release is not written to once it is unpacked), the agent of its own host, and the production packages with the native parts of this machine's platform.
  * @returns how many packages there are
  */
 export async function stageController(directory: string): Promise<{ packages: number }> {
@@ -17,9 +19,20 @@ export async function stageController(directory: string): Promise<{ packages: nu
   await place(join(project, 'deploy/release/fairlead.yaml'), join(directory, 'fairlead.yaml'), () => true);
   const workflows = await workflowBundle();
   await place(workflows, join(directory, 'dist', basename(workflows)), () => true);
+  await stageOwnAgent(directory);
   const packages = await productionPackages();
   for (const path of packages) await place(join(project, path), join(directory, path), (inner) => isNeeded(path, inner));
   return { packages: packages.length };
+}
+
+/** The agent of the control plane's own host: one process of one file, as on a node. */
+export async function stageOwnAgent(directory: string): Promise<void> {
+  const { text } = await bundleEntry(agentEntry);
+  await fs.mkdir(join(directory, dirname(agentFile)), { recursive: true });
+  await fs.writeFile(join(directory, agentFile), text);
+  await fs.mkdir(join(directory, 'bin'), { recursive: true });
+  await fs.copyFile(join(project, 'deploy/release/fairlead-node'), join(directory, 'bin/fairlead-node'));
+  await fs.chmod(join(directory, 'bin/fairlead-node'), 0o755);
 }
 
 /** Paths of the packages that are not there for development only, as the lock file has them; other platforms' are not on this machine. */

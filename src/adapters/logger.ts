@@ -8,6 +8,8 @@ export { hideSecrets };
 export interface LoggerOptions {
   /** The process, as it stands in every line: `api`, `control`, `agent`. */
   readonly name: string;
+  /** The host that it stands on; in every line of an agent. */
+  readonly host?: string;
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Where lines go; standard output where it is left out. */
   readonly destination?: DestinationStream;
@@ -21,12 +23,12 @@ const secretNames = ['authorization', 'cookie', 'password', 'secret', 'token', '
  * A logger of JSON lines. Secrets are taken out here, where every line passes: by the name of the field, at any of the depths that are
  * logged, by their look, wherever they stand (`hideSecrets`), and those that the process knows. Errors are written with every cause.
  */
-export function createLogger({ name, level, destination, hide = (text) => text }: LoggerOptions): Logger {
+export function createLogger({ name, host, level, destination, hide = (text) => text }: LoggerOptions): Logger {
   return pino(
     {
       name,
       level,
-      base: { name, pid: process.pid },
+      base: { name, pid: process.pid, ...(host === undefined ? {} : { host }) },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: secretNames.flatMap((field) => ['', '*.', '*.*.', '*.*.*.'].map((depth) => depth + field)), censor: '[redacted]' },

@@ -20,6 +20,17 @@ type Headers = IncomingMessage['headers'];
  * @throws FairleadError `key_missing`, `key_unknown`, `rate_limited`, or `not_allowed` where the key has another role
  */
 export async function identify(keys: KeyStore, limits: RateLimits, headers: Headers, address: string, route: Pick<RouteAccess, 'roles'>): Promise<KeyIdentity> {
+  const identity = await authenticate(keys, limits, headers, address);
+  demandRole(identity, route);
+  return identity;
+}
+
+function demandRole(identity: KeyIdentity, route: Pick<RouteAccess, 'roles'>): void {
+  const refused = refuseRole(identity, route);
+  if (refused !== null) throw new FairleadError(refused);
+}
+
+async function authenticate(keys: KeyStore, limits: RateLimits, headers: Headers, address: string): Promise<KeyIdentity> {
   const text = keyTextOf(headers);
   limits.beforeLookup(address, text);
   const identity = text === null ? null : await keys.identify(text);
@@ -28,8 +39,6 @@ export async function identify(keys: KeyStore, limits: RateLimits, headers: Head
     throw text === null ? missingKey() : unknownKey();
   }
   limits.succeeded(text!);
-  const refused = refuseRole(identity, route);
-  if (refused !== null) throw new FairleadError(refused);
   return identity;
 }
 
@@ -64,8 +73,10 @@ export function requireKeys(app: Api, keys: KeyStore, limits: RateLimits): void 
     // What proves itself by its body (a token) is guessed at as keys are.
     if (route.roles === 'public' && request.method === 'POST') limits.beforeLookup(request.ip, null);
     if (route.roles === 'public') return;
-    request.identity = await identify(keys, limits, request.headers, request.ip, route);
+    request.identity = await authenticate(keys, limits, request.headers, request.ip);
+    // Before the role: what is refused by it leaves rows in the audit, which a key must not fill.
     if (!isUnlimited(request)) limits.key(request.identity.id);
+    demandRole(request.identity, route);
   });
   app.addHook('onResponse', async (request, reply) => {
     if (reply.statusCode === 401 && request.routeOptions.config.route?.roles === 'public') limits.failed(request.ip, null);

@@ -1,8 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { FairleadError } from '../domain/failure.ts';
+import type { CheckSignature } from '../domain/audit/checkpoint.ts';
 import type { Artifact } from '../domain/bundle/artifact.ts';
 import type { ArtifactStore, AuditLog, HostRegistry, KeyStore, ReleaseCatalog, RunStore } from '../ports/control-stores.ts';
 import type { EnrolmentStore, FleetBus, FleetStateStore, SessionStore } from '../ports/fleet-stores.ts';
+import type { ControlMachine } from '../ports/control-machine.ts';
 import type { ControlStatistics } from '../ports/control-statistics.ts';
 import type { GatewayFigures } from '../ports/gateway-figures.ts';
 import type { CertificateRegistry } from '../ports/certificate-registry.ts';
@@ -14,7 +16,11 @@ import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 import type { SettingStore } from '../ports/setting-store.ts';
+import type { UpdatePolicyStore } from '../ports/update-policies.ts';
+import type { Updater } from '../ports/updater.ts';
+import type { StreamBounds } from './event-streams.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
+import type { RequestTimes } from './slow-requests.ts';
 
 export interface ApiStores {
   readonly releases: ReleaseCatalog;
@@ -23,6 +29,7 @@ export interface ApiStores {
   readonly certificates: CertificateRegistry;
   readonly runs: RunStore;
   readonly rollouts: RolloutStore;
+  readonly policies: UpdatePolicyStore;
   readonly audit: AuditLog;
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
@@ -48,6 +55,10 @@ export interface ApiServerSettings {
   /** This copy of the API among the others; a name that no other one has. Made up where none is given. */
   readonly copy?: string;
   readonly fleet?: FleetTimes;
+  /** Addresses and networks whose word about the client (X-Forwarded-For) is taken. Default none. */
+  readonly trustedProxies?: readonly string[];
+  readonly requestTimes?: RequestTimes;
+  readonly streams?: StreamBounds;
   /** Of this copy. Left out: `defaultRateLimits`. */
   readonly rateLimits?: RateLimitSettings;
 }
@@ -76,7 +87,12 @@ export interface ApiDependencies {
   readonly refuseUrl?: (url: string) => FairleadError | null;
   /** What Temporal's payloads are encrypted with, for who looks at them there; null or left out where they are not. */
   readonly codec?: PayloadCodecService | null;
+  /** Checks signatures of the audit's checkpoints by the key that this server signs with; gives null where it signs none. */
+  readonly checkSignature?: () => CheckSignature | null;
+  /** A service that does the updates instead; left out, Fairlead does. */
+  readonly updater?: Updater | null;
   readonly fleetBus: FleetBus;
+  readonly machine: ControlMachine;
   /** Where the database is, without the password, and whether it answers (`ping` fails where not). */
   readonly database: { readonly address: string; ping(): Promise<void> };
   /** What the hosts' gateway in this process has done, for the metrics; null where there is none. */

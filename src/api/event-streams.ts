@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { FairleadError } from '../domain/failure.ts';
 import type { RunId } from '../domain/ids.ts';
 import type { RunEvent } from '../domain/run/event.ts';
 import type { RunStore } from '../ports/control-stores.ts';
@@ -11,6 +12,18 @@ const batch = 200;
 const lastWordsMs = 5_000;
 
 const isEnd = (event: RunEvent | undefined): boolean => event?.kind === 'run_ended' || event?.kind === 'recovered';
+
+/** How many streams there may be, and how long one may last. */
+export interface StreamBounds {
+  /** Of this copy of the API. Default 2000. */
+  readonly most?: number;
+  /** Of one key. Default 100. */
+  readonly mostOfKey?: number;
+  /** After this its client comes back with `Last-Event-ID`, perhaps to another copy. Default one hour. */
+  readonly longestMs?: number;
+  /** How long a client may take to read what was sent. Default 30000. */
+  readonly stalledMs?: number;
+}
 
 export interface EventStreams {
   /** Answers with the run's events from `afterSequence` on, until the run has ended, the client has left or `close` is called. */
@@ -25,14 +38,32 @@ export function createEventStreams(runs: RunStore, settings: ApiServerSettings):
   const pollMs = settings.eventPollMs ?? 500;
   const heartbeatMs = settings.streamHeartbeatMs ?? 15_000;
   const closing = new AbortController();
+  const { most = 2_000, mostOfKey = 100, longestMs = 3_600_000, stalledMs = 30_000 } = settings.streams ?? {};
+  const ofKey = new Map<string, number>();
   let open = 0;
 
   async function serve(runId: RunId, afterSequence: number, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    // Whoever has seen the end and asks again is answered at once, not after the wait for last words.
-    const seen = afterSequence === 0 ? undefined : (await runs.events(runId, afterSequence - 1, 1))[0];
+    const key = request.identity?.id ?? '';
+    if (open >= most) throw tooMany(`this copy of the API serves ${most} event streams, the most that it may`);
+    if ((ofKey.get(key) ?? 0) >= mostOfKey) throw tooMany(`the key has ${mostOfKey} event streams, the most that one may`);
+    open += 1;
+    ofKey.set(key, (ofKey.get(key) ?? 0) + 1);
+    try {
+      // Whoever has seen the end and asks again is answered at once, not after the wait for last words.
+      const seen = afterSequence === 0 ? undefined : (await runs.events(runId, afterSequence - 1, 1))[0];
+      await write(runId, afterSequence, isEnd(seen), request, reply);
+    } finally {
+      open -= 1;
+      const left = (ofKey.get(key) ?? 1) - 1;
+      if (left > 0) ofKey.set(key, left);
+      else ofKey.delete(key);
+    }
+  }
+
+  async function write(runId: RunId, afterSequence: number, seenEnd: boolean, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const stop = AbortSignal.any([gone.signal, closing.signal]);
+    const stop = AbortSignal.any([gone.signal, closing.signal, AbortSignal.timeout(longestMs)]);
     reply.hijack();
     reply.raw.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
@@ -41,17 +72,21 @@ export function createEventStreams(runs: RunStore, settings: ApiServerSettings):
       'x-request-id': request.id,
       connection: 'close',
     });
-    const write = async (text: string): Promise<void> => {
-      if (!reply.raw.write(text)) await once(reply.raw, 'drain', { signal: stop });
+    const send = async (text: string): Promise<void> => {
+      if (reply.raw.write(text)) return;
+      const stalled = setTimeout(() => reply.raw.destroy(), stalledMs);
+      try {
+        await once(reply.raw, 'drain', { signal: stop });
+      } finally {
+        clearTimeout(stalled);
+      }
     };
-    open += 1;
     try {
-      await write('retry: 2000\n\n');
-      await follow(runId, afterSequence, isEnd(seen), stop, write, request);
+      await send('retry: 2000\n\n');
+      await follow(runId, afterSequence, seenEnd, stop, send, request);
     } catch (error) {
       if (!stop.aborted) request.log.error({ err: error, runId }, 'an event stream broke');
     } finally {
-      open -= 1;
       reply.raw.end();
     }
   }
@@ -94,3 +129,6 @@ export function createEventStreams(runs: RunStore, settings: ApiServerSettings):
     close: () => closing.abort(),
   };
 }
+
+const tooMany = (what: string): FairleadError =>
+  new FairleadError({ class: 'request', code: 'too_many_streams', message: `No further event stream: ${what}.`, hint: 'End those that nobody looks at, or ask for the run itself from time to time.' }, { retryable: true });

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { idempotencyHeader } from '../contract/index.ts';
+import { idempotencyHeader, reasonHeader } from '../contract/index.ts';
 import { canonicalJson } from '../domain/canonical-json.ts';
 import { FairleadError } from '../domain/failure.ts';
 import type { IdempotencyClaim, IdempotencyStore, StoredAnswer } from '../ports/idempotency-store.ts';
@@ -14,6 +14,7 @@ export const MutationHeaders = z.object({
     .regex(/^[\x21-\x7e]{1,128}$/, 'an idempotency key is 1 to 128 printable ASCII characters without spaces')
     .optional()
     .meta({ description: 'The same key with the same request within 24 hours gets the same answer and changes nothing twice', examples: ['deploy-4711'] }),
+  [reasonHeader]: z.string().max(1_500).optional().meta({ description: 'Why, percent-encoded; it goes into the audit. Overrides need it, or a `reason` in the body', examples: ['the%20old%20disk%20is%20gone'] }),
 });
 
 const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
@@ -22,6 +23,9 @@ const keyOf = (request: FastifyRequest): string | undefined => {
   const value = request.headers[idempotencyHeader];
   return typeof value === 'string' ? value : undefined;
 };
+
+/** Whether the request may be repeated. */
+export const hasKey = (request: FastifyRequest): boolean => keyOf(request) !== undefined;
 
 /**
  * What a request is known by to whatever acts on it: a repetition (same caller, same Idempotency-Key) has the same one, so that even a

@@ -26,6 +26,7 @@ export async function noteStarted({ stores, settings }: ApiDependencies, request
   const { runId, workflowId, kind, event, asked, detail, key } = started;
   const { host, product, releaseId, requestedBy, requestId } = asked;
   const at = new Date().toISOString();
+  request.log.info({ runId, workflowId, kind, host, product, releaseId }, 'a run was accepted');
   try {
     await stores.runs.open({ runId, workflowId, kind, host, product, toReleaseId: releaseId, requestedBy, requestedAt: at });
     await stores.audit.append({ at, event, actor: requestedBy, subject: workflowId, runId, detail: { ...detail, requestId } }, `${event}:${runId}${key === undefined ? '' : `:${key}`}`);

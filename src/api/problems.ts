@@ -63,6 +63,16 @@ const statusOfCode: Readonly<Record<string, number>> = {
   request_under_way: 409,
   unknown_rollout: 404,
   unknown_freeze: 404,
+  cursor_gone: 410,
+  request_too_slow: 408,
+  too_many_streams: 429,
+  artifact_missing: 503,
+  updater_slow: 504,
+  updater_unreachable: 502,
+  updater_answer_invalid: 502,
+  updater_failed: 502,
+  updater_refused: 422,
+  reason_required: 400,
   rollout_ended: 409,
   rollout_open: 409,
   rollout_not_begun: 409,
@@ -102,7 +112,7 @@ function sendProblem(reply: FastifyReply, body: Problem, error?: Error): Fastify
   if (body.status >= 500) log.error({ err: error, code: body.code }, 'request failed');
   else log.debug({ err: error, code: body.code }, 'request refused');
   if (body.status === 401) void reply.header('www-authenticate', 'Bearer realm="fairlead"');
-  if (body.retryable && (body.status === 503 || body.status === 409)) void reply.header('retry-after', String(retryAfterSeconds));
+  if (body.retryable && (body.status === 503 || body.status === 409 || body.code === 'too_many_streams')) void reply.header('retry-after', String(retryAfterSeconds));
   if (error instanceof RateLimited) void reply.header('retry-after', String(error.retryAfterSeconds));
   // What the route has already said of the answer that it did not give.
   void reply.header('cache-control', 'no-store').removeHeader('etag');

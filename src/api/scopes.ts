@@ -86,17 +86,17 @@ async function askedOf(request: FastifyRequest, stores: ApiStores): Promise<Aske
 }
 
 async function askedTarget(request: FastifyRequest, stores: ApiStores): Promise<Asked> {
-  const named = { ...(request.query as object), ...(request.body as object | null) } as { readonly host?: HostId; readonly product?: ProductName };
+  const named = { ...(request.query as object), ...(request.body as object | null) } as { readonly host?: HostId; readonly product?: ProductName; readonly alsoOn?: readonly HostId[] };
   if (named.host === undefined || named.product === undefined) return 'everything';
   const row = await stores.hosts.find(named.host);
-  return row === null ? 'hidden' : { products: { of: 'every', names: [named.product] }, hosts: [row] };
+  return row === null ? 'hidden' : { products: { of: 'every', names: [named.product] }, hosts: named.alsoOn === undefined ? [row] : [row, ...(await labelledAll(stores, named.alsoOn))] };
 }
 
 /** A host that was never heard has no labels but its name: it is in the scope of whoever was given that very host. */
 const unheard = (host: HostId): LabelledHost => ({ host, role: null, labels: {} });
 const labelled = async (stores: ApiStores, host: HostId): Promise<LabelledHost> => (await stores.hosts.find(host)) ?? unheard(host);
 
-async function labelledAll(stores: ApiStores, hosts: readonly HostId[]): Promise<LabelledHost[]> {
+export async function labelledAll(stores: ApiStores, hosts: readonly HostId[]): Promise<LabelledHost[]> {
   const known = new Map((await stores.hosts.list()).map((row) => [row.host, row]));
   return hosts.map((host) => known.get(host) ?? unheard(host));
 }

@@ -8,3 +8,4 @@ export const artifactBody = { description: 'The bundle', content: { 'application
 export const partialArtifactBody = { description: 'The part of the bundle that was asked for', content: { 'application/octet-stream': { schema: bytes } } };
 export const textBody = (description: string) => ({ description, content: { 'text/plain': { schema: z.string() } } });
 export const uploadBody = bytes.describe('The bundle, byte for byte');
+export const auditExportBody = { description: 'JSON lines', content: { 'application/x-ndjson': { schema: z.string() } } };

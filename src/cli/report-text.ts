@@ -163,7 +163,7 @@ function nextText({ outcome, host, product, toReleaseId, recovery, runId }: RunR
     case 'refused':
       return `Next: mend what is named above and ask again.\n`;
     case 'rolled_back':
-      return `Next: mend the release and publish it under a new id. To try this one again all the same:\n  fairlead update apply ${toReleaseId} --host ${host} --product ${product} --allow-failed\n`;
+      return `Next: mend the release and publish it under a new id. To try this one again all the same:\n  fairlead update apply ${toReleaseId} --host ${host} --product ${product} --allow-failed --reason TEXT\n`;
     case 'cancelled':
       return `Next: when it is time again:\n  fairlead update apply ${toReleaseId} --host ${host} --product ${product}\n`;
     case 'stranded': {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { AuditRow as DomainAuditRow } from '../domain/audit/chain.ts';
+import type { AuditCheckpoint as DomainAuditCheckpoint } from '../domain/audit/checkpoint.ts';
 import { instant } from './identifiers.ts';
 
 export const AuditRow = z
@@ -31,7 +32,32 @@ export const AuditVerifyAnswer = z
   .object({
     rows: z.number().int(),
     ok: z.boolean(),
-    firstBroken: z.object({ sequence: z.number().int(), why: z.string() }).nullable(),
+    firstBroken: z.object({ sequence: z.number().int(), why: z.string() }).nullable().meta({ description: 'The first of `problems` that is about a row' }),
+    checkpoints: z.number().int(),
+    signaturesChecked: z.boolean().meta({ description: 'False where this server signs no checkpoints: then only hashes and links are checked' }),
+    rowsSinceCheckpoint: z.number().int().meta({ description: 'What no checkpoint covers yet' }),
+    problems: z.array(z.object({ where: z.string().meta({ examples: ['row 7', 'checkpoint 2'] }), sequence: z.number().int().nullable(), why: z.string() })),
   })
-  .meta({ id: 'AuditVerifyAnswer', description: 'Every row was read, and its hash computed again' });
+  .meta({ id: 'AuditVerifyAnswer', description: 'Every row was read, its hash computed again, and every checkpoint held against its row' });
 export type AuditVerifyAnswer = z.infer<typeof AuditVerifyAnswer>;
+
+export const AuditCheckpoint = z
+  .object({
+    number: z.number().int().min(1),
+    sequence: z.number().int().min(1).meta({ description: 'The last row that it covers' }),
+    hash: z.string().meta({ description: "That row's hash" }),
+    at: instant,
+    previousHash: z.string(),
+    keyId: z.string().meta({ description: 'First 16 hexadecimal digits of the SHA-256 of the public key (SPKI, DER)' }),
+    signature: z.string().meta({ description: 'Ed25519 over the canonical JSON of all the others with `kind` and `schema`, base64' }),
+  })
+  .meta({ id: 'AuditCheckpoint', description: 'Signed word that the audit reached this row with this hash. Keep copies where nobody writes who can write to the database' }) satisfies z.ZodType<DomainAuditCheckpoint>;
+export const AuditCheckpointQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(1_000).default(100).meta({ description: 'How many at most' }),
+  afterNumber: z.coerce.number().int().min(0).optional().meta({ description: 'Only those after this one. Left out: the latest ones. Both by number, rising' }),
+});
+export const AuditCheckpointList = z.object({ checkpoints: z.array(AuditCheckpoint), nextAfterNumber: z.number().int().nullable().meta({ description: 'Give this as `afterNumber` to go on; null where there was none' }) }).meta({ id: 'AuditCheckpointList' });
+export type AuditCheckpointList = z.infer<typeof AuditCheckpointList>;
+
+/** Checkpoints that were kept elsewhere, to be held against what is there now. */
+export const AuditVerifyBody = z.strictObject({ saved: z.array(AuditCheckpoint).max(1_000).default([]) }).nullish();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { CertificateStatus as DomainCertificateStatus } from '../domain/certificate/status.ts';
-import { hostId, instant, productName } from './identifiers.ts';
+import { hostId, instant, nextAfter, pageAfter, productName, reason } from './identifiers.ts';
 import { Reason, RunLinks } from './runs.ts';
 import { RunAccepted } from './updates.ts';
 
@@ -50,17 +50,19 @@ const target = { host: hostId, product: productName };
 export const CertificateIssueBody = z
   .strictObject({
     ...target,
+    alsoOn: z.array(hostId).max(100).optional().meta({ description: 'Other hosts that serve the same certificate: `host` orders it, and they get it sealed, one of them first. Left out: those from before; empty: none' }),
     names: z.array(z.string().min(1).max(260)).max(100).optional().meta({ description: "Left out: those of the manifest's certificates" }),
     issuer: Issuer.optional().meta({ description: 'Left out: the one that the certificate was got from before' }),
     challenge: challenge.optional(),
     keyType: z.enum(['ecdsa-p256', 'rsa-2048', 'rsa-4096']).default('ecdsa-p256'),
     originPort: z.number().int().min(1).max(65_535).nullable().default(80).meta({ description: 'Before anything is ordered, each name is asked for on this port, as the authority will do, and has to lead to the host; null leaves that out' }),
-    force: z.boolean().default(false).meta({ description: 'Also where the present one is not due' }),
+    force: z.boolean().default(false).meta({ description: 'Also where the present one is not due; needs a reason' }),
+    reason,
   })
   .meta({ examples: [{ host: 'h1', product: 'noderax-platform', names: ['app.example.org'], issuer: { kind: 'acme', directoryUrl: 'https://acme-v02.api.letsencrypt.org/directory' } }] });
 export type CertificateIssueBody = z.input<typeof CertificateIssueBody>;
 
-export const CertificateRenewBody = z.strictObject({ ...target, force: z.boolean().default(false) }).meta({ examples: [{ host: 'h1', product: 'noderax-platform' }] });
+export const CertificateRenewBody = z.strictObject({ ...target, force: z.boolean().default(false), reason }).meta({ examples: [{ host: 'h1', product: 'noderax-platform' }] });
 export type CertificateRenewBody = z.input<typeof CertificateRenewBody>;
 
 export const CertificateRunAccepted = RunAccepted.extend({
@@ -95,8 +97,12 @@ export const CertificateStatus = z
   .meta({ id: 'CertificateStatus' }) satisfies z.ZodType<DomainCertificateStatus>;
 
 export const CertificateEntry = z
-  .object({ ...target, issuerName: z.string(), lookedAt: instant.nullable().meta({ description: 'When its host was looked at last' }), status: CertificateStatus, run: z.object({ runId: z.string(), links: RunLinks }).nullable().meta({ description: 'The run that is under way' }) })
+  .object({
+    ...target,
+    alsoOn: z.array(hostId).readonly().meta({ description: 'Hosts that get the same certificate from this one' }),
+    orderedBy: hostId.nullable().meta({ description: 'The host that orders it and seals it for this one; null: this one orders it' }),
+    issuerName: z.string(), lookedAt: instant.nullable().meta({ description: 'When its host was looked at last' }), status: CertificateStatus, run: z.object({ runId: z.string(), links: RunLinks }).nullable().meta({ description: 'The run that is under way' }) })
   .meta({ id: 'CertificateEntry' });
-export const CertificateList = z.object({ certificates: z.array(CertificateEntry) }).meta({ id: 'CertificateList' });
+export const CertificateList = z.object({ certificates: z.array(CertificateEntry), nextAfter }).meta({ id: 'CertificateList' });
 export type CertificateList = z.infer<typeof CertificateList>;
-export const CertificateListQuery = z.strictObject({ host: hostId.optional(), product: productName.optional() });
+export const CertificateListQuery = z.strictObject({ host: hostId.optional(), product: productName.optional(), ...pageAfter('`host/product`') });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { FleetState as DomainFleetState } from '../domain/fleet/host-state.ts';
 import type { IdentityConflict as DomainIdentityConflict, Session as DomainSession, ToldRelease as DomainToldRelease } from '../domain/fleet/session.ts';
-import { hostId, instant, nextBefore, page, productName, releaseId, role, runId } from './identifiers.ts';
+import { hostId, instant, nextAfter, nextBefore, page, pageAfter, productName, reason, releaseId, role, runId } from './identifiers.ts';
 
 const link = z.object({ phase: z.enum(['pending', 'connected', 'disconnected']), since: instant, why: z.string().nullable() }).meta({ description: 'Whether control hears the host, also in error and maintenance' });
 
@@ -72,7 +72,7 @@ export const SessionQuery = z.object(page('the id'));
 export const SessionList = z.object({ sessions: z.array(FleetSession), nextBefore }).meta({ id: 'SessionList' });
 export type SessionList = z.infer<typeof SessionList>;
 
-export const AcceptBody = z.strictObject({ bootId: z.string().min(1).max(64).meta({ description: 'Which of the agents in conflict is the host' }) });
+export const AcceptBody = z.strictObject({ bootId: z.string().min(1).max(64).meta({ description: 'Which of the agents in conflict is the host' }), reason });
 export const AcceptAnswer = z.object({ host: hostId, acceptedBootId: z.string() }).meta({ id: 'AcceptAnswer' });
 export type AcceptAnswer = z.infer<typeof AcceptAnswer>;
 
@@ -103,7 +103,8 @@ export const EnrolmentCreated = z
   .object({ ...enrolment, token: z.string().nullable().meta({ description: 'Shown this once and never stored: null where a repeated request (Idempotency-Key) is answered again' }) })
   .meta({ id: 'EnrolmentCreated' });
 export type EnrolmentCreated = z.infer<typeof EnrolmentCreated>;
-export const EnrolmentList = z.object({ enrolments: z.array(z.object(enrolment)) }).meta({ id: 'EnrolmentList' });
+export const EnrolmentListQuery = z.strictObject(pageAfter('id'));
+export const EnrolmentList = z.object({ enrolments: z.array(z.object(enrolment)), nextAfter }).meta({ id: 'EnrolmentList' });
 
 export const ExchangeBody = z.strictObject({
   token: z.string().min(1).max(200),

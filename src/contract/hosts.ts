@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { sealingKeyPattern } from '../domain/certificate/seal.ts';
 import type { FindingKind } from '../domain/host/drift.ts';
 import type { HostInspection as DomainHostInspection } from '../domain/host/state.ts';
 import { runKinds } from '../domain/run/kind.ts';
 import { FleetSession, FleetState, IdentityConflict, ToldRelease } from './fleet.ts';
-import { hostId, instanceName, instant, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
+import { hostId, instanceName, instant, nextAfter, pageAfter, phase, productName, releaseId, role, runId, serviceName } from './identifiers.ts';
 import { Labels } from './keys.ts';
 import { outcome, Reason } from './runs.ts';
 
@@ -80,6 +81,7 @@ export const HostInspection = z
     router: z.enum(['nginx', 'embedded']),
     schemaGeneration: z.number().int().optional().meta({ description: 'Generation of the data that the active release keeps' }),
     trustedKeyIds: z.array(z.string()).meta({ description: 'Publishers that this host trusts; empty means that signatures are not demanded' }),
+    sealingKey: z.string().regex(sealingKeyPattern).optional().meta({ description: 'Public key of X25519, base64url: private keys of certificates travel to this host sealed for it; left out by agents that have none' }),
     drift: z.array(Finding).max(200).optional().meta({ description: 'How the host differs from what it is meant to be; left out by agents that do not look' }),
     healing: z.enum(['report', 'heal']).optional().meta({ description: 'What may be put right without a person; left out means report' }),
     acts: z.array(hostAct).max(100).optional().meta({ description: 'What the agent did by itself and control has not acknowledged' }),
@@ -137,10 +139,12 @@ export const HostDetail = Host.extend({
 export type HostDetail = z.infer<typeof HostDetail>;
 
 export const HostParams = z.object({ id: hostId });
+export const HostListQuery = z.strictObject(pageAfter('host'));
 export const HostList = z
   .object({
     hosts: z.array(Host.extend({ session: FleetSession.nullable() })),
-    pending: z.array(z.object({ host: hostId, role, state: FleetState })).meta({ description: 'Enrolled, and never heard' }),
+    pending: z.array(z.object({ host: hostId, role, state: FleetState })).meta({ description: 'Enrolled, and never heard; a page holds both by their names' }),
+    nextAfter,
   })
   .meta({ id: 'HostList' });
 export type HostList = z.infer<typeof HostList>;

@@ -38,9 +38,18 @@ export const instant = z.iso.datetime({ offset: true }).meta({ description: 'Ins
 export const role = z.enum(['controller', 'node']).meta({ description: 'What the host is, and which artifact of a release it gets' });
 export const phase = z.enum(['setup', 'installed']).meta({ description: 'Which instances exist, and what healthy means' });
 
+/** Why somebody wants what goes over Fairlead's own judgement; for the audit. */
+export const reason = z.string().trim().min(1).max(500).optional().meta({ description: 'Why; goes into the audit. An override is refused without one' });
+
 /** Query parameters of every list, newest first. @param cursor what `before` names. */
 export const page = (cursor: string) => ({
   limit: z.coerce.number().int().min(1).max(200).default(50).meta({ description: 'How many rows at most', examples: [50] }),
   before: z.string().min(1).max(128).optional().meta({ description: `Only rows older than this one (${cursor} of the last row of the page before)` }),
 });
+/** Query parameters of a list in an order of its own. @param cursor what `after` names */
+export const pageAfter = (cursor: string) => ({
+  limit: z.coerce.number().int().min(1).max(1_000).default(1_000).meta({ description: 'How many rows at most', examples: [100] }),
+  after: z.string().min(1).max(200).optional().meta({ description: `Only rows after this one (${cursor} of the last row of the page before)` }),
+});
+export const nextAfter = z.string().nullable().meta({ description: 'Give this as `after` for the next page; null on the last one' });
 export const nextBefore = z.string().nullable().meta({ description: 'Give this as `before` for the next page; null on the last one' });

@@ -7,6 +7,7 @@ export * from './health.ts';
 export * from './hosts.ts';
 export * from './identifiers.ts';
 export * from './keys.ts';
+export * from './policies.ts';
 export * from './problem.ts';
 export * from './promotions.ts';
 export * from './releases.ts';
@@ -18,3 +19,6 @@ export * from './updates.ts';
 
 /** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */
 export const idempotencyHeader = 'idempotency-key';
+
+/** Request header of every mutation: why, percent-encoded UTF-8; for requests whose body does not say it. */
+export const reasonHeader = 'fairlead-reason';

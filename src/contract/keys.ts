@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { keyRoles } from '../domain/access/role.ts';
 import { labelNamePattern, labelValuePattern } from '../domain/access/scope.ts';
-import { hostId, instant, productName } from './identifiers.ts';
+import { hostId, instant, nextAfter, pageAfter, productName } from './identifiers.ts';
 
 export const keyRole = z.enum(keyRoles).meta({ description: '`viewer` looks, `operator` changes hosts, releases and rollouts, `approver` looks and decides gates, `admin` may all of it and makes keys, `agent` is one host' });
 
@@ -36,6 +36,7 @@ const masked = z.string().meta({ examples: ['abcd****wxyz'] });
 export const KeyCreated = z.object({ ...identity, text, masked }).meta({ id: 'KeyCreated' });
 export type KeyCreated = z.infer<typeof KeyCreated>;
 
+export const KeyListQuery = z.strictObject(pageAfter('id'));
 export const KeyList = z
   .object({
     keys: z.array(
@@ -50,6 +51,7 @@ export const KeyList = z
         previous: z.object({ masked, endsAt: instant }).nullable().meta({ description: 'The text before the last rotation, while it works' }),
       }),
     ),
+    nextAfter,
   })
   .meta({ id: 'KeyList' });
 export type KeyList = z.infer<typeof KeyList>;

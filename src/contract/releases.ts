@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ArtifactRef } from '../domain/bundle/artifact.ts';
+import { channel } from './policies.ts';
 import { instant, nextBefore, page, productName, releaseId, role, sha256 } from './identifiers.ts';
 
 export const ArtifactSignature = z
@@ -24,7 +25,7 @@ const artifactShape = {
 
 export const Artifact = z.object(artifactShape).meta({ id: 'Artifact', description: 'A bundle for one role of a release' }) satisfies z.ZodType<ArtifactRef>;
 
-export const PublishedRelease = z.object({ ...artifactShape, publishedAt: instant, publishedBy: z.string() }).meta({ id: 'PublishedRelease' });
+export const PublishedRelease = z.object({ ...artifactShape, publishedAt: instant, publishedBy: z.string(), channel }).meta({ id: 'PublishedRelease' });
 export type PublishedRelease = z.infer<typeof PublishedRelease>;
 
 export const ReleaseListQuery = z.strictObject({ product: productName.optional(), ...page('sha256') });
@@ -41,6 +42,7 @@ export const ReleaseDetail = z
         ...artifactShape,
         publishedAt: instant,
         publishedBy: z.string(),
+        channel,
         manifest: z.record(z.string(), z.unknown()).meta({ description: 'The product manifest of the bundle, as it was checked' }),
       }),
     ),
@@ -50,13 +52,19 @@ export type ReleaseDetail = z.infer<typeof ReleaseDetail>;
 
 /** The request header of a publication that carries the signature, as JSON. */
 export const signatureHeader = 'x-fairlead-signature';
+/** The request header of a publication that says the channel of the release. */
+export const channelHeader = 'x-fairlead-channel';
 export const ReleasePublishHeaders = z.object({
+  [channelHeader]: channel.optional().meta({ description: "Counts for the release's first artifact; left out: stable" }),
   [signatureHeader]: z
     .string()
     .max(512)
     .optional()
     .meta({ description: 'The signature as JSON: `{"keyId":"…","value":"…"}`', examples: ['{"keyId":"0123456789abcdef","value":"…"}'] }),
 });
+export const ReleaseChannelBody = z.strictObject({ channel });
+export const ReleaseChannelAnswer = z.object({ product: productName, releaseId, channel, before: channel }).meta({ id: 'ReleaseChannelAnswer' });
+export type ReleaseChannelAnswer = z.infer<typeof ReleaseChannelAnswer>;
 export const ReleasePublishAnswer = z
   .object({ state: z.enum(['published', 'already_published']), artifact: Artifact, links: z.object({ self: z.string(), artifact: z.string() }) })
   .meta({ id: 'ReleasePublishAnswer' });

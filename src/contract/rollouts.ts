@@ -4,7 +4,7 @@ import { hostOutcomes, rolloutOutcomes } from '../domain/rollout/outcome.ts';
 import { busyPolicies, failurePolicies, type RolloutStrategy as DomainStrategy } from '../domain/rollout/request.ts';
 import type { RolloutId } from '../domain/ids.ts';
 import { strategies } from '../domain/update/request.ts';
-import { hostId, instant, nextBefore, page, productName, releaseId, role, runId } from './identifiers.ts';
+import { hostId, instant, nextAfter, nextBefore, page, pageAfter, productName, reason, releaseId, role, runId } from './identifiers.ts';
 import { Reason, RecoveryRecord } from './runs.ts';
 
 export const rolloutId = z.uuid().meta({ description: 'Rollout id', examples: ['01934e4f-6f5f-7c3a-9a53-1c1f6c0d8a10'] }) as unknown as z.ZodType<RolloutId, RolloutId>;
@@ -64,7 +64,7 @@ const asked = {
 export const RolloutPlanBody = z.strictObject(asked);
 export type RolloutPlanBody = z.input<typeof RolloutPlanBody>;
 export const RolloutBody = z
-  .strictObject({ ...asked, planDigest: z.string().regex(/^[0-9a-f]{64}$/).optional().meta({ description: 'Of a plan that was looked at: refused where the fleet has moved since' }) })
+  .strictObject({ ...asked, reason, planDigest: z.string().regex(/^[0-9a-f]{64}$/).optional().meta({ description: 'Of a plan that was looked at: refused where the fleet has moved since' }) })
   .meta({ examples: [{ product: 'lab', releaseId: 'r42', strategy: { waves: { by: 'tiers', percents: [10, 100] }, maxParallel: 5 } }] });
 export type RolloutBody = z.input<typeof RolloutBody>;
 
@@ -162,7 +162,8 @@ export type RolloutCommandAnswer = z.infer<typeof RolloutCommandAnswer>;
 export const FreezeBody = z.strictObject({ product: productName.optional().meta({ description: 'Left out, every product' }), reason: z.string().min(1).max(500), until: instant });
 export const Freeze = z.object({ id: z.string(), product: productName.nullable(), reason: z.string(), setBy: z.string(), since: instant, until: instant }).meta({ id: 'Freeze' });
 export type Freeze = z.infer<typeof Freeze>;
-export const FreezeList = z.object({ freezes: z.array(Freeze) }).meta({ id: 'FreezeList' });
+export const FreezeListQuery = z.strictObject(pageAfter('id'));
+export const FreezeList = z.object({ freezes: z.array(Freeze), nextAfter }).meta({ id: 'FreezeList' });
 export type FreezeList = z.infer<typeof FreezeList>;
 export const FreezeParams = z.object({ id: z.uuid() });
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { strategies } from '../domain/update/request.ts';
 import { hostStatus } from './hosts.ts';
-import { hostId, instanceName, instant, nextBefore, page, phase, productName, releaseId, role, runId } from './identifiers.ts';
+import { hostId, instanceName, instant, nextBefore, page, phase, productName, reason, releaseId, role, runId, sha256 } from './identifiers.ts';
+import { channel, UpdatePolicy } from './policies.ts';
 import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
 
 const target = { host: hostId, product: productName };
@@ -12,14 +13,17 @@ export const UpdateCheckAnswer = z
     ...target,
     role: role.meta({ description: "The host's role: only artifacts of this role count" }),
     activeReleaseId: releaseId.nullable(),
+    channel: channel.meta({ description: 'What the host follows, by its policy or that of the product' }),
+    policy: UpdatePolicy.pick({ action: true, windows: true, host: true }).meta({ description: 'What the release check does by itself here; `host` is null where the policy is that of the product, or nobody said one' }),
     updateAvailable: z.boolean(),
-    newest: z.object({ releaseId, platformVersion: z.string(), publishedAt: instant }).nullable().meta({ description: 'The release published last that is not condemned on this host' }),
+    newest: z.object({ releaseId, platformVersion: z.string(), publishedAt: instant }).nullable().meta({ description: "The release published last that is in the host's channel and not condemned on it" }),
     candidates: z
       .array(
         z.object({
           releaseId,
           platformVersion: z.string(),
           publishedAt: instant,
+          channel,
           active: z.boolean(),
           condemned: z.boolean().meta({ description: 'A run on this host failed because of it' }),
           signedByTrusted: z.boolean().nullable().meta({ description: 'Null where the host demands no signature' }),
@@ -59,7 +63,7 @@ const change = {
   strategy: z.enum(strategies).default('rolling').meta({ description: 'How the instances come to the new release; a first install has one way only' }),
   tiers: z.array(z.number().int().min(1).max(99)).min(1).max(20).refine((tiers) => tiers.every((tier, at) => at === 0 || tier > (tiers[at - 1] as number)), 'must rise').optional().meta({ description: "Canary, instead of the manifest's: percent of the requests, rising" }),
   holdSeconds: z.number().min(0).max(86_400).optional().meta({ description: "Canary and blue-green, instead of the manifest's: how long a tier is held, or the old colour kept warm" }),
-  allowFailed: z.boolean().optional().meta({ description: 'Tries a release again that a run on this host condemned' }),
+  allowFailed: z.boolean().optional().meta({ description: 'Tries a release again that a run on this host condemned; needs a reason' }),
   bakeSeconds: z.number().min(0).max(86_400).optional().meta({ description: "Instead of the manifest's: how long an instance has to stay healthy before the next is touched" }),
 };
 
@@ -90,7 +94,7 @@ export const UpdatePlanAnswer = z
   .meta({ id: 'UpdatePlanAnswer', description: 'What a run would do, without doing it' });
 export type UpdatePlanAnswer = z.infer<typeof UpdatePlanAnswer>;
 
-export const UpdateApplyBody = z.strictObject(change).meta({
+export const UpdateApplyBody = z.strictObject({ ...change, reason }).meta({
   examples: [{ host: 'h1', product: 'noderax-platform', releaseId: '2026.11.2-4f1c9d0' }],
 });
 export type UpdateApplyBody = z.input<typeof UpdateApplyBody>;
@@ -109,3 +113,18 @@ export const UpdateRollbackBody = z.strictObject({
 export const UpdateHistoryQuery = z.strictObject({ host: hostId.optional(), product: productName.optional(), ...page('runId') });
 export const UpdateHistory = z.object({ runs: z.array(RunSummary), nextBefore }).meta({ id: 'UpdateHistory' });
 export type UpdateHistory = z.infer<typeof UpdateHistory>;
+
+export const UpdateDownloadBody = z.strictObject({ ...target, releaseId, role: change.role }).meta({ examples: [{ host: 'h1', product: 'noderax-platform', releaseId: '2026.11.2-4f1c9d0' }] });
+export const UpdateDownloadAnswer = z
+  .object({
+    ...target,
+    releaseId,
+    sha256,
+    sizeBytes: z.number().int(),
+    verified: z.literal(true).meta({ description: 'The bytes were read and have this size and digest' }),
+    signedBy: z.string().nullable().meta({ description: 'Id of the key that signed it' }),
+    signedByTrusted: z.boolean().nullable().meta({ description: 'Null where the host demands no signature' }),
+    artifact: z.string().meta({ description: 'Where the host fetches it' }),
+  })
+  .meta({ id: 'UpdateDownloadAnswer' });
+export type UpdateDownloadAnswer = z.infer<typeof UpdateDownloadAnswer>;

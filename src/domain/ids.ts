@@ -46,6 +46,8 @@ export const restartWorkflowId = (host: HostId, product: ProductName, service: S
 
 /** The workflow id under which a certificate is got: hours may pass, in which the host is free for other runs. Only the host's own id switches anything. */
 export const certificateWorkflowId = (host: HostId, product: ProductName): string => `certificate/${host}/${product}`;
+/** The workflow id under which the certificate that a host has got is brought to the other hosts that serve it. */
+export const certificateDistributionWorkflowId = (host: HostId, product: ProductName): string => `certificate-distribution/${host}/${product}`;
 
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';

@@ -2,11 +2,14 @@ import type { KeyRole } from '../domain/access/role.ts';
 import type { KeyScope, Labels } from '../domain/access/scope.ts';
 import type { RunKind } from '../domain/run/kind.ts';
 import type { Artifact, ArtifactRef } from '../domain/bundle/artifact.ts';
-import type { AuditEntry, AuditRow } from '../domain/audit/chain.ts';
+import type { AuditEntry, AuditRow, ChainHead } from '../domain/audit/chain.ts';
+import type { AuditCheckpoint, CheckSignature } from '../domain/audit/checkpoint.ts';
+import type { AuditVerdict } from '../domain/audit/verification.ts';
 import type { HostId, ProductName, ReleaseId, RunId, Sha256 } from '../domain/ids.ts';
 import type { FleetPhase, FleetState } from '../domain/fleet/host-state.ts';
 import type { HostInspection } from '../domain/host/state.ts';
 import type { Role } from '../domain/product/manifest.ts';
+import type { Channel } from '../domain/release-check/channel.ts';
 import type { Outcome, RunReport } from '../domain/run/report.ts';
 import type { RunEvent } from '../domain/run/event.ts';
 
@@ -18,8 +21,10 @@ export interface Within {
 
 /** Releases that control knows, one row per artifact (product, release, role, profile). */
 export interface ReleaseCatalog {
-  /** Idempotent for the same digest. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
-  publish(artifact: Artifact, publishedBy: string): Promise<'published' | 'already_published'>;
+  /** Idempotent for the same digest; `channel` counts for a release's first artifact only. Refuses another digest for a published (product, release, role, profile): `release_exists`. */
+  publish(artifact: Artifact, publishedBy: string, channel?: Channel): Promise<'published' | 'already_published'>;
+  /** Moves every artifact of a release to a channel. @returns the one that it was in, or null for a release that was never published */
+  moveTo(product: ProductName, releaseId: ReleaseId, channel: Channel): Promise<Channel | null>;
   /** Newest first. `before` is the digest of the last row of the page before. */
   list(filter: { product?: ProductName; releaseId?: ReleaseId; limit: number; before?: string; within?: Within }): Promise<PublishedRelease[]>;
   /** The artifact for a role, or null. With `profile` undefined, the only one there is for the role. */
@@ -30,6 +35,7 @@ export interface ReleaseCatalog {
 export interface PublishedRelease extends ArtifactRef {
   readonly publishedAt: string;
   readonly publishedBy: string;
+  readonly channel: Channel;
 }
 
 /** The bundles themselves, addressed by digest. */
@@ -65,6 +71,8 @@ export interface HostRegistry {
   /** `disconnected` is computed: no beat for 45 s. */
   list(): Promise<HostRow[]>;
   find(host: HostId): Promise<HostRow | null>;
+  /** Of these hosts, those that are connected now, by their names. Reads nothing of the others, and no inventory. */
+  connected(hosts: readonly HostId[]): Promise<readonly HostId[]>;
   /** Sets labels, and takes away those that are null. @returns all of them, or null for a host that was never heard */
   label(host: HostId, changes: Readonly<Record<string, string | null>>): Promise<Labels | null>;
 }
@@ -108,8 +116,14 @@ export interface AuditLog {
   /** With a `key`, a second append of the same key is no second row (activities are retried). */
   append(entry: AuditEntry, key?: string): Promise<AuditRow>;
   list(filter: { limit: number; afterSequence?: number; runId?: string; subject?: string }): Promise<AuditRow[]>;
-  /** Walks the whole chain. `firstBroken` names the first row that does not fit, and why. */
-  verify(): Promise<{ readonly rows: number; readonly ok: boolean; readonly firstBroken: { readonly sequence: number; readonly why: string } | null }>;
+  /** Where the chain ends. */
+  head(): Promise<ChainHead>;
+  /** Walks the whole chain, with the checkpoints beside it. @param given what signatures are checked with, and checkpoints that were kept elsewhere; left out, only hashes and links are checked */
+  verify(given?: { readonly checkSignature?: CheckSignature | null; readonly saved?: readonly AuditCheckpoint[] }): Promise<AuditVerdict>;
+  /** By number, rising. @param afterNumber only those after it; left out, the latest ones */
+  checkpoints(filter: { limit: number; afterNumber?: number }): Promise<AuditCheckpoint[]>;
+  /** Keeps the next checkpoint; `taken` where another copy kept one under its number. */
+  keepCheckpoint(checkpoint: AuditCheckpoint): Promise<'kept' | 'taken'>;
 }
 
 export type { KeyRole } from '../domain/access/role.ts';

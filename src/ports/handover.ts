@@ -19,7 +19,10 @@ export interface Handover {
   isSelf(pid: number | null): boolean;
   /** Idempotent: has the instance, which is this process, replaced in a moment, by a helper. One that is at work for the same order is left alone. */
   begin(order: SuccessorOrder): Promise<void>;
-  /** Idempotent. Durable when it resolves, with somebody who watches. A dead-man of the run that is there gets the new order and deadline. */
+  /**
+   * Idempotent. Durable when it resolves, with somebody who watches. A dead-man of the run that is there gets the new order and deadline.
+   * @param seconds until the run's next command may be due; the host's slack for a run that was away comes on top
+   */
   arm(order: DeadManOrder, seconds: number): Promise<void>;
   /** Puts off the deadline of a run's dead-man, where one is armed: it has as many seconds as it was armed with anew. */
   putOff(runId: RunId): Promise<void>;

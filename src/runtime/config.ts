@@ -49,6 +49,8 @@ export interface ControlSettings {
   readonly features: { readonly scheduler: boolean; readonly recovery: boolean };
   /** How often the schedule looks at every certificate. Seconds. */
   readonly certificateSweepSeconds: number;
+  /** How often the schedule looks for newer releases. Seconds. */
+  readonly releaseCheckSeconds: number;
   readonly temporal: TemporalSettings;
   readonly databaseUrl: string;
   readonly settingsKeys: SettingsKeySettings;
@@ -61,6 +63,14 @@ export interface ControlSettings {
   /** Addresses and networks that may be asked although they are refused otherwise. */
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
+}
+
+/** Who signs the audit, and how often. */
+export interface AuditSettings {
+  /** Ed25519, PEM; null where no checkpoints are signed. */
+  readonly keyFile: string | null;
+  readonly checkpointRows: number;
+  readonly checkpointSeconds: number;
 }
 
 /** What `workers/api.ts` needs. */
@@ -80,6 +90,11 @@ export interface ApiSettings {
   /** Null where hosts reach Temporal without it. */
   readonly gateway: GatewaySettings | null;
   /** Per minute and copy of the API; null is no limit. */
+  /** Addresses and networks of proxies whose word about the client is taken. */
+  readonly trustedProxies: readonly string[];
+  readonly audit: AuditSettings;
+  /** The service that does the updates instead; without a trailing slash. Null where this one does. */
+  readonly updater: { readonly url: string; readonly tokenFile: string } | null;
   readonly rateLimits: { readonly perKey: number | null; readonly perAddress: number | null; readonly failures: number | null };
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
@@ -112,6 +127,8 @@ export interface HostSettings {
   /** How often the agent looks whether the host is what it is meant to be. Seconds. */
   readonly superviseSeconds: number;
   readonly heal: HealingPolicy;
+  /** How long, beyond what its steps take, an update of Fairlead itself may not be heard of before the host takes itself back. Seconds. */
+  readonly deadManSlackSeconds: number;
   readonly outgoingAllow: readonly string[];
   readonly logLevel: LogLevel;
 }
@@ -318,6 +335,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const profile = settle('profile', 'local') as Profile;
   const features = { scheduler: isOn(settle('features.scheduler', profile === 'remote' ? 'on' : 'off')), recovery: isOn(settle('features.recovery', 'on')) };
   const certificateSweepSeconds = Number(settle('scheduler.certificateSeconds', '3600'));
+  const releaseCheckSeconds = Number(settle('scheduler.releaseSeconds', '900'));
   const root = withoutSlash(settle('host.root', '/') ?? '/') || '/';
   const logLevel = settle('log.level', 'info') as LogLevel;
   const listen = addressOf(settle('api.listen', '127.0.0.1:8420') ?? '');
@@ -350,9 +368,16 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
   const healthListen = addressOf(settle('host.healthListen', '127.0.0.1:8421') ?? '');
   const superviseSeconds = Number(settle('host.superviseSeconds', '15'));
   const heal = settle('host.heal', 'heal') as HealingPolicy;
+  const deadManSlackSeconds = Number(settle('host.deadManSlackSeconds', '60'));
 
-  const outgoingAllow = (settle('outgoing.allow', null) ?? '').split(',').filter((network) => network !== '');
-  for (const network of outgoingAllow) if (!isNetwork(network)) problems.push({ where: raw.get('outgoing.allow')?.source ?? 'outgoing.allow', message: `outgoing.allow names ${JSON.stringify(network)}: expected an address, or a network such as 169.254.10.0/24` });
+  const networksOf = (key: SettingKey, example: string): string[] => {
+    const networks = (settle(key, null) ?? '').split(',').filter((network) => network !== '');
+    for (const network of networks) if (!isNetwork(network)) problems.push({ where: raw.get(key)?.source ?? key, message: `${key} names ${JSON.stringify(network)}: expected an address, or a network such as ${example}` });
+    return networks;
+  };
+  const outgoingAllow = networksOf('outgoing.allow', '169.254.10.0/24');
+  const trustedProxies = networksOf('api.trustedProxies', '10.1.0.0/16');
+  const audit: AuditSettings = { keyFile: settle('audit.keyFile', null), checkpointRows: Number(settle('audit.checkpointRows', '1000')), checkpointSeconds: Number(settle('audit.checkpointSeconds', '300')) };
   const limitOf = (key: SettingKey, otherwise: string): number | null => Number(settle(key, otherwise)) || null;
   const rateLimits = { perKey: limitOf('api.rateLimitPerKey', '3000'), perAddress: limitOf('api.rateLimitPerAddress', '60000'), failures: limitOf('api.rateLimitFailures', '30') };
 
@@ -369,7 +394,7 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
     const hostRole = settle('host.role', 'node') as Role;
     const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
-    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, outgoingAllow, logLevel };
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow, logLevel };
     loopbackOnly('host.healthListen', healthListen, "the agent's");
   } else {
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
@@ -379,10 +404,15 @@ function compose(raw: Map<SettingKey, SettingValue>, configFile: string | null, 
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, certificateSweepSeconds, temporal, databaseUrl, settingsKeys, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, settingsKeys, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, outgoingAllow, logLevel };
+    control = { profile, features, certificateSweepSeconds, releaseCheckSeconds, temporal, databaseUrl, settingsKeys, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, settingsKeys, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, audit, updater: updaterOf(settle, required), outgoingAllow, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
+}
+
+function updaterOf(settle: Settle, required: (key: SettingKey, why: string) => string): ApiSettings['updater'] {
+  const url = settle('updater.url', null);
+  return url === null ? null : { url: withoutSlash(url), tokenFile: required('updater.tokenFile', 'the updater is asked with a token, and none is given') };
 }
 
 type Settle = (key: SettingKey, value: string | null, source?: string) => string | null;

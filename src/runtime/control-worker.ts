@@ -34,7 +34,7 @@ export function installRuntime(logger: Logger): void {
   });
 }
 
-export async function createControlWorker(connection: NativeConnection, { temporal, stickyTimeoutMs }: ControlSettings, codec: PayloadCodec | null, activities: object, around: AroundActivity | undefined): Promise<Worker> {
+export async function createControlWorker(connection: NativeConnection, { temporal, stickyTimeoutMs }: ControlSettings, codec: PayloadCodec | null, activities: object, around: AroundActivity | undefined, logger: Logger): Promise<Worker> {
   return Worker.create({
     connection,
     namespace: temporal.namespace,
@@ -42,7 +42,7 @@ export async function createControlWorker(connection: NativeConnection, { tempor
     identity: `control@${process.pid}`,
     ...(codec === null ? { workflowBundle: { codePath: await workflowBundle() } } : { workflowBundle: { code: await codedWorkflowCode() }, dataConverter: { payloadCodecs: [codec], failureConverterPath: codedFailures } }),
     activities,
-    interceptors: { activity: [beatAndExplain(around)] },
+    interceptors: { activity: [beatAndExplain(around, logger)] },
     stickyQueueScheduleToStartTimeout: stickyTimeoutMs,
     maxCachedWorkflows,
     shutdownGraceTime: '20s',
@@ -51,7 +51,7 @@ export async function createControlWorker(connection: NativeConnection, { tempor
 }
 
 /** Around every control activity: it beats, so that the death of this worker is noticed in seconds; and every error carries its reason. */
-function beatAndExplain(around: AroundActivity | undefined): ActivityInterceptorsFactory {
+function beatAndExplain(around: AroundActivity | undefined, logger: Logger): ActivityInterceptorsFactory {
   return (context) => ({
     inbound: {
       async execute(input, next) {
@@ -61,11 +61,21 @@ function beatAndExplain(around: AroundActivity | undefined): ActivityInterceptor
           return await (around ? around({ name: activityType, attempt, input: input.args[0] }, () => next(input)) : next(input));
         } catch (error) {
           if (error instanceof ApplicationFailure) throw error;
-          throw toApplicationFailure(asFairleadError(error, activityType), attempt);
+          const failure = asFairleadError(error, activityType);
+          const { workflowId, runId } = context.info.workflowExecution ?? {};
+          logger.warn({ ...subjectOf(input.args[0]), activity: activityType, attempt, workflowId, runId, err: failure }, 'an attempt failed');
+          throw toApplicationFailure(failure, attempt);
         } finally {
           clearInterval(beat);
         }
       },
     },
   });
+}
+
+/** The host and the product that an activity is about, where its input names them. */
+function subjectOf(input: unknown): { readonly host?: string; readonly product?: string } {
+  const { host, product, request } = (input ?? {}) as { readonly host?: string; readonly product?: string; readonly request?: { readonly host?: string; readonly product?: string } };
+  const named = { host: host ?? request?.host, product: product ?? request?.product };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => typeof value === 'string'));
 }

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
+import { createCertificateDistributionActivities } from '../../activities/control/certificate-distributions.ts';
 import { createCertificateRunActivities } from '../../activities/control/certificate-runs.ts';
+import { createReleaseCheckActivities } from '../../activities/control/release-checks.ts';
 import { createControlActivities } from '../../activities/control/runs.ts';
 import { createRolloutHostActivities } from '../../activities/control/rollout-hosts.ts';
 import { createRolloutActivities } from '../../activities/control/rollouts.ts';
@@ -19,11 +21,15 @@ import { createDatabase, createFleetBus, createStores, migrate, pingDatabase, ty
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { createPrometheusSource } from '../adapters/metric-source/prometheus.ts';
 import { createSettingSealing } from '../adapters/setting-keys/file.ts';
+import { createScheduleReader } from '../adapters/temporal/schedule-reader.ts';
+import { diskOf, memoryLimitBytes } from '../adapters/process/own-limits.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
+import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
+import { auditPart } from './audit-part.ts';
 import type { Part } from './bootstrap.ts';
 import type { ApiSettings, ControlSettings } from './config.ts';
 import { createControlWorker, installRuntime } from './control-worker.ts';
@@ -58,8 +64,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const { address, namespace, uiUrl } = settings.temporal;
   const codec = payloadCodecOf(settings.temporal);
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
+  const audit = auditPart(settings.audit, stores.audit, logger);
   return [
     databasePart(database, logger),
+    audit.part,
     {
       name: 'keys',
       start: async () => {
@@ -74,8 +82,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
       start: async () => {
         const fleetBus = createFleetBus(settings.databaseUrl);
         const api = createApi({
-          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits },
+          settings: { version, releaseId: ownReleaseId(), temporalUi: uiUrl ? { url: uiUrl, namespace } : null, uploadDirectory: join(settings.artifactsDir, '.uploads'), maxArtifactBytes, rateLimits: settings.rateLimits, trustedProxies: settings.trustedProxies },
           stores,
+          checkSignature: audit.checkSignature,
+          updater: settings.updater === null ? null : createHttpUpdater(settings.updater),
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
             connection,
@@ -91,6 +101,11 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
           codec: codec as PayloadCodecService | null,
           fleetBus,
+          machine: {
+            schedules: createScheduleReader(connection, settings.temporal),
+            memory: async () => ({ resident: process.memoryUsage.rss(), limit: await memoryLimitBytes() }),
+            disk: () => diskOf(settings.artifactsDir),
+          },
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
           inspect: async (file) => (await inspectBundle(file)).artifact,
@@ -134,7 +149,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
             name: 'schedules',
             start: async () => {
               const { address, namespace } = settings.temporal;
-              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, codec, certificateSweepSeconds: settings.certificateSweepSeconds }));
+              await untilAvailable('Temporal', logger, () => keepSchedules({ address, namespace, codec, certificateSweepSeconds: settings.certificateSweepSeconds, releaseCheckSeconds: settings.releaseCheckSeconds }));
               return null;
             },
           },
@@ -146,8 +161,8 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const stores = createStores(database, createSettingSealing(settings.settingsKeys));
         const get = createOutgoingGet(settings.outgoingAllow, undefined, createSettingCredentials(stores.settings));
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
-        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies) };
-        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, codec, activities, around));
+        const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createCertificateDistributionActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
+        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, codec, activities, around, logger));
         const run = worker.run();
         run.catch(failed);
         logger.info({ taskQueue: controlTaskQueue, temporal: settings.temporal.address, database: database.address }, 'control is at work');

@@ -110,6 +110,7 @@ export const machinePrograms = [
 export const serviceManagerPrograms = [
   { program: 'rc-service', package: 'openrc', for: 'tests against OpenRC' },
   { program: 'dockerd', package: 'docker.io', for: 'tests against Docker, and the container in which systemd is tested' },
+  { program: 'openssl', package: 'openssl', for: 'the certificates that deploy/make-secrets.sh makes' },
   { program: 'docker-compose', package: 'docker-compose', for: 'tests against compose' },
   { program: 'debootstrap', package: 'debootstrap', for: 'the image in which systemd is tested' },
 ] as const;

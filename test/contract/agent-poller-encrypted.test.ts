@@ -22,7 +22,7 @@ describe('the poller of a host, asked with encrypted payloads', () => {
   let taskQueue: string;
   const stops: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
-    temporal = await startTemporal(workflowQueue, createPayloadCodec([k1]));
+    temporal = await startTemporal(workflowQueue, { codec: createPayloadCodec([k1]) });
   }, 60_000);
   afterAll(() => temporal?.end(), 60_000);
   beforeEach(async () => {

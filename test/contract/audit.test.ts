@@ -1,6 +1,15 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sql } from 'kysely';
 import pg from 'pg';
+import { createAuditSigner, createSignatureCheck } from '../../src/adapters/audit-signature/ed25519.ts';
 import { createDatabase, createStores, migrate } from '../../src/adapters/postgres/index.ts';
 import type { Database, Stores } from '../../src/adapters/postgres/index.ts';
+import type { AuditCheckpoint } from '../../src/domain/audit/checkpoint.ts';
+import { createLogger } from '../../src/adapters/logger.ts';
+import { auditPart, createCheckpoints } from '../../src/runtime/audit-part.ts';
 import { startPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
 
@@ -52,7 +61,7 @@ async function tamper(...statements: string[]): Promise<void> {
 
 test('rows come back as they were chained, and verify', async () => {
   await append(3);
-  expect(await audit.verify()).toEqual({ rows: 3, ok: true, firstBroken: null });
+  expect(await audit.verify()).toMatchObject({ rows: 3, ok: true, problems: [] });
   const rows = await audit.list({ limit: 2 });
   expect(rows.map((row) => row.sequence)).toEqual([2, 3]);
   expect(rows[1]).toMatchObject({ at: '2026-11-21T08:00:03.123Z', previousHash: rows[0]!.hash, detail: { number: 3, nul: 'a\ufffdb' } });
@@ -61,11 +70,11 @@ test('rows come back as they were chained, and verify', async () => {
   expect((await audit.list({ limit: 9, subject: 'host/h3/lab' })).map((row) => row.sequence)).toEqual([3]);
 });
 
-test('no row at all verifies', async () => expect(await audit.verify()).toEqual({ rows: 0, ok: true, firstBroken: null }));
+test('no row at all verifies', async () => expect(await audit.verify()).toMatchObject({ rows: 0, ok: true, problems: [] }));
 
 test('appended by twenty at once: one chain without gaps', async () => {
   await Promise.all(Array.from({ length: 20 }, (_, number) => audit.append(entry(number))));
-  expect(await audit.verify()).toEqual({ rows: 20, ok: true, firstBroken: null });
+  expect(await audit.verify()).toMatchObject({ rows: 20, ok: true, problems: [] });
 });
 
 test('the same key appended again, also by five at once: one row, the same answer', async () => {
@@ -80,7 +89,7 @@ test('more rows than one batch verify; rows appended meanwhile are neither missi
   const writing = append(30);
   expect(await audit.verify()).toMatchObject({ ok: true });
   await writing;
-  expect(await audit.verify()).toEqual({ rows: 31, ok: true, firstBroken: null });
+  expect(await audit.verify()).toMatchObject({ rows: 31, ok: true, problems: [] });
 });
 
 test.each<{ name: string; statements: string[]; sequence: number; why: RegExp }>([
@@ -96,9 +105,9 @@ test.each<{ name: string; statements: string[]; sequence: number; why: RegExp }>
 ])('$name with the triggers off: verify names the first broken row', async ({ statements, sequence, why }) => {
   await append(5);
   await tamper(...statements);
-  const { ok, firstBroken } = await audit.verify();
+  const { ok, problems } = await audit.verify();
   expect(ok).toBe(false);
-  expect(firstBroken).toEqual({ sequence, why: expect.stringMatching(why) });
+  expect(problems[0]).toEqual({ where: `row ${sequence}`, sequence, why: expect.stringMatching(why) });
 });
 
 describe("with the application's own connection", () => {
@@ -115,7 +124,6 @@ describe("with the application's own connection", () => {
   ];
   test.each(attempts)('refused: %s', async (statement) => {
     await append(2);
-    const { sql } = await import('kysely');
     await expect(database.query('tampering', (db) => sql.raw(statement).execute(db))).rejects.toMatchObject({ code: '42501' });
     expect(await audit.verify()).toMatchObject({ rows: 2, ok: true });
   });
@@ -125,7 +133,6 @@ describe("with the application's own connection", () => {
     ['with a gap', { sequence: 5, previous: 'select hash from audit where sequence = 2' }],
   ])('refused: a row %s', async (_what, { sequence, previous }) => {
     await append(2);
-    const { sql } = await import('kysely');
     const statement = `insert into audit (sequence, at, event, actor, subject, detail, previous_hash, hash) values (${sequence}, now(), 'e', 'a', 's', '{}', (${previous}), 'h')`;
     await expect(database.query('forging', (db) => sql.raw(statement).execute(db))).rejects.toThrow(/not chained to the last row/);
   });
@@ -141,4 +148,83 @@ test.each([`update audit set actor = 'x'`, 'delete from audit', 'truncate audit'
     await client.end();
   }
   expect(await audit.verify()).toMatchObject({ rows: 2, ok: true });
+});
+
+describe('signed checkpoints', () => {
+  const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const signer = createAuditSigner(pem);
+  const checkSignature = createSignatureCheck(signer.publicKeyPem);
+  const every = { checkpointRows: 3, checkpointSeconds: 3_600 };
+  const found = async (saved: readonly AuditCheckpoint[] = []) => (await audit.verify({ checkSignature, saved })).problems;
+  /** Triggers off, and the note of the end moved to where the rows end now. */
+  const cutTo = (sequence: number, ...more: string[]) => tamper(`delete from audit where sequence > ${sequence}`, `update audit_head set (sequence, hash) = (select sequence, hash from audit where sequence = ${sequence})`, ...more);
+
+  test('signed when they are due, and never twice for the same rows, also by two copies at once', async () => {
+    const copies = [createCheckpoints(audit, signer, every), createCheckpoints(createStores(database).audit, signer, every)];
+    expect(await copies[0]!.look()).toBeNull();
+    await append(1);
+    expect(await copies[0]!.look()).toMatchObject({ number: 1, sequence: 1 });
+    await append(2);
+    expect(await copies[0]!.look()).toBeNull();
+    await append(1);
+    expect((await Promise.all(copies.map((copy) => copy.look()))).filter((signed) => signed !== null)).toMatchObject([{ number: 2, sequence: 4 }]);
+    await append(1);
+    expect(await copies[1]!.look(true)).toMatchObject({ number: 3, sequence: 5 });
+    expect(await audit.verify({ checkSignature })).toMatchObject({ ok: true, checkpoints: 3, rowsSinceCheckpoint: 0, signaturesChecked: true });
+    expect((await audit.checkpoints({ limit: 1 })).map(({ number }) => number)).toEqual([3]);
+    expect((await audit.checkpoints({ limit: 2, afterNumber: 0 })).map(({ number }) => number)).toEqual([1, 2]);
+  });
+
+  test('the tail cut with the triggers off and the end moved: found by the checkpoint; cut together with it, by a copy of it that was kept', async () => {
+    const checkpoints = createCheckpoints(audit, signer, every);
+    await append(3);
+    await checkpoints.look(true);
+    await append(3);
+    const saved = await checkpoints.look(true);
+    await cutTo(4);
+    expect(await found()).toEqual([{ where: 'row 5', sequence: 5, why: expect.stringContaining('checkpoint 2 was signed for row 6: the tail was cut') }]);
+    await expect(checkpoints.look(true)).rejects.toMatchObject({ reason: { code: 'audit_broken' } });
+    await tamper('alter table audit_checkpoints disable trigger all', 'delete from audit_checkpoints where number = 2', 'alter table audit_checkpoints enable trigger all');
+    expect(await found()).toEqual([]);
+    expect(await found([saved!])).toMatchObject([{ where: 'saved checkpoint 2', why: expect.stringContaining('dropped') }, { where: 'row 5', why: expect.stringContaining('saved checkpoint 2 was signed for row 6') }]);
+  });
+
+  test('rows that were changed since the last checkpoint are not signed for', async () => {
+    const checkpoints = createCheckpoints(audit, signer, every);
+    await append(2);
+    await checkpoints.look(true);
+    await append(2);
+    await tamper(`update audit set actor = 'nobody' where sequence = 4`);
+    await expect(checkpoints.look(true)).rejects.toMatchObject({ reason: { code: 'audit_broken', message: expect.stringContaining('row 4') } });
+  });
+
+  test('as a part of the process: one is signed at its end, none without a key, and a key that cannot be used ends the start', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'fairlead-audit-'));
+    try {
+      const [good, bad] = [join(directory, 'audit.key'), join(directory, 'bad.key')];
+      await writeFile(good, pem, { mode: 0o600 });
+      await writeFile(bad, 'no key');
+      const logger = createLogger({ name: 'api', level: 'silent' });
+      const partOf = (keyFile: string | null) => auditPart({ keyFile, checkpointRows: 1_000_000, checkpointSeconds: 86_400 }, audit, logger);
+      await append(2);
+      const without = partOf(null);
+      expect([await without.part.start(), without.checkSignature()]).toEqual([null, null]);
+      const signing = partOf(good);
+      const stop = await signing.part.start();
+      await append(1);
+      await stop?.();
+      expect(await audit.verify({ checkSignature: signing.checkSignature() })).toMatchObject({ ok: true, checkpoints: 1, rowsSinceCheckpoint: 0, signaturesChecked: true });
+      await expect(partOf(bad).part.start()).rejects.toMatchObject({ reason: { code: 'audit_key_invalid' } });
+      await expect(partOf(join(directory, 'none')).part.start()).rejects.toMatchObject({ reason: { code: 'audit_key_missing' } });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  test.each(['update audit_checkpoints set sequence = 9', 'delete from audit_checkpoints', 'truncate audit_checkpoints'])("refused with the application's own connection: %s", async (statement) => {
+    await append(1);
+    await createCheckpoints(audit, signer, every).look();
+    await expect(database.query('tampering', (db) => sql.raw(statement).execute(db))).rejects.toMatchObject({ code: '42501' });
+    expect(await audit.verify({ checkSignature })).toMatchObject({ ok: true, checkpoints: 1 });
+  });
 });

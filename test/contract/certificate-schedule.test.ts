@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => temporal?.end(), 60_000);
 
 test('what an operator has paused by hand stays paused with its note when control starts again, also with another interval', async () => {
-  const keep = (certificateSweepSeconds: number) => keepSchedules({ address: temporal.address, namespace: 'default', certificateSweepSeconds });
+  const keep = (certificateSweepSeconds: number) => keepSchedules({ address: temporal.address, namespace: 'default', certificateSweepSeconds, releaseCheckSeconds: 900 });
   const handle = temporal.client.schedule.getHandle(certificateSchedule);
   const seen = async () => {
     const { state, spec, policies } = await handle.describe();

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { HostList } from '../../src/contract/index.ts';
+import type { HostId } from '../../src/domain/ids.ts';
 import { fleetBed, type ApiCopy } from '../support/fleet-bed.ts';
 import { eventually } from '../support/host-root.ts';
 import { host, sampleReport } from '../support/samples.ts';
@@ -8,6 +9,9 @@ import { host, sampleReport } from '../support/samples.ts';
 const { copyOfApi, connect, refused, ask, hello, statusOf, auditOf } = fleetBed();
 
 describe('host states', () => {
+  /** What a waiting shard sees, asked about a host that nobody knows as well. */
+  const connectedOf = (to: ApiCopy) => to.api.stores.hosts.connected([host, 'h9'] as HostId[]);
+
   test('five attempts refused in a row: error, with the last reason; a decision and a session make it good', async () => {
     const to = await copyOfApi();
     const own = await connect(to);
@@ -15,7 +19,7 @@ describe('host states', () => {
     await (await connect(to, { bootId: 'b2' })).hello({ bootId: 'b2' });
     for (const _time of [1, 2, 3, 4]) await hello(to, to.api.agentKey, host);
     expect(await statusOf(to)).toMatchObject({ status: 'error', state: { failures: { contact: 5, last: { code: 'identity_conflict' } } } });
-    await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1' });
+    await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1', reason: 'its serial number' });
     await (await connect(to)).hello();
     expect(await statusOf(to)).toMatchObject({ status: 'connected', state: { failures: { contact: 0 } } });
   });
@@ -39,9 +43,11 @@ describe('host states', () => {
     await (await connect(to)).hello();
     const path = `/api/hosts/${host}/maintenance`;
     expect(await ask(to, path, 'DELETE')).toMatchObject({ status: 409, body: { code: 'not_in_maintenance' } });
+    expect(await connectedOf(to)).toEqual([host]);
     const until = new Date(Date.now() + 3_600_000).toISOString();
     expect(await ask(to, path, 'PUT', { reason: 'new disks', until })).toMatchObject({ status: 200, body: { state: { phase: 'maintenance', reason: 'new disks', by: 'ci (admin)', until } } });
     expect(await statusOf(to)).toMatchObject({ status: 'maintenance', state: { link: { phase: 'connected' } } });
+    expect(await connectedOf(to)).toEqual([]);
     expect(await ask(to, path, 'DELETE')).toMatchObject({ status: 200, body: { state: { phase: 'connected' } } });
     await ask(to, path, 'PUT', { reason: 'short', until: new Date(Date.now() - 1_000).toISOString() });
     expect(await statusOf(to)).toMatchObject({ status: 'connected' });

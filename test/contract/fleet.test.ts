@@ -171,12 +171,12 @@ describe('two agents with one identity', () => {
     expect(await auditOf(first, 'host.identity_conflict')).toHaveLength(1);
 
     expect(await ask(first, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b9' })).toMatchObject({ status: 400 });
-    expect(await ask(first, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1' })).toMatchObject({ status: 200 });
+    expect(await ask(first, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1', reason: 'its serial number' })).toMatchObject({ status: 200 });
     expect(await (await connect(second, { bootId: 'b1' })).hello()).toMatchObject({ type: 'heard' });
     expect(await (await connect(first, { bootId: 'b2' })).hello({ bootId: 'b2' })).toMatchObject({ type: 'refused', code: 'identity_refused' });
     expect(await statusOf(first)).toMatchObject({ status: 'connected', conflict: null, session: { bootId: 'b1' } });
     expect(await auditOf(first, 'host.identity_accepted')).toMatchObject([{ actor: 'ci (admin)', detail: { bootId: 'b1' } }]);
-    expect(await ask(first, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1' })).toMatchObject({ status: 409, body: { code: 'no_conflict' } });
+    expect(await ask(first, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b1', reason: 'its serial number' })).toMatchObject({ status: 409, body: { code: 'no_conflict' } });
   });
 
   test('a restarted agent gets in at once: its old connection is dead, or hangs and does not answer, on another copy of the API', async () => {
@@ -202,7 +202,7 @@ describe('two agents with one identity', () => {
     await to.api.database.query('ageing', (db) => sql`update fleet_sessions set ended_at = ended_at - interval '11 seconds' where ended_at is not null`.execute(db));
     expect((await hello(to, key, host)).body.code).toBe('identity_conflict');
     expect((await hello(to, key, host, { bootId: 'b2' })).body.code).toBe('identity_conflict');
-    expect(await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b2' })).toMatchObject({ status: 200 });
+    expect(await ask(to, `/api/hosts/${host}/accept`, 'POST', { bootId: 'b2', reason: 'its serial number' })).toMatchObject({ status: 200 });
     expect((await hello(to, key, host, { bootId: 'b2' })).status).toBe(200);
     expect((await hello(to, key, host)).body.code).toBe('identity_refused');
   });

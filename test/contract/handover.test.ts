@@ -5,6 +5,7 @@ import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { findByEnvironment, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type InstanceName, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
+import { deadManFiles } from '../../src/domain/recovery/dead-man.ts';
 import { createHostRoot, eventually } from '../support/host-root.ts';
 
 const runId = '11111111-1111-4111-8111-111111111111' as RunId;
@@ -16,7 +17,7 @@ describe('helpers that outlive the agent', () => {
   let root: string;
   let end: () => Promise<void>;
   let done: string;
-  const open = () => createHandover({ root, services: 'embedded', commands: createCommandRunner() });
+  const open = () => createHandover({ root, services: 'embedded', commands: createCommandRunner(), slackSeconds: 0 });
   // Without what they have just started.
   const helpers = async (name: string) => (await findByEnvironment({ FAIRLEAD_ROOT: root, FAIRLEAD_HANDOVER: name })).filter(({ pid, sessionId }) => pid === sessionId);
   const watchers = () => helpers(`dead-man ${runId}`);
@@ -64,6 +65,17 @@ describe('helpers that outlive the agent', () => {
     expect(await handover.hasActed(runId)).toBe(false);
     await eventually('it has acted', async () => (await said()) !== '', limitMs);
     expect(await said()).toBe('second');
+  }, limitMs);
+
+  test("the host's slack comes on top of what the steps take, when it is armed and when it is put off", async () => {
+    const handover = createHandover({ root, services: 'embedded', commands: createCommandRunner(), slackSeconds: 70 });
+    const armedFor = async () => Number(await fs.readFile(deadManFiles(hostLayout(root, ownProduct), runId).armed, 'utf8')) - Number((await fs.readFile('/proc/uptime', 'utf8')).split(' ')[0]);
+    await handover.arm(order(), 500);
+    expect(await armedFor()).toBeGreaterThan(510);
+    await handover.putOff(runId);
+    const left = await armedFor();
+    expect([left > 510, left <= 571]).toEqual([true, true]);
+    await handover.forget();
   }, limitMs);
 
   test('the watcher was killed: the agent that starts next has it watched again; forgotten, nothing is left', async () => {

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type ScheduleHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
@@ -50,6 +50,25 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       if (lastTry?.succeeded === false) throw new Error(JSON.stringify(lastTry.reason));
       return false;
     }, limitMs / 2);
+  async function onSchedule<T>(work: (schedule: ScheduleHandle) => Promise<T>): Promise<T> {
+    const temporal = await Connection.connect({ address: bed.stack.dev.summary.temporal });
+    try {
+      return await work(new Client({ connection: temporal }).schedule.getHandle('certificates'));
+    } finally {
+      await temporal.close();
+    }
+  }
+  /** No sweep begins while `work` does, and none that began before is still under way. */
+  const withoutSweeps = <T>(work: () => Promise<T>): Promise<T> =>
+    onSchedule(async (schedule) => {
+      await schedule.pause();
+      try {
+        await eventually('no sweep is under way', async () => (await schedule.describe()).info.runningActions.length === 0, limitMs);
+        return await work();
+      } finally {
+        await schedule.unpause();
+      }
+    });
   afterAll(async () => {
     await watch?.stop();
     await bed?.end();
@@ -85,7 +104,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       await killProcesses([bed.stack.pidOf('agent-h1')]);
       return 'go';
     });
-    const report = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     expect(brief(report)).toEqual(done);
     expect([killed, report.steps.filter(({ name }) => name === 'order').length, report.steps.filter(({ name }) => name === 'finalize').length]).toEqual([1, 1, 1]);
   }, limitMs);
@@ -99,7 +118,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       await bed.pebble.kill();
       return 'go';
     });
-    const { runId } = await bed.post('renew', { force: true });
+    const { runId } = await bed.post('renew', { force: true, reason: 'a test' });
     const waiting = await eventually('it waits for the next try', async () => {
       const { progress } = await bed.detail(runId);
       return progress?.phase === 'Delayed' ? progress.waiting : null;
@@ -132,14 +151,14 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
       for (const file of away) await fs.rename(file, `${file}.away`);
       return 'go';
     });
-    const report = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     for (const file of away) await fs.rename(`${file}.away`, file).catch(() => undefined);
     expect([report.outcome, report.reason?.code]).toEqual(['rolled_back', 'reload_did_nothing']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
     expect(await fs.readFile(join(report.backupPath as string, 'fullchain.pem'), 'utf8')).toBe(before);
     expect(await bed.activePem()).toBe(before);
     // The pair that was not taken into use lies there still: the next run needs no new order.
-    const again = await bed.ended((await bed.post('renew', { force: true })).runId);
+    const again = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
     expect(brief(again)).toEqual(done);
     expect(again.steps.some(({ name }) => name === 'finalize')).toBe(false);
   }, limitMs);
@@ -155,25 +174,26 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     expect(own).toHaveLength(1);
     expect(brief(await bed.ended(own[0]?.runId as string))).toEqual(done);
     const after = await bed.activePem();
-    const temporal = await Connection.connect({ address: bed.stack.dev.summary.temporal });
-    try {
-      const { schedule } = new Client({ connection: temporal });
-      const count = async () => (await schedule.getHandle('certificates').describe()).info.numActionsTaken;
+    await onSchedule(async (schedule) => {
+      const count = async () => (await schedule.describe()).info.numActionsTaken;
       const at = await count();
       await eventually('two more sweeps', async () => (await count()) >= at + 2, limitMs);
-    } finally {
-      await temporal.close();
-    }
+    });
     expect(await bed.activePem()).toBe(after);
   }, limitMs);
 
   test('a CA whose window cannot be meant: renewed by lifetime', async () => {
     await fs.rm(bed.clockFile);
-    const short = await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer({ profile: 'hours' }), originPort: null, force: true })).runId);
-    expect(brief(short)).toEqual(done);
-    const before = await bed.activePem();
-    await bed.pebble.setRenewalInfo(before, '{"suggestedWindow":{"start":"soon"}}');
-    expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+    // A sweep between the certificate and what the CA says of it would hear of another window, and not ask again for hours.
+    const before = await withoutSweeps(async () => {
+      const short = await bed.ended((await bed.post('issue', { names, issuer: await bed.issuer({ profile: 'hours' }), originPort: null, force: true, reason: 'a test' })).runId);
+      expect(brief(short)).toEqual(done);
+      const pem = await bed.activePem();
+      await bed.pebble.setRenewalInfo(pem, '{"suggestedWindow":{"start":"soon"}}');
+      expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+      return pem;
+    });
+    expect((await bed.status()).status.plan).toMatchObject({ because: 'half_left' });
     await fs.writeFile(bed.clockFile, String(3.5 * hour));
     await renewedByItself(before);
     const audit = await bed.stack.ask<{ rows: { event: string; detail: { because?: string } }[] }>('GET', '/api/audit?limit=200');
@@ -222,7 +242,7 @@ describeWith([pebbleIsThere], 'certificates of a whole Fairlead with the embedde
     const before = await bed.activePem();
     const watch = watchHandshakes(await bed.targets());
     try {
-      expect(brief(await bed.ended((await bed.post('renew', { force: true })).runId))).toEqual(done);
+      expect(brief(await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId))).toEqual(done);
     } finally {
       expect((await watch.stop()).failed).toEqual([]);
     }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { destroyDevDirectory, eventually, fairlead, isRunning, makeDevDirectory, readProcesses, startDevProcess } from '../support/dev.ts';
 import type { DevProcess } from '../support/dev.ts';
@@ -35,7 +35,7 @@ describe('fairlead dev', () => {
   });
 
   test('every secret lies in a file that only its owner reads', () => {
-    const files = ['admin.key', 'publisher.key', 'postgres.password', 'dev.json', 'hosts/h1/etc/fairlead/agent.key', 'hosts/h2/etc/fairlead/agent.key'];
+    const files = ['admin.key', 'publisher.key', 'audit.key', 'postgres.password', 'dev.json', 'hosts/h1/etc/fairlead/agent.key', 'hosts/h2/etc/fairlead/agent.key'];
     expect(files.map((name) => (statSync(join(dir, name)).mode & 0o777).toString(8))).toEqual(files.map(() => '600'));
   });
 
@@ -81,6 +81,30 @@ describe('fairlead dev', () => {
     const keys = await fairlead(['keys', 'list', '--json', '--dir', dir]);
     expect((JSON.parse(keys.stdout) as { keys: { name: string }[] }).keys.map(({ name }) => name)).toContain('before the crash');
   }, startLimitMs);
+
+  test('the audit is signed while it grows, and its export verifies by itself, with a checkpoint that was kept; a file whose tail was cut does not', async () => {
+    const run = (...argv: string[]) => fairlead(['audit', ...argv, '--dir', dir]);
+    expect((await fairlead(['keys', 'create', 'audited', '--dir', dir])).code).toBe(0);
+    const saved = join(dir, 'saved.json');
+    await eventually('a checkpoint is signed', async () => {
+      const { stdout } = await run('checkpoints', '--json');
+      writeFileSync(saved, stdout);
+      return (JSON.parse(stdout) as { checkpoints: unknown[] }).checkpoints.length === 1 || null;
+    }, 60_000);
+    const [file, key] = [join(dir, 'audit.ndjson'), join(dir, 'audit.pub')];
+    expect((await run('export', '-o', file)).code).toBe(0);
+    const offline = (...argv: string[]) => fairlead(['audit', 'verify', '--file', file, '--public-key', key, '--json', ...argv]);
+    const { code, stdout } = await offline('--checkpoints', saved);
+    expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ ok: true, signaturesChecked: true, problems: [] })]);
+    for (const argv of [[], ['--public-key', key, '--checkpoints', saved]]) expect((await run('verify', ...argv)).code).toBe(0);
+
+    // As somebody who has the database: all rows away with their checkpoints, and the end where it now is.
+    const header = JSON.parse(readFileSync(file, 'utf8').split('\n')[0] ?? '') as object;
+    const cut = [{ ...header, head: { sequence: 0, hash: '0'.repeat(64) } }, { kind: 'end', rows: 0, checkpoints: 0 }];
+    writeFileSync(file, cut.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    expect((await offline()).code).toBe(0);
+    expect(await offline('--checkpoints', saved)).toMatchObject({ code: 1, stdout: expect.stringContaining('the tail was cut') });
+  }, 120_000);
 
   test('told to end: ends agents, instances of hosts, and every server; nothing is left and the exit code is 0', async () => {
     const instance = startInstance(dev.ready.hosts[1]!.root);

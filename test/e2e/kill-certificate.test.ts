@@ -57,7 +57,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
   }, limitMs);
 
   const root = () => bed.stack.dev.summary.hosts[0]?.root as string;
-  const renew = async () => bed.ended((await bed.post('renew', { force: true })).runId);
+  const renew = async () => bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
   /** One matching pair is in force, it is what every listener serves for every name, and nothing of a run is left. */
   const expectServed = async () => expect({ broken: matrix.broken, left: await brokenService(bed) }).toEqual({ broken: [], left: [] });
   const failsAfter = (...steps: readonly string[]) => ({ activity, direction, point }: Checkpoint): boolean => point === 'after' && steps.includes(`${activity} ${direction}`);
@@ -98,7 +98,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       const old = await bed.activePem();
       proxy.inject(...faults(old));
       await bed.pebble.setAddress(names[0] as string, address);
-      const { runId } = await bed.post('renew', { force: true });
+      const { runId } = await bed.post('renew', { force: true, reason: 'a test' });
       const waiting = await eventually('it waits for the next try', async () => {
         const { progress, report } = await bed.detail(runId);
         if (report) throw new Error(JSON.stringify(report));
@@ -121,7 +121,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     test('its order stays in processing: said, and the same order goes on when the CA does', async () => {
       const old = await bed.activePem();
       proxy.inject(staysProcessing);
-      const { runId } = await bed.post('renew', { force: true });
+      const { runId } = await bed.post('renew', { force: true, reason: 'a test' });
       const waiting = await eventually('it waits for the CA', async () => {
         const { progress } = await bed.detail(runId);
         return progress?.waiting?.for.endsWith(' to issue') ? progress.waiting : null;
@@ -148,7 +148,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     test.each(turns)('at every activity in turn, on the way forward (turn %i): the run ends as if nothing had happened, with one finalization', async (turn) => {
       const old = await bed.activePem();
       matrix.turn(turn, ({ direction }) => direction === 'do');
-      const { runId } = await bed.post('issue', { names, issuer: await bed.issuer(), originPort: bed.plain, force: true });
+      const { runId } = await bed.post('issue', { names, issuer: await bed.issuer(), originPort: bed.plain, force: true, reason: 'a test' });
       expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
       matrix.calm();
       await expectServed();
@@ -201,7 +201,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       expect((await bed.stack.fairlead('runs', 'cancel', runId, '--reason', 'a test')).exitCode).toBe(0);
       return 'go';
     });
-    ({ runId } = await bed.post('renew', { force: true }));
+    ({ runId } = await bed.post('renew', { force: true, reason: 'a test' }));
     const report = await bed.ended(runId);
     expect([report.outcome, report.reason?.code]).toEqual(['cancelled', 'cancelled']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
@@ -221,7 +221,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     };
     const fingerprint = async () => readCertificateFacts(await bed.activePem(), []).fingerprintSha256;
     const first = await deliver(55);
-    expect(brief(await bed.ended((await bed.post('issue', { names, issuer: { kind: 'directory', rootsFile, directory }, originPort: null, force: true })).runId))).toEqual(['succeeded', null]);
+    expect(brief(await bed.ended((await bed.post('issue', { names, issuer: { kind: 'directory', rootsFile, directory }, originPort: null, force: true, reason: 'a test' })).runId))).toEqual(['succeeded', null]);
     expect(await fingerprint()).toBe(first);
     const second = await deliver(89);
     expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);

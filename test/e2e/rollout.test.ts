@@ -112,13 +112,13 @@ describe('a release across a fleet', () => {
       const borne = await fleet.rollOut(releaseId, { hosts: ['h1', 'h4'], strategy: { budget: { count: 1, percent: null } } });
       const rollout = await fleet.ended(borne);
       expect([rollout.outcome, rollout.ok, ends(await fleet.rolloutHosts(borne))]).toEqual(['partial', false, { h1: 'updated', h4: 'rolled_back' }]);
-      const spent = await fleet.rollOut(releaseId, { hosts: [...few, 'h5'], allowFailed: true, strategy: { waves: { by: 'count', hosts: 3 }, maxParallel: 3, budget: { count: 0, percent: null }, onFailure: 'roll-back-all' } });
+      const spent = await fleet.rollOut(releaseId, { hosts: [...few, 'h5'], allowFailed: true, reason: 'a test', strategy: { waves: { by: 'count', hosts: 3 }, maxParallel: 3, budget: { count: 0, percent: null }, onFailure: 'roll-back-all' } });
       const ended = await fleet.ended(spent);
       expect([ended.outcome, ended.reason?.code]).toEqual(['rolled_back', 'budget_exceeded']);
       expect(ends(await fleet.rolloutHosts(spent))).toEqual({ h1: 'unchanged', h2: 'returned', h3: 'returned', h4: 'rolled_back', h5: null });
     });
     expect([await releaseOf('h2'), await releaseOf('h4')]).toEqual(before);
-    const again = await fleet.ended(await fleet.rollOut(releaseId, { hosts: few, allowFailed: true }));
+    const again = await fleet.ended(await fleet.rollOut(releaseId, { hosts: few, allowFailed: true, reason: 'a test' }));
     expect([again.outcome, again.ok]).toEqual(['succeeded', true]);
   }, 420_000);
 
@@ -133,7 +133,7 @@ describe('a release across a fleet', () => {
     await eventually('hosts in flight have ended', async () => (await fleet.rolloutHosts(id)).every(({ outcome, openRunId }) => outcome !== null || openRunId === null), 120_000);
     const done = (await fleet.rolloutHosts(id)).filter(({ outcome }) => outcome !== null).length;
     expect(done).toBeLessThan(few.length);
-    await eventually('it can be resumed', async () => (await fleet.command(id, 'resume').catch(() => ({ status: 0 }))).status === 200, 60_000);
+    await eventually('it can be resumed', async () => (await fleet.command(id, 'resume', { comment: 'lunch is over' }).catch(() => ({ status: 0 }))).status === 200, 60_000);
     expect((await fleet.ended(id)).ok).toBe(true);
   }, 300_000);
 
@@ -205,7 +205,7 @@ describe('a release across a fleet', () => {
     expect((await fleet.ended(frozen)).outcome).toBe('superseded');
     const queued = await fleet.rollOut(third, { hosts, whenBusy: 'queue' });
     expect((await fleet.until(queued, 'is queued', ({ standing }) => standing.status === 'queued')).standing.waiting?.for).toContain(newer);
-    expect((await fleet.ask('DELETE', `/api/freezes/${freeze.id}`)).status).toBe(200);
+    expect((await fleet.ask('DELETE', `/api/freezes/${freeze.id}`, undefined, { 'fairlead-reason': 'a%20test' })).status).toBe(200);
     expect([(await fleet.ended(newer)).ok, (await fleet.ended(queued)).ok]).toEqual([true, true]);
     for (const host of hosts) expect(await releaseOf(host)).toBe(third);
   }, 300_000);

@@ -1,7 +1,8 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostDetail } from '../../src/contract/index.ts';
-import { ownProduct } from '../../src/domain/ids.ts';
+import type { HostDetail, RunDetail } from '../../src/contract/index.ts';
+import { hostLayout } from '../../src/domain/host/layout.ts';
+import { ownProduct, type ReleaseId } from '../../src/domain/ids.ts';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
 import { eventually } from '../support/host-root.ts';
 import { ownReleases, startOwnHost, type OwnHost, type OwnReleases } from '../support/own-hosts.ts';
@@ -18,7 +19,7 @@ describe('nodes that are updated by themselves', () => {
   beforeAll(async () => {
     [stack, releases] = await Promise.all([startStack({ hosts: 0 }), ownReleases()]);
     const first = await releases.pack('f1');
-    for (const name of ['n1', 'n2']) hosts.push(await startOwnHost(stack, name, first));
+    for (const name of ['n1', 'n2']) hosts.push(await startOwnHost({ api: stack.dev.summary.api, temporal: stack.dev.summary.temporal, key: stack.key }, name, first));
     for (const { name } of hosts) await eventually(`${name} is connected, and has told what it has`, async () => isOn(await shown(name), 'f1'), limitMs);
   }, limitMs);
   afterAll(async () => {
@@ -68,4 +69,35 @@ describe('nodes that are updated by themselves', () => {
     // It is at work: it takes the next release.
     expect((await update('n1', await releases.pack('f4'))).result).toMatchObject({ ok: true, releaseId: 'f4' });
   }, limitMs * 2);
+
+  test('a node is well on the new release by its own account, and comes back on the old one: not verified, not ok, and the exit code says so', async () => {
+    const node = hosts[1]!;
+    const layout = hostLayout(node.root, ownProduct);
+    const old = layout.releaseDir('f2' as ReleaseId);
+    // Answers its probes as the new release, is the old one, and has the old one active again once the run is through.
+    const deceiving = await releases.pack('f5', async (directory) =>
+      fs.writeFile(
+        join(directory, 'lib/agent.mjs'),
+        `import { createServer } from 'node:http';
+import { readFileSync, renameSync, symlinkSync } from 'node:fs';
+const port = Number(process.env.FAIRLEAD_HEALTH_LISTEN.split(':')[1]);
+createServer((_request, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('{"healthy":true,"releaseId":"f5"}')).listen(port, '127.0.0.1');
+const back = setInterval(() => {
+  if (JSON.parse(readFileSync(${JSON.stringify(layout.stateFile)}, 'utf8')).lastGoodReleaseId !== 'f5') return;
+  clearInterval(back);
+  symlinkSync('releases/f2', ${JSON.stringify(`${layout.currentLink}.back`)});
+  renameSync(${JSON.stringify(`${layout.currentLink}.back`)}, ${JSON.stringify(layout.currentLink)});
+}, 5);
+process.env.FAIRLEAD_HEALTH_LISTEN = '127.0.0.1:0';
+await import(${JSON.stringify(join(old, 'lib/agent.mjs'))});
+`,
+      ),
+    );
+    const { code, result } = await update('n2', deceiving, '--decision-seconds', '0', '--verify-seconds', '15');
+    expect(result).toMatchObject({ ok: false, outcome: 'failed', releaseId: 'f5' });
+    expect(code).not.toBe(0);
+    expect(result.hosts).toEqual([expect.objectContaining({ host: 'n2', from: 'f2', to: 'f5', outcome: 'not_verified', reason: expect.objectContaining({ class: 'host', code: 'reconnected_on_other_release', message: expect.stringMatching(/came back at .* on f2, not on f5/) }), verification: expect.objectContaining({ releaseId: 'f2' }) })]);
+    // The run itself had nothing to find fault with: it is the observation that counts.
+    expect((await stack.ask<RunDetail>('GET', `/api/runs/${result.hosts[0]!.runId}`)).body.report?.outcome).toBe('succeeded');
+  }, limitMs);
 });

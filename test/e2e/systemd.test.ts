@@ -1,8 +1,15 @@
-import { join } from 'node:path';
+import * as fs from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { unitNames } from '../../src/adapters/service-manager/systemd/units.ts';
+import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
+import type { HostDetail } from '../../src/contract/index.ts';
+import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
+import { ownProduct, type InstanceName, type ServiceName } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { eventually } from '../support/host-root.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
+import { deadManSlackSeconds, ownReleases, type OwnReleases } from '../support/own-hosts.ts';
 import { describeWith } from '../support/requirement.ts';
 import { project, shortStart, startStack, type Stack } from '../support/stack.ts';
 import { startSystemdMachine, systemdRequirements, type SystemdMachine } from '../support/systemd-machine.ts';
@@ -163,4 +170,75 @@ describeWith(systemdRequirements, 'powernode on a host with systemd', () => {
   }, 180_000);
 
   const readFileOf = (path: string) => machine.run('cat', path);
+
+  /** A second host on the same machine, whose agent is a unit that runs from a release of Fairlead. */
+  describe('an agent that replaces itself', () => {
+    const own = 'own-1';
+    let releases: OwnReleases;
+    let root: string;
+    let unit: string;
+    const layout = () => hostLayout(root, ownProduct);
+    /** Bundles go where the machine sees them. */
+    async function packed(releaseId: string, edit?: (directory: string) => Promise<void>): Promise<string> {
+      const file = join(machine.directory, `${releaseId}.tar.gz`);
+      await fs.copyFile(await releases.pack(releaseId, edit), file);
+      return file;
+    }
+    async function update(bundle: string): Promise<{ code: number | null; result: RolloutResult }> {
+      const { exitCode, stdout, stderr } = await stack.fairlead('nodes', 'update', own, bundle, '--decision-seconds', '0', '--json', '--no-sign');
+      if (stdout === '') throw new Error(`nothing was printed (${exitCode}): ${stderr}`);
+      return { code: exitCode, result: JSON.parse(stdout) as RolloutResult };
+    }
+    const ownState = async () => JSON.parse(await fs.readFile(layout().stateFile, 'utf8')) as HostState;
+    const tells = async () => (await stack.ask<HostDetail>('GET', `/api/hosts/${own}`)).body.session?.releases.find(({ product: told }) => told === ownProduct)?.releaseId;
+    const helpers = async () => (await machine.run('systemctl', 'list-units', '--all', '--plain', '--no-legend', 'run-*.service')).trim();
+
+    beforeAll(async () => {
+      releases = await ownReleases();
+      root = join(machine.directory, own);
+      unit = unitNames(root, { product: ownProduct, service: 'agent' as ServiceName, instance: 'agent-main' as InstanceName }).unit;
+      const { configDir, agentKeyFile } = agentLayout(root);
+      await fs.mkdir(configDir, { recursive: true });
+      const { stdout: key } = await stack.fairlead('keys', 'create', own, '--role', 'agent');
+      await fs.writeFile(agentKeyFile, key, { mode: 0o600 });
+      const settings = { FAIRLEAD_HOST_ID: own, FAIRLEAD_API_URL: stack.dev.summary.api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: stack.dev.summary.temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_SERVICES: 'systemd', FAIRLEAD_HEAL: 'report', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds };
+      await fs.writeFile(join(configDir, 'agent.env'), Object.entries(settings).map(([name, value]) => `${name}=${value}\n`).join(''), { mode: 0o600 });
+      await fs.writeFile(layout().configFile('agent-main' as InstanceName), `PATH=${dirname(machine.node)}:/usr/bin:/bin\n`, { mode: 0o600 });
+      await machine.run(join(machine.project, 'bin/fairlead'), 'host', 'adopt', await packed('f1'), '--root', root);
+      await eventually('it is seen on its first release', async () => (await tells()) === 'f1', 60_000);
+    }, 180_000);
+    afterAll(() => releases?.end());
+
+    test('another release: a transient unit puts the successor in its place, what it started lives on, and nobody is left who would take it back', async () => {
+      const before = await show('MainPID', unit);
+      // Whatever else the agent started, such as a router, is in its control group.
+      const joined = `path=$(sed -n 's/^\\(0:\\|[0-9]*:name=systemd\\)://p' /proc/$1/cgroup | head -n 1)
+for at in /sys/fs/cgroup/systemd /sys/fs/cgroup; do
+  [ -e "$at$path/cgroup.procs" ] || continue
+  sleep 600 >/dev/null 2>&1 &
+  echo $! | tee "$at$path/cgroup.procs"
+  exit
+done`;
+      const child = (await machine.run('sh', '-c', joined, 'sh', before)).trim();
+      expect(child).toMatch(/^\d+$/);
+      const { code, result } = await update(await packed('f2'));
+      expect(result).toMatchObject({ ok: true, hosts: [{ host: own, from: 'f1', to: 'f2', outcome: 'updated', recovery: null }] });
+      expect(code).toBe(0);
+      expect([await tells(), (await ownState()).lastGoodReleaseId]).toEqual(['f2', 'f2']);
+      const after = await show('MainPID', unit);
+      expect([after !== before, await show('ActiveState', unit), await show('NRestarts', unit)]).toEqual([true, 'active', '0']);
+      expect((await machine.run('cat', `/proc/${after}/environ`)).split('\0')).toContain('FAIRLEAD_RELEASE_ID=f2');
+      await machine.run('sh', '-c', `kill ${child}`);
+      await eventually('the helpers are gone', async () => (await helpers()) === '', 60_000);
+    }, 240_000);
+
+    test('a release whose agent ends at its start: systemd starts it again and again, and the dead-man takes the host back', async () => {
+      const { code, result } = await update(await packed('f3', (directory) => fs.writeFile(join(directory, 'lib/agent.mjs'), "throw new Error('this agent was packed broken');\n")));
+      expect(result).toMatchObject({ ok: false, hosts: [{ host: own, from: 'f2', to: 'f3', outcome: 'rolled_back', reason: { class: 'release', code: 'taken_back' }, recovery: { lastGoodReleaseId: 'f2', backupPath: expect.stringContaining('/backups/') } }] });
+      expect(code).not.toBe(0);
+      expect(await ownState()).toMatchObject({ activeReleaseId: 'f2', lastGoodReleaseId: 'f2', failedReleaseIds: ['f3'] });
+      expect([await show('ActiveState', unit), (await machine.run('cat', `/proc/${await show('MainPID', unit)}/environ`)).includes('FAIRLEAD_RELEASE_ID=f2')]).toEqual(['active', true]);
+      await eventually('seen on f2 again', async () => (await tells()) === 'f2', 60_000);
+    }, 300_000);
+  });
 });

@@ -147,7 +147,7 @@ export interface TestApi {
 }
 
 /** The API on a database of its own, with real stores and a RunStarter in memory. */
-export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec'] } = {}): Promise<TestApi> {
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec']; updater?: ApiDependencies['updater']; checkSignature?: ApiDependencies['checkSignature']; wrap?: (stores: ApiStores) => ApiStores } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const url = changes.databaseUrl ?? (await postgres.createDatabase());
   const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
@@ -169,13 +169,17 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
       rateLimits: { perKey: null, perAddress: null, failures: null },
       ...changes.settings,
     },
-    stores,
+    stores: changes.wrap?.(stores) ?? stores,
+    ...(changes.updater ? { updater: changes.updater } : {}),
+    ...(changes.checkSignature ? { checkSignature: changes.checkSignature } : {}),
     artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
     runs,
     rollouts,
     calendar: createCronerCalendar(),
     codec: changes.codec ?? null,
+    gateway: () => ({ openPolls: 1, passed: [{ method: 'PollActivityTaskQueue', count: 1 }], refused: [{ method: 'StartWorkflowExecution', code: 'method_not_allowed', count: 1 }] }),
     fleetBus,
+    machine: { schedules: async () => [{ id: 'releases', state: 'running', note: null, everySeconds: 900, lastStartedAt: new Date().toISOString(), nextAt: null }], memory: async () => ({ resident: 1, limit: null }), disk: async () => null },
     database: { address: database.address, ping: () => pingDatabase(database) },
     inspect: changes.inspect ?? (() => Promise.reject(new Error('this suite publishes nothing'))),
     logger: createLogger({ name: 'api', level: 'debug', destination: { write: (line) => void log.push(line) } }),

@@ -27,10 +27,12 @@ const endLimitMs = 30_000;
  * A Docker daemon: the one that already answers at DOCKER_HOST or at the usual socket, else one started with everything that it keeps below
  * a temporary directory. Each caller that has to start one gets its own, since that takes half a second: nothing is shared, so no test file
  * waits for another, and none can end what another still uses. A daemon started here has no bridge and leaves the machine's packet filter
- * alone: its containers use `--network host` or none. Needs root, `dockerd` and `setpriv`.
+ * alone: its containers use `--network host`, none, or networks that the test makes. Needs root, `dockerd` and `setpriv`.
+ *
+ * @param options.own a daemon of the caller's own in any case: for whoever makes images under names that others use
  */
-export async function startDockerDaemon(): Promise<DockerDaemon> {
-  for (const host of [process.env['DOCKER_HOST'], 'unix:///var/run/docker.sock']) {
+export async function startDockerDaemon({ own = false }: { readonly own?: boolean } = {}): Promise<DockerDaemon> {
+  for (const host of own ? [] : [process.env['DOCKER_HOST'], 'unix:///var/run/docker.sock']) {
     if (host === undefined || host === '') continue;
     const there = client(host, async () => undefined);
     if (await answers(there)) return there;
@@ -109,7 +111,10 @@ async function endDaemon(directory: string, host: string, pid: number | undefine
   // All containers of this daemon are of the tests. Removing them first spares the ten seconds that the daemon grants each at its own end.
   const { docker } = client(host, async () => undefined);
   const containers = (await docker('ps', '--all', '--quiet').catch(() => '')).split('\n').filter((id) => id !== '');
-  if (containers.length > 0) await docker('rm', '--force', ...containers).catch(() => undefined);
+  if (containers.length > 0) await docker('rm', '--force', '--volumes', ...containers).catch(() => undefined);
+  // A network is a device of the machine, which outlives the daemon.
+  const networks = (await docker('network', 'ls', '--quiet', '--filter', 'type=custom').catch(() => '')).split('\n').filter((id) => id !== '');
+  if (networks.length > 0) await docker('network', 'rm', ...networks).catch(() => undefined);
   // containerd is a child of dockerd, which ends it; where dockerd had to be killed, it is ended here.
   const containerd = Number(await readFile(join(directory, 'exec/containerd/containerd.pid'), 'utf8').catch(() => '0'));
   for (const id of [pid, containerd]) await endProcess(id);

@@ -9,6 +9,7 @@ import { createHostFiles } from '../../src/adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../src/adapters/host-store/filesystem.ts';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { createOriginProbe } from '../../src/adapters/origin-probe/http.ts';
+import { createPairSeal } from '../../src/adapters/pair-seal/filesystem.ts';
 import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
 import { createReleaseStore } from '../../src/adapters/release-store/filesystem/index.ts';
 import type { HostId } from '../../src/domain/ids.ts';
@@ -41,6 +42,7 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     artifacts: artifacts ?? { download: async () => Promise.reject(new Error('this host has no control to download from')) },
     verifier: createBundleVerifier(root),
     certificates: createCertificateStore(root),
+    seal: createPairSeal(root, 'h1' as HostId),
     issuers: async () => Promise.reject(new Error('this host has no issuers')),
     tls: createTlsProbe(),
     origins: createOriginProbe(),
@@ -51,7 +53,7 @@ export async function startFileHost(root: string, machine: FakeMachine = createF
     router,
     probe,
     setup: { read: async () => ({ complete: true, missing: [], publicOrigin: null, environment: {} }) },
-    metrics: { query: async () => null },
+    metrics: { query: async () => ({ value: null, why: null }) },
   };
   await bringUp(host, strict);
   return host;

@@ -6,6 +6,7 @@ import { createHostActivities } from '../../activities/host/index.ts';
 import { createCertificateLook, createIssuingActivities } from '../../activities/host/certificate-issuing.ts';
 import { createCertificateProof } from '../../activities/host/certificate-proof.ts';
 import { createCertificateRecovery } from '../../activities/host/certificate-recovery.ts';
+import { createCertificateOpening, createCertificateSealing } from '../../activities/host/certificate-sealing.ts';
 import { createCertificateActivities, createCertificateInspection } from '../../activities/host/certificates.ts';
 import { createPromotionActivities } from '../../activities/host/promotion.ts';
 import { createTrafficActivities } from '../../activities/host/traffic.ts';
@@ -32,9 +33,9 @@ export const changeActivities: readonly string[] = [...Object.keys(createPromoti
 export const certificateActivities: readonly string[] = [createCertificateLook, createIssuingActivities, createCertificateActivities, createCertificateProof, createCertificateRecovery].flatMap((create) => Object.keys(create({} as never)));
 export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !isOfServices(name) && !isOfCertificates(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
-/** Renewals have a matrix of their own: kill-certificate.test.ts. */
+/** Renewals have a matrix of their own: kill-certificate.test.ts. What brings one to other hosts has none yet. */
 function isOfCertificates(name: string): boolean {
-  return certificateActivities.includes(name) || name in createCertificateInspection({} as never);
+  return certificateActivities.includes(name) || [createCertificateInspection, createCertificateSealing, createCertificateOpening].some((create) => name in create({} as never));
 }
 /** Runs about services have a matrix of their own: kill-restart.test.ts. */
 function isOfServices(name: string): boolean {

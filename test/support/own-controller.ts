@@ -9,26 +9,30 @@ import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/
 import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import { ownProduct, type HostId, type InstanceName } from '../../src/domain/ids.ts';
-import { agentCommand, agentEnvironment } from '../../src/runtime/agent-command.ts';
 import { composeHost } from '../../src/runtime/agent/host.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { adoptOwnProduct } from '../../src/runtime/install/own-product.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
+import { stageOwnAgent } from '../../scripts/release/stage-controller.ts';
 import { createHostRoot, eventually, freePort } from './host-root.ts';
-import { ownReleases, type OwnReleases } from './own-hosts.ts';
+import { deadManSlackSeconds, ownReleases, type OwnReleases } from './own-hosts.ts';
 import { startPostgres } from './postgres.ts';
 import { project, runCommand, type CommandResult } from './stack.ts';
 
-export const controllerInstances = ['api-a', 'api-b', 'control-a', 'control-b'] as const;
+export const controllerInstances = ['agent-main', 'api-a', 'api-b', 'control-a', 'control-b'] as const;
 
-/** A controller whose API and control worker run from a release, two of each behind a router, with PostgreSQL and Temporal beside it. Its agent is a process of its own. */
+/** A controller whose API and control worker run from a release, two of each behind a router, and its agent with them; PostgreSQL and Temporal are beside it. */
 export interface OwnController {
   readonly releases: OwnReleases;
   readonly api: string;
+  /** host:port */
+  readonly temporal: string;
+  /** For the whole fleet: an admin's. */
+  readonly key: string;
   state(): Promise<HostState>;
   /** Processes of Fairlead that run the code of this part now, without those that watch over them. */
-  processes(part: 'api' | 'control'): Promise<ScannedProcess[]>;
+  processes(part: 'api' | 'control' | 'agent'): Promise<ScannedProcess[]>;
   ask<Body>(path: string): Promise<Body>;
   fairlead(...words: string[]): Promise<CommandResult>;
   end(): Promise<void>;
@@ -40,17 +44,18 @@ async function stageSources(directory: string, ports: readonly number[]): Promis
   const workflows = await workflowBundle();
   await fs.mkdir(join(directory, 'dist'));
   await fs.copyFile(workflows, join(directory, 'dist', basename(workflows)));
-  await fs.mkdir(join(directory, 'bin'));
+  await stageOwnAgent(directory);
   await fs.writeFile(join(directory, 'bin/fairlead'), '#!/bin/sh\nset -eu\nroot=$(CDPATH="" cd -P "$(dirname "$0")/.." && pwd -P)\nexec node --disable-warning=ExperimentalWarning "$root/src/cli/main.ts" "$@"\n', { mode: 0o755 });
   const text = await fs.readFile(join(project, 'deploy/release/fairlead.yaml'), 'utf8');
-  const fixed = ['8431', '8432', '8441', '8442', '8420'].reduce((so, port, at) => so.replaceAll(port, String(ports[at])), text);
-  await fs.writeFile(join(directory, 'fairlead.yaml'), fixed.replaceAll(/startSeconds: 120/g, 'startSeconds: 60'));
+  const named = ['8431', '8432', '8441', '8442', '8420', '8421'];
+  const fixed = text.replaceAll(/\b84\d\d\b/g, (port) => String(ports[named.indexOf(port)] ?? port));
+  await fs.writeFile(join(directory, 'fairlead.yaml'), fixed);
 }
 
 export async function startOwnController(firstRelease: string): Promise<OwnController> {
-  const ports = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
+  const ports = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-controller-'));
-  const [postgres, releases, { root, end: endRoot }, { file: agentFile }, cli] = await Promise.all([startPostgres(), ownReleases((directory) => stageSources(directory, ports), 'controller', 60), createHostRoot(), buildAgent(), ensureTemporalCli(process.env, () => undefined)]);
+  const [postgres, releases, { root, end: endRoot }, { file: agentFile }, cli] = await Promise.all([startPostgres(), ownReleases((directory) => stageSources(directory, ports), 'controller', { startSeconds: 40, stopSeconds: 15 }), createHostRoot(), buildAgent(), ensureTemporalCli(process.env, () => undefined)]);
   await fs.symlink(join(project, 'node_modules'), join(root, 'node_modules'));
   const [temporalPort, uiPort] = [await freePort(), await freePort()];
   const temporal = `127.0.0.1:${temporalPort}`;
@@ -69,7 +74,8 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
   await fs.writeFile(join(configDir, 'gateway-seal.keys'), `k1 ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   const api = `http://127.0.0.1:${ports[4]}`;
   const settings = { FAIRLEAD_DATABASE_URL: await postgres.createDatabase(), FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_ADMIN_KEY_FILE: adminKeyFile, FAIRLEAD_AGENT_KEYS_DIR: keysDir, FAIRLEAD_ARTIFACTS_DIR: join(work, 'artifacts'), FAIRLEAD_API_URL: api };
-  await fs.writeFile(join(configDir, 'controller.env'), Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''), { mode: 0o600 });
+  const agentSettings = { FAIRLEAD_HOST_ID: 'c1', FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_ROUTER_ADDRESS: '127.0.0.1', FAIRLEAD_HEAL: 'report', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds };
+  for (const [file, values] of [['controller.env', settings], ['agent.env', agentSettings]] as const) await fs.writeFile(join(configDir, file), Object.entries(values).map(([name, value]) => `${name}=${value}\n`).join(''), { mode: 0o600 });
   for (const instance of controllerInstances) await fs.writeFile(hostLayout(root, ownProduct).configFile(instance as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
 
   const routerEntry = [process.execPath, agentFile, 'router'];
@@ -84,10 +90,6 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
   const ask = async <Body>(path: string): Promise<Body> => (await (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${adminKey}` } })).json()) as Body;
   try {
     await adoptOwnProduct(host, { bundleFile: await releases.pack(firstRelease), say: () => undefined });
-    start(agentCommand(agentFile), {
-      PATH: process.env['PATH'] ?? '', ...agentEnvironment, FAIRLEAD_ROLE: 'node', FAIRLEAD_HOST_ROLE: 'controller', FAIRLEAD_HOST_ID: 'c1', FAIRLEAD_ROOT: root, FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct',
-      FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_ROUTER_ADDRESS: '127.0.0.1', FAIRLEAD_HEALTH_LISTEN: '127.0.0.1:0',
-    });
     await eventually('the controller has seen its own host', async () => (await ask<{ status?: string }>('/api/hosts/c1')).status === 'connected', 60_000);
   } catch (error) {
     const logs = await Promise.all(controllerInstances.map((name) => fs.readFile(hostLayout(root, ownProduct).logFile(name as InstanceName), 'utf8').catch(() => '')));
@@ -97,6 +99,8 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
   return {
     releases,
     api,
+    temporal,
+    key: adminKey,
     ask,
     end,
     async state() {
@@ -105,7 +109,7 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
     async processes(part) {
       const all = await findByEnvironment({ FAIRLEAD_ROOT: root, FAIRLEAD_PRODUCT: 'fairlead', FAIRLEAD_SERVICE: part });
       const lines = await Promise.all(all.map(({ pid }) => readCommandLine(pid)));
-      return all.filter((_process, at) => lines[at]!.includes(`workers/${part}.ts`));
+      return all.filter((_process, at) => lines[at]!.includes(part === 'agent' ? 'lib/agent.mjs' : `workers/${part}.ts`));
     },
     fairlead: (...words) => runCommand([join(project, 'bin/fairlead'), ...words], { ...process.env, FAIRLEAD_API_URL: api, FAIRLEAD_API_KEY_FILE: adminKeyFile }),
   };

@@ -11,14 +11,23 @@ import { composeHost } from '../../src/runtime/agent/host.ts';
 import { adoptOwnProduct } from '../../src/runtime/install/own-product.ts';
 import { stageNode } from '../../scripts/release/stage-node.ts';
 import { createHostRoot } from './host-root.ts';
-import type { Stack } from './stack.ts';
+
+/** Room for an agent that starts on a busy machine; a dead-man is waited for in tests. */
+export const deadManSlackSeconds = '10';
+
+/** How long an instance may take until it is ready, and to end. A dead-man waits for both: one that is not there after that never will be. */
+interface Limits {
+  readonly startSeconds: number;
+  readonly stopSeconds: number;
+}
 
 /** Nobody waits for long in a test. */
-const shortened = (startSeconds: number): readonly [RegExp, string][] => [
+const shortened = ({ startSeconds, stopSeconds }: Limits): readonly [RegExp, string][] => [
   [/startSeconds: \d+/g, `startSeconds: ${startSeconds}`],
-  [/seconds: 45/g, 'seconds: 15'],
+  [/seconds: 45/g, `seconds: ${stopSeconds}`],
   [/bakeSeconds: \d+/g, 'bakeSeconds: 1'],
-  [/drainSeconds: \d+/g, 'drainSeconds: 5'],
+  // The agent has nothing to drain.
+  [/drainSeconds: [1-9]\d*/g, 'drainSeconds: 5'],
 ];
 
 /** Releases of Fairlead's node, staged once and packed again under other names: the same programs, told apart by the manifest that lies with them. */
@@ -30,16 +39,15 @@ export interface OwnReleases {
 
 /**
  * @param stage puts the sources of a release into a directory; the node's by default
- * @param startSeconds how long an instance may take until it is ready: one that is not there after that never will be
  */
-export async function ownReleases(stage: (directory: string) => Promise<unknown> = stageNode, role: Role = 'node', startSeconds = 20): Promise<OwnReleases> {
+export async function ownReleases(stage: (directory: string) => Promise<unknown> = stageNode, role: Role = 'node', limits: Limits = { startSeconds: 15, stopSeconds: 10 }): Promise<OwnReleases> {
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-own-'));
   const staged = join(work, 'staged');
   await fs.mkdir(staged);
   await stage(staged);
   const manifestFile = join(staged, 'fairlead.yaml');
   const text = await fs.readFile(manifestFile, 'utf8');
-  await fs.writeFile(manifestFile, shortened(startSeconds).reduce((so, [from, to]) => so.replaceAll(from, to), text));
+  await fs.writeFile(manifestFile, shortened(limits).reduce((so, [from, to]) => so.replaceAll(from, to), text));
   return {
     async pack(releaseId, edit) {
       const directory = join(work, releaseId);
@@ -54,6 +62,15 @@ export async function ownReleases(stage: (directory: string) => Promise<unknown>
   };
 }
 
+/** Where a host belongs to. */
+export interface HomeOfHosts {
+  readonly api: string;
+  /** host:port */
+  readonly temporal: string;
+  /** An admin's. */
+  readonly key: string;
+}
+
 /** A host whose Fairlead runs from a release and is an instance of its own service manager. */
 export interface OwnHost {
   readonly name: string;
@@ -63,18 +80,19 @@ export interface OwnHost {
   end(): Promise<void>;
 }
 
-export async function startOwnHost(stack: Stack, name: string, bundleFile: string, instances: readonly string[] = ['agent-main']): Promise<OwnHost> {
+export async function startOwnHost({ api, temporal, key }: HomeOfHosts, name: string, bundleFile: string, instances: readonly string[] = ['agent-main']): Promise<OwnHost> {
   const { root, end } = await createHostRoot();
-  const created = await stack.ask<{ text: string }>('POST', '/api/keys', { name, role: 'agent' });
-  if (created.status !== 201) throw new Error(`no key for ${name}: ${JSON.stringify(created.body)}`);
+  const answer = await fetch(new URL('/api/keys', api), { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ name, role: 'agent' }) });
+  const created = (await answer.json()) as { text: string };
+  if (answer.status !== 201) throw new Error(`no key for ${name}: ${JSON.stringify(created)}`);
   const { agentKeyFile, configDir } = agentLayout(root);
   await fs.mkdir(configDir, { recursive: true });
-  await fs.writeFile(agentKeyFile, created.body.text, { mode: 0o600 });
-  const settings = { FAIRLEAD_HOST_ID: name, FAIRLEAD_API_URL: stack.dev.summary.api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: stack.dev.summary.temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded' };
+  await fs.writeFile(agentKeyFile, created.text, { mode: 0o600 });
+  const settings = { FAIRLEAD_HOST_ID: name, FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_HEAL: 'report', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds };
   await fs.writeFile(join(configDir, 'agent.env'), Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''), { mode: 0o600 });
   // Whatever other Node this machine has: the one that runs the test.
   for (const instance of instances) await fs.writeFile(hostLayout(root, ownProduct).configFile(instance as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
-  const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: stack.dev.summary.api, readKey: async () => created.body.text, routerEntry: [] });
+  const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: api, readKey: async () => created.text, routerEntry: [] });
   const said: string[] = [];
   try {
     await adoptOwnProduct(host, { bundleFile, say: (line) => said.push(line) });

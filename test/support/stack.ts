@@ -25,6 +25,7 @@ export interface PublishOptions {
   /** Changes the copied directory before it is bundled. */
   readonly edit?: (directory: string) => Promise<void>;
   readonly format?: 'gz' | 'zst';
+  readonly channel?: 'stable' | 'beta' | 'edge';
 }
 
 export interface CommandResult {
@@ -39,12 +40,14 @@ export interface Stack {
   /** What `fairlead dev` said while it ran: deaths and restarts among it. */
   readonly said: readonly string[];
   readonly product: ProductName;
+  /** An admin's. */
+  readonly key: string;
   layout(host: string): HostLayout;
   state(host: string): Promise<HostState>;
   /** The address that clients of the product use on a host. */
   address(host: string): Promise<string>;
   /** Asks the API; the answer's JSON. */
-  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
+  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown, headers?: Readonly<Record<string, string>>): Promise<{ readonly status: number; readonly body: T }>;
   /** Bundles the example product as `releaseId`, signs and publishes it. Gives the bundle's file. */
   publish(releaseId: string, options?: PublishOptions): Promise<string>;
   /** Starts an update and gives its run id. */
@@ -110,6 +113,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     dev,
     said,
     product,
+    key,
     layout,
     async state(host) {
       return JSON.parse(await fs.readFile(layout(host).stateFile, 'utf8')) as HostState;
@@ -117,13 +121,13 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     async address(host) {
       return `http://127.0.0.1:${(await stack.state(host)).router?.port}`;
     },
-    async ask(method, path, body) {
-      const headers: Record<string, string> = { authorization: `Bearer ${key}` };
+    async ask(method, path, body, more = {}) {
+      const headers: Record<string, string> = { authorization: `Bearer ${key}`, ...more };
       if (body !== undefined) headers['content-type'] = 'application/json';
       const answer = await send(new URL(path, dev.summary.api), method, headers, body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
       return { status: answer.status, body: JSON.parse(answer.text || 'null') as never };
     },
-    async publish(releaseId, { faults, edit, format = 'zst' } = {}) {
+    async publish(releaseId, { faults, edit, format = 'zst', channel } = {}) {
       const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-release-'));
       const file = join(dir, `${releaseId}.tar.${format}`);
       try {
@@ -134,7 +138,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
         const { product: name, role, profile, sizeBytes, sha256, fileListSha256 } = artifact;
         const identity: ArtifactIdentity = { product: name, releaseId: artifact.releaseId, role, profile, format, sizeBytes, sha256, fileListSha256 };
         const signature = signArtifact(identity, await fs.readFile(dev.summary.publisherKeyFile, 'utf8'));
-        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream', 'x-fairlead-signature': JSON.stringify(signature) };
+        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/octet-stream', 'x-fairlead-signature': JSON.stringify(signature), ...(channel ? { 'x-fairlead-channel': channel } : {}) };
         const answer = await send(new URL('/api/releases', dev.summary.api), 'POST', headers, await fs.readFile(file));
         if (answer.status > 201) throw new Error(`publishing ${releaseId} was answered with ${answer.status}: ${answer.text}`);
       } finally {

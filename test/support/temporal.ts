@@ -22,8 +22,11 @@ export interface TestTemporal {
   end(): Promise<void>;
 }
 
-/** A real development server with a database file, and a worker for the workflows in `test/support/workflows`. @param codec what worker and client encrypt payloads with */
-export async function startTemporal(taskQueue: string, codec: PayloadCodec | null = null): Promise<TestTemporal> {
+/**
+ * A real development server with a database file, and a worker for workflows of `test/support/workflows`.
+ * @param options.workflows the file there @param options.activities what the same worker does on the same queue @param options.codec what worker and client encrypt payloads with
+ */
+export async function startTemporal(taskQueue: string, { workflows = 'index.ts', activities = {}, codec = null }: { readonly workflows?: string; readonly activities?: object; readonly codec?: PayloadCodec | null } = {}): Promise<TestTemporal> {
   const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-temporal-'));
   const cli = (await ensureTemporalCli(process.env, () => undefined)).path;
   const [port, uiPort] = [await freePort(), await freePort()];
@@ -54,7 +57,7 @@ export async function startTemporal(taskQueue: string, codec: PayloadCodec | nul
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const native = await NativeConnection.connect({ address });
   const dataConverter = codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } };
-  const worker = await Worker.create({ connection: native, taskQueue, ...dataConverter, workflowsPath: fileURLToPath(new URL('workflows/index.ts', import.meta.url)) });
+  const worker = await Worker.create({ connection: native, taskQueue, ...dataConverter, workflowsPath: fileURLToPath(new URL(`workflows/${workflows}`, import.meta.url)), activities });
   const working = worker.run();
   return {
     address,

@@ -58,7 +58,7 @@ export async function planWalk(host: HostDependencies, artifact: Artifact, fence
   async function take(on: HostDependencies, step: UpdateStep): Promise<void> {
     // A workflow keeps it from the step `backup`; a walk may be taken up at any step.
     const backupPath = (await on.backups.isComplete(product, run.runId)) ? on.backups.path(product, run.runId) : null;
-    const result = await executeStep(step, { run, request, artifact, plan, call: callsOn(on), backupPath, shiftedAt, pause: (ms) => setTimeout(ms), wait: () => undefined });
+    const result = await executeStep(step, { run, request, artifact, plan, call: callsOn(on), backupPath, shiftedAt, certificateVersion: null, pause: (ms) => setTimeout(ms), wait: () => undefined });
     shiftedAt = result.shiftedAt ?? shiftedAt;
   }
   return {

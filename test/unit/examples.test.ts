@@ -36,14 +36,14 @@ describe('examples', () => {
     expect(parsed.manifest.services.map(({ name }) => name)).toEqual([service]);
   });
 
-  test("Fairlead's own: two control workers and two APIs behind a router, and one agent on a node", () => {
+  test("Fairlead's own: two control workers and two APIs behind a router, and one agent there and on a node", () => {
     const text = readFileSync(join(examples, '../deploy/release/fairlead.yaml'), 'utf8');
     const of = (role: Role) => {
       const parsed = parseManifest(text, 'fairlead.yaml', {}, role);
       if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems, null, 2));
       return { product: parsed.manifest.product, ...parsed.manifest.artifact, instances: instancesOf(parsed.manifest, 'installed').map(({ name }) => name), routed: parsed.manifest.router !== null };
     };
-    expect(of('controller')).toEqual({ product: 'fairlead', role: 'controller', profile: 'control-plane', instances: ['api-a', 'api-b', 'control-a', 'control-b'], routed: true });
+    expect(of('controller')).toEqual({ product: 'fairlead', role: 'controller', profile: 'control-plane', instances: ['api-a', 'api-b', 'control-a', 'control-b', 'agent-main'], routed: true });
     expect(of('node')).toEqual({ product: 'fairlead', role: 'node', profile: 'node-runtime', instances: ['agent-main'], routed: false });
   });
 

@@ -24,6 +24,8 @@ const recordings: Readonly<Record<string, Outcome>> = {
   'promotion-refused': 'refused',
   'promotion-undone': 'rolled_back',
   promoted: 'succeeded',
+  'promotion-certificate-undone': 'rolled_back',
+  'promoted-with-certificate': 'succeeded',
   'blue-green': 'succeeded',
   canary: 'succeeded',
 };
@@ -46,18 +48,30 @@ const certificateRecordings: Readonly<Record<string, Outcome>> = {
   'certificate-delayed': 'succeeded',
   'certificate-switched': 'succeeded',
   'certificate-switched-back': 'rolled_back',
+  'certificate-shared': 'succeeded',
+  'certificate-delivered': 'succeeded',
 };
 /** Workflows that gather requests and hand them over: they end without an outcome. */
 const handedOver = ['restart-gathered', 'restart-after-another'];
-/** Rollouts and their shards: what each ended with. */
+/** Rollouts and their shards, and certificates that are brought to several hosts: what each ended with. */
 const ofRollouts: Readonly<Record<string, object>> = {
   rollout: { outcome: 'succeeded', ok: true },
   'rollout-shard': { direction: 'forward', counts: { updated: 1, failed: 0 } },
   'rollout-undone': { outcome: 'rolled_back', ok: false, reason: { code: 'budget_exceeded' } },
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
+  'rollout-halted': { outcome: 'aborted', ok: false },
+  'certificate-distributed': { hosts: [{ host: 'h2', outcome: 'succeeded' }, { host: 'h3', outcome: 'succeeded' }] },
+  'certificate-held-back': { hosts: [{ host: 'h2', outcome: 'rolled_back' }, { host: 'h3', outcome: 'held_back' }] },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
-const others = [...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings)];
+/** Checks for newer releases: what each began. */
+const ofChecks: Readonly<Record<string, object>> = {
+  'release-check': { updates: ['h1/noderax-platform r2'], rollouts: ['noderax-platform r2'], downloaded: ['h4/noderax-platform r2'], away: [] },
+  'release-check-nothing': { updates: [], rollouts: [], downloaded: [] },
+};
+/** A shard for which control could not keep what became of a host: it fails, and tells its rollout why. */
+const broken = ['rollout-shard-broken'];
+const others = [...broken, ...Object.keys(serviceRecordings), ...handedOver, ...Object.keys(certificateRecordings), ...Object.keys(ofChecks)];
 const names = [...Object.keys(recordings), ...others, ...Object.keys(ofRollouts)];
 
 const recorded = await readRecordings(directory);
@@ -83,7 +97,7 @@ test.each(handedOver)('%s was handed over to the host', (name) => {
   expect(resultOf(name)).toEqual({ handedTo: { workflowId: 'host/h1/noderax-platform', temporalRunId: expect.any(String) } });
 });
 
-test.each(Object.entries(ofRollouts))('%s ends as its name says', (name, result) => {
+test.each(Object.entries({ ...ofRollouts, ...ofChecks }))('%s ends as its name says', (name, result) => {
   expect(resultOf(name)).toMatchObject(result);
 });
 
@@ -142,19 +156,25 @@ test('an incompatible change is found: a restart that waits for its turn without
 
 test('an incompatible change is found: a rollout that does not look for a freeze', async () => {
   await alteredBundle('workflows/fleet-rollout.ts', '      await lookForFreeze();\n', '', async (codePath) => {
-    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-undone']);
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-halted', 'rollout-undone']);
   });
 });
 
 test('an incompatible change is found: a shard that does not verify its hosts', async () => {
   await alteredBundle('workflows/rollout-shard.ts', 'await conclude({ rolloutId, host: row.host, product, direction, releaseId, run, verifySeconds: input.verifySeconds })', "{ outcome: 'updated' as const, reasonClass: null, ...(conclude === null ? { run } : {}) }", async (codePath) => {
-    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-failed']);
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout-shard', 'rollout-shard-back', 'rollout-shard-broken', 'rollout-shard-failed']);
   });
 });
 
 test('an incompatible change is found: another order of the steps that switch a certificate', async () => {
   await alteredBundle('src/domain/certificate/step.ts', "'back-up', 'arm-recovery', 'switch', 'test-router'", "'arm-recovery', 'back-up', 'switch', 'test-router'", async (codePath) => {
     expect([...(await failing(codePath)).keys()].sort()).toEqual(['certificate-switched', 'certificate-switched-back']);
+  });
+});
+
+test('an incompatible change is found: a check that fetches before it starts updates', async () => {
+  await alteredBundle('workflows/release-check.ts', 'const { looked, current, noted, ...due } = await checkCalls.checkReleases();', 'const { looked, current, noted, ...due } = await checkCalls.checkReleases();\n  await Promise.all(due.downloads.map(fetched));', async (codePath) => {
+    expect([...(await failing(codePath)).keys()]).toEqual(['release-check']);
   });
 });
 

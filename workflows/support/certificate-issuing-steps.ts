@@ -1,7 +1,8 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { CertificateFacts } from '../../src/domain/certificate/facts.ts';
-import { issuingSteps, type IssuingStep } from '../../src/domain/certificate/step.ts';
+import type { SealedDelivery } from '../../src/domain/certificate/seal.ts';
+import { issuingSteps, openingStep, type IssuingStep } from '../../src/domain/certificate/step.ts';
 import type { CertificateRunRequest } from '../../src/domain/certificate/wish.ts';
 import type { OrderProgress } from '../../src/ports/certificate-issuer.ts';
 import { StepFault } from './failures.ts';
@@ -15,8 +16,8 @@ export interface ObtainedCertificate {
 
 export interface IssuingContext {
   readonly run: RunRef;
-  readonly request: CertificateRunRequest;
-  readonly course: Course;
+  readonly request: Pick<CertificateRunRequest, 'wish' | 'originPort'>;
+  readonly course: Pick<Course, 'plan' | 'perform' | 'call' | 'wait'>;
   /** How long the issuer may take to validate, and then to issue, until the try counts as failed. Milliseconds. */
   readonly answerWaitMs: number;
 }
@@ -79,6 +80,15 @@ export async function obtainCertificate(c: IssuingContext): Promise<ObtainedCert
   return perform('download', async () => {
     const { value, attempt } = await course.call('downloadCertificate', command, 'download', limits);
     return { attempts: attempt, ...value, note: `serial ${value.facts.serial}, valid until ${value.facts.notAfter}` };
+  });
+}
+
+/** In the place of that where another host has got the pair: opens what was sealed for this one. @throws StepStopped */
+export async function openDelivered({ run, request, course }: IssuingContext, delivery: SealedDelivery): Promise<ObtainedCertificate> {
+  course.plan(1);
+  return course.perform(openingStep, openingStep.name, 'do', async () => {
+    const { value, attempt } = await course.call('openSealedCertificate', { run, direction: 'do', wish: request.wish, ...delivery }, openingStep.name, limits);
+    return { attempts: attempt, ...value, note: `serial ${value.facts.serial}, valid until ${value.facts.notAfter}, sealed by ${delivery.context.from}` };
   });
 }
 

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure, isCancellation } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TemporalFailure, TimeoutFailure, isCancellation, rootCause } from '@temporalio/workflow';
 import type { Evidence, FailureClass, Reason } from '../../src/domain/failure.ts';
 
 /** What an agent or the control worker puts into the details of a failure. */
@@ -58,6 +58,21 @@ export function readFailure(error: unknown, step: string, host: string): StepFai
 /** True for a cancel that reached the activity, and for what a cancel looks like when the agent is dead (TimeoutFailure after the heartbeat limit). */
 export function isCancel(error: unknown, scopeCancelled: boolean): boolean {
   return isCancellation(error) || error instanceof CancelledFailure || scopeCancelled;
+}
+
+/** The innermost reason of what an activity or a child workflow failed with, and otherwise its message: "Activity task failed" tells nobody anything. */
+export function saidBy(error: unknown): string {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const reason = at instanceof ApplicationFailure ? (at.details?.[0] as Partial<FailureDetails> | undefined)?.reason : undefined;
+    if (reason?.message) return reason.message;
+  }
+  return rootCause(error) ?? messageOf(error);
+}
+
+/** A step of control that no further attempt would bring to an end: for whoever decides what becomes of the run. Rethrows what is a defect of the workflow. */
+export function controlFailure(error: unknown, what: string): Reason {
+  if (!(error instanceof TemporalFailure)) throw error;
+  return { class: 'orchestrator', code: 'control_failed', message: `Control could not ${what}, and trying again would not help: ${saidBy(error)}`, hint: 'See the log of the control worker.' };
 }
 
 export const isHostAway = (error: unknown): boolean =>

@@ -4,7 +4,7 @@ import type { Artifact } from '../../src/domain/bundle/artifact.ts';
 import type { Reason } from '../../src/domain/failure.ts';
 import { withExtras } from '../../src/domain/host/instances.ts';
 import type { HostInspection } from '../../src/domain/host/state.ts';
-import { ownProduct, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
+import { ownProduct, type CertificateVersion, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
 import type { RecoveryRecord, RunReport } from '../../src/domain/run/report.ts';
 import type { PlanDecision, UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
@@ -47,6 +47,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
   let servedBefore: ReleaseId | null = null;
   let backupPath: string | null = null;
   let shiftedAt: string | null = null;
+  let certificateVersion: CertificateVersion | null = null;
   let recovery: RecoveryRecord | null = null;
 
   const course = createCourse({
@@ -79,6 +80,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
         const result = await (late ? CancellationScope.nonCancellable(() => perform(next, run)) : perform(next, run));
         if (result.backupPath) backupPath = result.backupPath;
         if (result.shiftedAt) shiftedAt = result.shiftedAt;
+        if (result.certificateVersion) certificateVersion = result.certificateVersion;
       } catch (error) {
         // The release serves and is committed: what is left undone now is tidying, which the next run does as well.
         if (state.phase === 'Succeeded' && error instanceof StepStopped) continue;
@@ -159,7 +161,7 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
       course.plan(plan.steps.length);
       await controlCalls.recordIntent({ runId, request, plan });
       advance({ type: 'HostInspected', from: plan.fromReleaseId });
-      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, pause: sleep, wait: course.wait });
+      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, certificateVersion, pause: sleep, wait: course.wait });
       try {
         await goForward(context);
       } catch (error) {

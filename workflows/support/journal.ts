@@ -1,4 +1,4 @@
-import { CancellationScope, condition, sleep } from '@temporalio/workflow';
+import { CancellationScope, TemporalFailure, condition, sleep } from '@temporalio/workflow';
 import type { RunId } from '../../src/domain/ids.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
 import type { StepReport } from '../../src/domain/run/report.ts';
@@ -31,7 +31,12 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
       if (!closing) await Promise.race([sleep(gatherMs), condition(() => closing)]);
       if (closing) return;
       writing = true;
-      await write(waiting.splice(0, 200));
+      try {
+        await write(waiting.splice(0, 200));
+      } catch (error) {
+        // What cannot be written by any further attempt is left out: no run may stand still for its story.
+        if (!(error instanceof TemporalFailure)) throw error;
+      }
       writing = false;
     }
   });

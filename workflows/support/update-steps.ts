@@ -4,9 +4,11 @@ import type { Artifact, ArtifactRef } from '../../src/domain/bundle/artifact.ts'
 import { stepLimitMs } from '../../src/domain/update/limits.ts';
 import type { UpdatePlan } from '../../src/domain/update/plan.ts';
 import type { PromotionRequest } from '../../src/domain/promotion/request.ts';
+import type { CertificateVersion } from '../../src/domain/ids.ts';
 import type { Waiting } from '../../src/domain/run/report.ts';
 import { judgeTier } from '../../src/domain/update/gate.ts';
 import { stepTitle, type Shift, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
+import * as certificate from './promotion-certificate-steps.ts';
 import { runUnderWay, StepFault } from './failures.ts';
 import type { CallLimits, HostCalls } from './host-calls.ts';
 
@@ -21,6 +23,8 @@ export interface StepContext {
   readonly backupPath: string | null;
   /** When the last share of the traffic came into force, by the host's clock; null before the first. */
   readonly shiftedAt: string | null;
+  /** Of the certificate that was staged in the promotion's course; null before. */
+  readonly certificateVersion: CertificateVersion | null;
   /** Lets time pass. Milliseconds. */
   readonly pause: (ms: number) => Promise<void>;
   /** Shows what the run waits for, and null when it no longer does. */
@@ -33,6 +37,7 @@ export interface StepResult {
   readonly note?: string;
   readonly backupPath?: string;
   readonly shiftedAt?: string;
+  readonly certificateVersion?: CertificateVersion;
 }
 
 type Executors<Step extends { readonly name: string }> = {
@@ -71,7 +76,7 @@ const onward: Executors<UpdateStep> = {
     return { attempts: attempt };
   },
   'check-setup': async (step, c) => {
-    const { value, attempt } = await c.call('checkSetup', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId }, stepTitle(step), limitsOf(step, c));
+    const { value, attempt } = await c.call('checkSetup', { run: c.run, direction: 'do', releaseId: c.plan.toReleaseId, ...(c.request.certificate === undefined ? {} : { names: c.request.certificate.wish.names }) }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt, note: value.note };
   },
   download: async (step, c) => {
@@ -138,6 +143,10 @@ const onward: Executors<UpdateStep> = {
     const gone = [...value.releases, ...value.backups.map((id) => `backup ${id}`)];
     return { attempts: attempt, note: gone.length > 0 ? `removed ${gone.join(', ')}` : 'nothing to remove' };
   },
+  'obtain-certificate': (_step, c) => certificate.obtain(c),
+  'serve-certificate': (_step, c) => certificate.serve(c),
+  'commit-certificate': (_step, c) => certificate.commit(c),
+  'keep-certificate': (_step, c) => certificate.keep(c),
   'close-intent': (step, c) => closeIntent(step, c, 'do'),
 };
 
@@ -159,6 +168,7 @@ const backward: Executors<UndoStep> = {
     const { attempt } = await c.call('restoreEnvironment', { run: c.run, direction: 'undo' }, stepTitle(step), limitsOf(step, c));
     return { attempts: attempt };
   },
+  'restore-certificate': (_step, c) => certificate.restore(c),
   'restore-data': async (step, c) => {
     const { fromReleaseId, toReleaseId } = c.plan;
     const { value, attempt } = await c.call('restoreData', { run: c.run, direction: 'undo', fromReleaseId, toReleaseId }, stepTitle(step), limitsOf(step, c));

@@ -18,7 +18,12 @@ export interface HandoverOptions {
   readonly root: string;
   readonly services: ServiceManagerKind;
   readonly commands: CommandRunner;
+  /** How long, beyond what its steps take, a run may not be heard of before the dead-man takes the host back. Seconds. */
+  readonly slackSeconds?: number;
 }
+
+/** For the run to be heard of again after the agent or the control plane has been away. One that is heard of puts the deadline off with each command. */
+export const deadManSlackSeconds = 60;
 
 /** What a dead-man was armed with, and in which boot of the machine its deadline counts. */
 interface Given {
@@ -37,7 +42,7 @@ const mark = 'FAIRLEAD_HANDOVER';
  *
  * A dead-man outlives the agent and its restarts. A reboot ends it; then the agent that starts has it watched again. Needs `sh` and `/proc/uptime`.
  */
-export function createHandover({ root, services, commands }: HandoverOptions): Handover {
+export function createHandover({ root, services, commands, slackSeconds = deadManSlackSeconds }: HandoverOptions): Handover {
   const layout = hostLayout(root, ownProduct);
   const filesOf = (runId: RunId) => deadManFiles(layout, runId);
 
@@ -114,7 +119,7 @@ export function createHandover({ root, services, commands }: HandoverOptions): H
       await ensureDirectory(layout.handoverDir, 0o700);
       await writeFileDurably(act, renderDeadMan(layout, order), 0o700);
       await writeFileDurably(watchFile, renderDeadManWatch(layout, runId), 0o700);
-      await writeDeadline(runId, seconds);
+      await writeDeadline(runId, seconds + slackSeconds);
       await watch(runId);
     },
     async putOff(runId) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FairleadError } from '../../domain/failure.ts';
 import type { MetricSource } from '../../ports/metric-source.ts';
 import { createOutgoingGet, type OutgoingGet } from '../outgoing/get.ts';
 
@@ -18,14 +19,15 @@ export function createPrometheusSource(get: OutgoingGet = createOutgoingGet()): 
         target.searchParams.set('query', query);
         const { text: body } = await get(target, { timeoutMs, cancel });
         const parsed = answer.safeParse(JSON.parse(body));
-        if (!parsed.success) return null;
+        if (!parsed.success) return { value: null, why: `${target.origin} answered something else than a Prometheus server's one value` };
         const { data } = parsed.data;
         const text = data.resultType === 'scalar' ? data.result[1] : data.result.length === 1 ? data.result[0]?.value[1] : undefined;
         const value = Number(text ?? Number.NaN);
-        return Number.isFinite(value) ? value : null;
-      } catch {
+        return { value: Number.isFinite(value) ? value : null, why: null };
+      } catch (error) {
         cancel.throwIfAborted();
-        return null;
+        const said = error instanceof Error ? error.message : String(error);
+        return { value: null, why: `${error instanceof FairleadError && error.reason.code === 'outgoing_refused' ? 'address refused' : 'no answer'}: ${said}` };
       }
     },
   };

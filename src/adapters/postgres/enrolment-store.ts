@@ -58,7 +58,7 @@ export function createEnrolmentStore(database: Database): EnrolmentStore {
         return { result: 'enrolled', host, role: row.role, keyId, key, revokedKeys, ended, enrolment: row.id };
       }),
 
-    list: async () => (await database.query('listing enrolments', (db) => db.selectFrom('enrolments').selectAll().orderBy('created_at', 'desc').limit(200).execute())).map(enrolmentOf),
+    list: async () => (await database.query('listing enrolments', (db) => db.selectFrom('enrolments').selectAll().orderBy('created_at', 'desc').limit(10_000).execute())).map(enrolmentOf),
   };
 }
 

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Selectable } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import type { Labels } from '../../domain/access/scope.ts';
 import { isInMaintenance, type FleetState } from '../../domain/fleet/host-state.ts';
 import { silenceMs } from '../../domain/fleet/session.ts';
@@ -14,13 +14,7 @@ const silenceSeconds = silenceMs / 1_000;
 export function createHostRegistry(database: Database): HostRegistry {
   const rows = (what: string, host?: string): Promise<HostRow[]> =>
     database.query(what, async (db) => {
-      let query = db
-        .selectFrom('hosts')
-        .leftJoin('fleet_hosts', 'fleet_hosts.host', 'hosts.host')
-        .selectAll('hosts')
-        .select(['fleet_hosts.state', sql<Date>`now()`.as('now')])
-        .select(sql<boolean>`last_seen_at < now() - make_interval(secs => ${silenceSeconds})`.as('silent'))
-        .orderBy('hosts.host');
+      let query = withLink(db).selectAll('hosts').orderBy('hosts.host');
       if (host !== undefined) query = query.where('hosts.host', '=', host as never);
       return (await query.execute()).map(hostOf);
     });
@@ -38,6 +32,17 @@ export function createHostRegistry(database: Database): HostRegistry {
     },
     list: () => rows('listing hosts'),
     find: async (host) => (await rows(`looking up host ${host}`, host))[0] ?? null,
+    connected: (names) =>
+      names.length === 0
+        ? Promise.resolve([])
+        : database.query('asking which hosts are connected', async (db) => {
+            const found = await withLink(db)
+              .select('hosts.host')
+              .where(sql<boolean>`hosts.host = any(${[...names]}::text[])`)
+              .orderBy('hosts.host')
+              .execute();
+            return found.filter((row) => statusOf(row) === 'connected').map(({ host }) => host);
+          }),
     label: (host, changes) => {
       const set = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== null)) as Labels;
       const gone = Object.keys(changes).filter((name) => changes[name] === null);
@@ -48,6 +53,14 @@ export function createHostRegistry(database: Database): HostRegistry {
     },
   };
 }
+
+/** Hosts with what their status is computed from. */
+const withLink = (db: Kysely<Tables>) =>
+  db
+    .selectFrom('hosts')
+    .leftJoin('fleet_hosts', 'fleet_hosts.host', 'hosts.host')
+    .select(['fleet_hosts.state', sql<Date>`now()`.as('now')])
+    .select(sql<boolean>`last_seen_at < now() - make_interval(secs => ${silenceSeconds})`.as('silent'));
 
 const hostOf = (row: Selectable<Tables['hosts']> & { silent: boolean; now: Date; state: FleetState | null }): HostRow => ({
   host: row.host,

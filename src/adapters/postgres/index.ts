@@ -15,6 +15,7 @@ import { createSettingSealing, type SettingSealing } from '../setting-keys/file.
 import { createSessionStore } from './session-store.ts';
 import { createSettingStore } from './setting-store.ts';
 import { createStatistics } from './statistics.ts';
+import { createUpdatePolicyStore } from './update-policies.ts';
 
 export { addressOf, createDatabase } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
@@ -32,6 +33,7 @@ export function createStores(database: Database, settings: SettingSealing = crea
     certificates: createCertificateRegistry(database),
     runs: createRunStore(database),
     rollouts: createRolloutStore(database),
+    policies: createUpdatePolicyStore(database),
     audit: createAuditLog(database),
     keys: createKeyStore(database),
     idempotency: createIdempotencyStore(database),

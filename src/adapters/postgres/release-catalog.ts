@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely';
 import type { Artifact } from '../../domain/bundle/artifact.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ReleaseId } from '../../domain/ids.ts';
+import { defaultChannel } from '../../domain/release-check/channel.ts';
 import type { PublishedRelease, ReleaseCatalog } from '../../ports/control-stores.ts';
 import type { Database } from './database.ts';
 import { anyOf } from './any-of.ts';
@@ -11,7 +12,7 @@ import type { Tables } from './tables.ts';
 
 export function createReleaseCatalog(database: Database): ReleaseCatalog {
   return {
-    publish: (artifact, publishedBy) =>
+    publish: (artifact, publishedBy, channel) =>
       database.transaction(`publishing release ${artifact.releaseId} of ${artifact.product}`, async (transaction) => {
         const { product, releaseId, role, profile } = artifact;
         await lockInTransaction(transaction, `fairlead.release:${product}/${releaseId}`);
@@ -24,7 +25,9 @@ export function createReleaseCatalog(database: Database): ReleaseCatalog {
           .where('profile', '=', profile)
           .executeTakeFirst();
         if (published === undefined) {
-          await transaction.insertInto('releases').values(rowOf(artifact, publishedBy)).execute();
+          // The release's first artifact has said its channel; it may have been moved since.
+          const first = await transaction.selectFrom('releases').select('channel').where('product', '=', product).where('release_id', '=', releaseId).limit(1).executeTakeFirst();
+          await transaction.insertInto('releases').values({ ...rowOf(artifact, publishedBy), channel: first?.channel ?? channel ?? defaultChannel }).execute();
           return 'published';
         }
         if (published.sha256 !== artifact.sha256) throw releaseExists(artifact, published.sha256);
@@ -43,6 +46,15 @@ export function createReleaseCatalog(database: Database): ReleaseCatalog {
         if (within?.products) query = query.where('product', 'in', anyOf(within.products));
         if (before !== undefined) query = query.where('position', '<', (row) => row.selectFrom('releases as last').select('last.position').where('last.sha256', '=', before as never));
         return (await query.execute()).map(publishedOf);
+      }),
+
+    moveTo: (product, releaseId, channel) =>
+      database.transaction(`moving release ${releaseId} of ${product} to channel ${channel}`, async (transaction) => {
+        await lockInTransaction(transaction, `fairlead.release:${product}/${releaseId}`);
+        const before = await transaction.selectFrom('releases').select('channel').where('product', '=', product).where('release_id', '=', releaseId).limit(1).executeTakeFirst();
+        if (before === undefined) return null;
+        await transaction.updateTable('releases').set({ channel }).where('product', '=', product).where('release_id', '=', releaseId).execute();
+        return before.channel;
       }),
 
     find: (product, releaseId, role, profile) =>
@@ -95,7 +107,7 @@ const artifactOf = (row: Row): Artifact => ({
 
 const publishedOf = (row: Row): PublishedRelease => {
   const { manifest: _manifest, ...reference } = artifactOf(row);
-  return { ...reference, publishedAt: row.published_at.toISOString(), publishedBy: row.published_by };
+  return { ...reference, publishedAt: row.published_at.toISOString(), publishedBy: row.published_by, channel: row.channel };
 };
 
 const releaseExists = (artifact: Artifact, published: string): FairleadError =>

@@ -13,10 +13,7 @@ export function createSessionObserver(sessions: SessionStore, hosts: HostRegistr
       const { session, other } = await sessions.observed({ host, product, releaseId, after });
       return toldBy(session, product) ?? toldBy(other, product);
     },
-    async connected(names) {
-      const wanted = new Set(names);
-      return (await hosts.list()).filter(({ host, status }) => status === 'connected' && wanted.has(host)).map(({ host }) => host);
-    },
+    connected: (names) => hosts.connected(names),
   };
 }
 

@@ -17,6 +17,9 @@ import type { HostOutcome, RolloutOutcome } from '../../domain/rollout/outcome.t
 import type { RolloutOutline } from '../../domain/rollout/outline.ts';
 import type { HostAction, SkipCode } from '../../domain/rollout/plan.ts';
 import type { RolloutRequest } from '../../domain/rollout/request.ts';
+import type { Channel } from '../../domain/release-check/channel.ts';
+import type { CheckAction } from '../../domain/release-check/policy.ts';
+import type { Window } from '../../domain/rollout/window.ts';
 import type { RolloutState } from '../../domain/rollout/state.ts';
 import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
@@ -49,6 +52,7 @@ export interface Tables {
     manifest: Json<ProductManifest>;
     published_at: Defaulted<Instant>;
     published_by: string;
+    channel: Defaulted<ColumnType<Channel, Channel, Channel>>;
   };
   hosts: {
     host: HostId;
@@ -102,6 +106,15 @@ export interface Tables {
     singleton: boolean;
     sequence: BigInteger;
     hash: string;
+  };
+  audit_checkpoints: {
+    number: BigInteger;
+    sequence: BigInteger;
+    hash: string;
+    at: Instant;
+    previous_hash: string;
+    key_id: string;
+    signature: string;
   };
   api_keys: {
     id: string;
@@ -247,6 +260,15 @@ export interface Tables {
     key_id: string;
     set_at: Defaulted<Instant>;
     set_by: string;
+  };
+  update_policies: {
+    product: ProductName;
+    host: string;
+    channel: Channel;
+    action: CheckAction;
+    windows: Json<readonly Window[]>;
+    set_by: string;
+    set_at: Instant;
   };
   fairlead_migrations: {
     name: string;

@@ -3,6 +3,7 @@ import type { HostHelloAnswer, HostHelloBody } from '../../contract/index.ts';
 import { isInMaintenance } from '../../domain/fleet/host-state.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import type { HostId, RunId } from '../../domain/ids.ts';
+import type { HostRow } from '../../ports/control-stores.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { createHealing } from '../healing.ts';
 
@@ -44,6 +45,14 @@ export function createHelloHandler(dependencies: Pick<ApiDependencies, 'stores' 
     return { acknowledgedRecoveries, unknownRuns };
   }
 
+  /** Private keys are sealed for it: whoever could change it unseen could read them. */
+  async function noteSealingKey(host: HostId, actor: string, bootId: string, before: HostRow | null, products: readonly HostInspection[]): Promise<void> {
+    const [was, now] = [sealingKeyOf(before?.products ?? []), sealingKeyOf(products)];
+    if (now === null || now === was) return;
+    const entry = { at: new Date().toISOString(), event: was === null ? 'host.sealing_key_told' : 'host.sealing_key_changed', actor: `${actor} on ${host}`, subject: `host/${host}`, runId: null, detail: { was, now } };
+    await stores.audit.append(entry, `host.sealing_key:${host}:${bootId}:${now}`);
+  }
+
   /** Nobody asked for a repair: where a person works on the machine, it waits. */
   async function repair(host: HostId, before: Parameters<typeof healing.start>[1], products: readonly HostInspection[], log: FastifyBaseLogger): Promise<void> {
     if (before?.state && isInMaintenance(before.state, new Date().toISOString())) return;
@@ -54,6 +63,7 @@ export function createHelloHandler(dependencies: Pick<ApiDependencies, 'stores' 
     async take(host, actor, { role, agentVersion, bootId, recovered, products: told }, log) {
       const products: readonly HostInspection[] = told;
       const before = await stores.hosts.find(host);
+      await noteSealingKey(host, actor, bootId, before, products);
       const { acknowledgedActs, endedRuns } = await healing.note(host, before, products);
       await stores.hosts.hello({ host, role, agentVersion, bootId, products });
       const { acknowledgedRecoveries, unknownRuns } = await noteRecovered(host, actor, recovered);
@@ -65,3 +75,5 @@ export function createHelloHandler(dependencies: Pick<ApiDependencies, 'stores' 
     settled: async () => void (await Promise.all(repairing)),
   };
 }
+
+const sealingKeyOf = (products: readonly HostInspection[]): string | null => products.find(({ sealingKey }) => sealingKey !== undefined)?.sealingKey ?? null;

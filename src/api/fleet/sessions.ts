@@ -147,7 +147,7 @@ function refusal(code: keyof typeof sentences, host: HostId, bootId: string, boo
   const hint =
     code === 'session_superseded'
       ? 'Say hello again.'
-      : `Find out which machine is ${host}${boots.length === 0 ? '' : ` (boot ids ${boots.join(', ')})`}. Then: fairlead nodes accept ${host} --boot-id ID, or give it a new identity: fairlead nodes enroll ${host}`;
+      : `Find out which machine is ${host}${boots.length === 0 ? '' : ` (boot ids ${boots.join(', ')})`}. Then: fairlead nodes accept ${host} --boot-id ID --reason TEXT, or give it a new identity: fairlead nodes enroll ${host}`;
   return new FairleadError({ class: 'request', code, message: `Agent ${bootId} is not heard as host ${host}: ${sentences[code]}.`, hint }, { retryable: true });
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { randomBytes } from 'node:crypto';
 import { WebSocketServer } from 'ws';
 import { problemMediaType } from '../../contract/index.ts';
+import { clientAddress } from '../../domain/access/client-address.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { closeCodeOf, fleetHeaders, fleetPath, maxFleetMessageBytes } from '../../domain/fleet/protocol.ts';
 import { namePattern, type HostId } from '../../domain/ids.ts';
@@ -24,7 +25,8 @@ export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiD
   async function admit(request: IncomingMessage): Promise<Parameters<typeof serveConnection>[1]['agent']> {
     if (new URL(request.url ?? '/', 'http://api').pathname !== fleetPath) throw new FairleadError({ class: 'request', code: 'unknown_route', message: `There is no connection at ${request.url?.split('?')[0]}.`, hint: `Hosts connect to ${fleetPath}.` });
     if (closing) throw new FairleadError({ class: 'orchestrator', code: 'closing', message: 'This copy of the API is closing.', hint: 'Ask again; another copy answers.' }, { retryable: true });
-    const address = request.socket.remoteAddress ?? 'unknown';
+    const forwarded = request.headers['x-forwarded-for'];
+    const address = clientAddress(request.socket.remoteAddress ?? 'unknown', Array.isArray(forwarded) ? forwarded.join(',') : forwarded, settings.trustedProxies ?? []);
     limits.address(address);
     const identity = await identify(stores.keys, limits, request.headers, address, { roles: ['agent'] });
     limits.key(identity.id);
@@ -38,7 +40,7 @@ export function acceptFleetConnections(app: Api, { stores, settings }: Pick<ApiD
     // Said before the upgrade where it is known by then; the session itself is decided about when it begins.
     if (conflict !== null && conflict.decidedAt === null && conflict.agents.some((agent) => agent.bootId === bootId)) {
       const boots = conflict.agents.map((agent) => agent.bootId).join(', ');
-      throw new FairleadError({ class: 'request', code: 'identity_conflict', message: `Two agents showed the identity of host ${host} at the same time; both are refused until a person decides.`, hint: `Boot ids: ${boots}. Then: fairlead nodes accept ${host} --boot-id ID, or: fairlead nodes enroll ${host}` }, { retryable: true });
+      throw new FairleadError({ class: 'request', code: 'identity_conflict', message: `Two agents showed the identity of host ${host} at the same time; both are refused until a person decides.`, hint: `Boot ids: ${boots}. Then: fairlead nodes accept ${host} --boot-id ID --reason TEXT, or: fairlead nodes enroll ${host}` }, { retryable: true });
     }
     return { host: host as HostId, bootId, identity, remoteAddress: address };
   }

@@ -8,6 +8,7 @@ import { requireOwnHost } from '../authentication.ts';
 import { readByteRange } from '../byte-range.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { FairleadError } from '../../domain/failure.ts';
+import { listsTag } from '../entity-tags.ts';
 import { artifactBody, partialArtifactBody } from '../stream-schema.ts';
 
 export function artifactRoutes(app: Api, { artifactStore }: ApiDependencies): void {
@@ -51,9 +52,6 @@ export function artifactRoutes(app: Api, { artifactStore }: ApiDependencies): vo
     },
   );
 }
-
-const listsTag = (header: string | undefined, etag: string): boolean =>
-  header !== undefined && (header.trim() === '*' || header.split(',').some((each) => each.trim().replace(/^W\//, '') === etag));
 
 const unknownArtifact = (sha256: string): FairleadError =>
   new FairleadError({ class: 'request', code: 'unknown_artifact', message: `No artifact ${sha256} is stored here.`, hint: 'GET /api/releases lists what is published, with digests.' });

@@ -1,27 +1,25 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { z } from 'zod';
 import { CertificateIssueBody, CertificateList, CertificateListQuery, CertificateRenewBody, CertificateRunAccepted } from '../../contract/index.ts';
 import { certificateNameOf } from '../../domain/certificate/host-name.ts';
-import { parseNames } from '../../domain/certificate/names.ts';
-import type { IssuerConfiguration } from '../../domain/certificate/request.ts';
 import { certificateStatus } from '../../domain/certificate/status.ts';
-import { usualChallenge, type CertificateRunRequest, type CertificateWish } from '../../domain/certificate/wish.ts';
+import type { CertificateRunRequest } from '../../domain/certificate/wish.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ReleaseId } from '../../domain/ids.ts';
 import type { CertificateRow } from '../../ports/certificate-registry.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
+import { wishOf } from '../certificate-wish.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
+import { pageOfAll } from '../page.ts';
 import { noteStarted } from '../note-started.ts';
 import { problemContent } from '../problems.ts';
-import { withinScope } from '../scopes.ts';
+import { demandScope, labelledAll, withinScope } from '../scopes.ts';
 import { knownHost, requireProduct } from '../unknown.ts';
 
 const tags = ['certificates'];
-type IssueBody = z.output<typeof CertificateIssueBody>;
 type Wanted = Omit<CertificateRunRequest, 'releaseId' | 'requestedBy' | 'requestId'>;
 
 /** The certificates that products are served with. Nothing is changed in here: a run does that, on the host. */
@@ -35,13 +33,14 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
       const { host, product } = request.query;
       const { within } = await withinScope(request, stores);
       const known = await stores.certificates.list({ ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
-      const rows = known.filter((row) => (within?.products?.includes(row.product) ?? true) && (within?.hosts?.includes(row.host) ?? true));
+      const { rows, nextAfter } = pageOfAll(known.filter((row) => (within?.products?.includes(row.product) ?? true) && (within?.hosts?.includes(row.host) ?? true)), request.query, (row) => `${row.host}/${row.product}`);
       const open = await stores.runs.list({ kind: 'cert-renewal', open: true, limit: 10_000, ...(host === undefined ? {} : { host }), ...(product === undefined ? {} : { product }) });
       return {
         certificates: rows.map((row) => {
           const run = open.find((each) => each.host === row.host && each.product === row.product);
-          return { host: row.host, product: row.product, issuerName: row.wish.issuer.name, lookedAt: row.lookedAt, status: statusOf(row), run: run === undefined ? null : { runId: run.runId, links: linksOf(settings, run.runId, run.workflowId) } };
+          return { host: row.host, product: row.product, alsoOn: row.wish.alsoOn ?? [], orderedBy: row.wish.orderedBy ?? null, issuerName: row.wish.issuer.name, lookedAt: row.lookedAt, status: statusOf(row), run: run === undefined ? null : { runId: run.runId, links: linksOf(settings, run.runId, run.workflowId) } };
         }),
+        nextAfter,
       };
     },
   );
@@ -52,7 +51,7 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
       schema: {
         tags,
         summary: 'Get a certificate for a product on a host, and have it served',
-        description: 'The first one adds TLS beside plain HTTP, which is redirected once TLS is proven. Later ones replace the present one; where that is for the same names and not due, the run ends `unchanged`. Renewals go by what was asked for here last, once it has succeeded.',
+        description: 'The first one adds TLS beside plain HTTP, which is redirected once TLS is proven. Later ones replace the present one; where that is for the same names and not due, the run ends `unchanged`. Renewals go by what was asked for here last, once it has succeeded. With `alsoOn`, the run gets it for `host`; once it is served there, the other hosts get it sealed for their keys, each in a run of its own: one host first, and the rest when that one serves it.',
         headers: MutationHeaders,
         body: CertificateIssueBody,
         response: { 202: CertificateRunAccepted, 409: problemContent('Another run gets a certificate there; `holdingRunId` and `links` name it') },
@@ -60,7 +59,7 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
     },
     async (request, reply) => {
       const { host, product, originPort, force } = request.body;
-      const accepted = await accept(request, reply, async (row) => ({ action: 'issue', host, product, force, wish: await wishOf(request.body, row), originPort }));
+      const accepted = await accept(request, reply, async (row) => ({ action: 'issue', host, product, force, wish: await wishOf(stores, request.body, row), originPort }));
       return reply.code(202).header('location', accepted.links.self).send(accepted);
     },
   );
@@ -82,6 +81,9 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
       const accepted = await accept(request, reply, async () => {
         const known = await stores.certificates.find(host, product);
         if (known === null) throw new FairleadError({ class: 'request', code: 'certificate_missing', message: `No certificate of ${product} on host ${host} is known.`, hint: `Get the first one: fairlead cert issue --host ${host} --product ${product}` });
+        const { orderedBy, alsoOn } = known.wish;
+        if (orderedBy !== undefined) throw new FairleadError({ class: 'request', code: 'certificate_ordered_elsewhere', message: `The certificate of ${product} on host ${host} is ordered by ${orderedBy}, and brought to ${host}.`, hint: `Renew it there, which also brings it here where it is missing: fairlead cert renew --host ${orderedBy} --product ${product}` });
+        if (alsoOn !== undefined && alsoOn.length > 0) demandScope(request, { products: { of: 'every', names: [product] }, hosts: await labelledAll(stores, alsoOn) });
         return { action: 'renew', host, product, force, wish: known.wish, originPort: null };
       });
       return reply.code(202).header('location', accepted.links.self).send(accepted);
@@ -103,25 +105,6 @@ export function certificateRoutes(app: Api, dependencies: ApiDependencies): void
     });
     return answer.body;
   }
-
-  /** What is asked for, with what was left out taken from the manifest and from the certificate that there is. @throws every problem of the names at once */
-  async function wishOf(body: IssueBody, host: HostRow): Promise<CertificateWish> {
-    const known = await stores.certificates.find(body.host, body.product);
-    const issuer = body.issuer === undefined ? known?.wish.issuer : named(body.issuer);
-    if (issuer === undefined) throw new FairleadError({ class: 'request', code: 'issuer_missing', message: `It was not said where the certificate of ${body.product} on host ${body.host} is to come from.`, hint: 'Give an issuer: fairlead cert issue --issuer letsencrypt, a directory URL, certbot, or directory:/path' });
-    const challenge = body.challenge ?? (body.issuer === undefined && known !== null ? known.wish.challenge : usualChallenge(issuer));
-    const active = host.products.find(({ product }) => product === body.product)?.state ?? null;
-    const release = active?.activeReleaseId ?? null;
-    const declared = release === null ? null : ((await stores.releases.find(body.product, release, host.role))?.manifest.certificates ?? null);
-    const given = body.names ?? (declared !== null && declared.names.length > 0 ? declared.names : (active?.tls?.names ?? known?.wish.names ?? []));
-    const parsed = parseNames(given, challenge.kind, issuer.scope);
-    if ('names' in parsed) return { names: parsed.names, issuer, challenge, keyType: body.keyType };
-    const [first] = parsed.problems;
-    throw new FairleadError({ class: 'request', code: first?.code ?? 'certificate_name_invalid', message: parsed.problems.map(({ message }) => message).join(' '), ...(first?.hint === undefined ? {} : { hint: first.hint }) });
-  }
 }
-
-const named = ({ name, ...issuer }: NonNullable<IssueBody['issuer']>): IssuerConfiguration =>
-  ({ ...issuer, name: name ?? (issuer.kind === 'acme' ? new URL(issuer.directoryUrl).hostname : issuer.kind === 'certbot' ? 'certbot' : issuer.directory) }) as IssuerConfiguration;
 
 const statusOf = ({ wish, facts, plan, lastTry, nextTryAt }: CertificateRow) => certificateStatus({ certificate: certificateNameOf(wish.names), facts, plan, lastTry, nextTryAt, now: Date.now() });

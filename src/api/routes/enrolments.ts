@@ -1,4 +1,4 @@
-import { EnrolmentBody, EnrolmentCreated, EnrolmentList, ExchangeAnswer, ExchangeBody } from '../../contract/index.ts';
+import { EnrolmentBody, EnrolmentCreated, EnrolmentList, EnrolmentListQuery, ExchangeAnswer, ExchangeBody } from '../../contract/index.ts';
 import type { EnrolmentCreated as EnrolmentCreatedAnswer } from '../../contract/index.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ExchangeResult } from '../../ports/fleet-stores.ts';
@@ -6,13 +6,18 @@ import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import type { Fleet } from '../fleet/index.ts';
+import { noteChange } from '../auditing.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
+import { pageOfAll } from '../page.ts';
 import { problemContent } from '../problems.ts';
 
 const tags = ['hosts'];
 
 export function enrolmentRoutes(app: Api, { stores }: ApiDependencies, { sessions }: Fleet): void {
-  app.get('/api/enrolments', { schema: { tags, summary: 'Enrolment tokens, without their texts', response: { 200: EnrolmentList } } }, async () => ({ enrolments: await stores.enrolments.list() }));
+  app.get('/api/enrolments', { schema: { tags, summary: 'Enrolment tokens, without their texts', querystring: EnrolmentListQuery, response: { 200: EnrolmentList } } }, async ({ query }) => {
+    const { rows, nextAfter } = pageOfAll(await stores.enrolments.list(), query, ({ id }) => id);
+    return { enrolments: rows, nextAfter };
+  });
 
   app.post('/api/enrolments', { schema: { tags, summary: 'Make a one-time token by which a host gets its own key', headers: MutationHeaders, body: EnrolmentBody, response: { 201: EnrolmentCreated } } }, async (request, reply) => {
     const { body } = request;
@@ -21,6 +26,7 @@ export function enrolmentRoutes(app: Api, { stores }: ApiDependencies, { session
       const { enrolment, text } = await stores.enrolments.create({ ...body, createdBy: actor });
       const { id, host, role, expiresAt } = enrolment;
       await stores.audit.append({ at: new Date().toISOString(), event: 'enrolment.created', actor, subject: `enrolment/${id}`, runId: null, detail: { host, role, expiresAt } });
+      noteChange(request, { before: null, after: enrolment });
       const created: EnrolmentCreatedAnswer = { ...enrolment, token: text };
       return { status: 201, body: created, kept: { ...created, token: null } };
     });
@@ -45,6 +51,7 @@ export function enrolmentRoutes(app: Api, { stores }: ApiDependencies, { session
         request.log.warn({ code: result.code, host: body.host, remoteAddress: request.ip }, 'an enrolment token was refused');
         throw refusal(result.code, body.host);
       }
+      noteChange(request, { before: { keys: result.revokedKeys }, after: { host: result.host, role: result.role, keys: [result.keyId], enrolment: result.enrolment } });
       const { host, role, keyId, key, revokedKeys, ended, enrolment } = result;
       const detail = { enrolment, keyId, revokedKeys, remoteAddress: request.ip };
       await stores.audit.append({ at: new Date().toISOString(), event: 'host.enrolled', actor: `enrolment ${enrolment}`, subject: `host/${host}`, runId: null, detail }, `host.enrolled:${enrolment}`);

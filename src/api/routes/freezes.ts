@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { Freeze, FreezeBody, FreezeList, FreezeParams } from '../../contract/index.ts';
+import { Freeze, FreezeBody, FreezeList, FreezeListQuery, FreezeParams } from '../../contract/index.ts';
 import { includesProduct } from '../../domain/access/scope.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { ProductName } from '../../domain/ids.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { noteChange } from '../auditing.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
+import { pageOfAll } from '../page.ts';
 
 const tags = ['rollouts'];
 
@@ -17,9 +19,11 @@ export function freezeRoutes(app: Api, { stores, rollouts }: ApiDependencies): v
     await rollouts.freezeChanged(open.map(({ rolloutId }) => rolloutId));
   }
 
-  app.get('/api/freezes', { schema: { tags, summary: 'Freezes that are in force', response: { 200: FreezeList } } }, async (request) => {
+  app.get('/api/freezes', { schema: { tags, summary: 'Freezes that are in force', querystring: FreezeListQuery, response: { 200: FreezeList } } }, async (request) => {
     const { scope } = callerOf(request);
-    return { freezes: (await stores.rollouts.freezes(new Date().toISOString())).filter(({ product }) => product === null || includesProduct(scope, product)) };
+    const shown = (await stores.rollouts.freezes(new Date().toISOString())).filter(({ product }) => product === null || includesProduct(scope, product));
+    const { rows, nextAfter } = pageOfAll(shown, request.query, ({ id }) => id);
+    return { freezes: rows, nextAfter };
   });
 
   app.post('/api/freezes', { schema: { tags, summary: 'Freeze the rollouts of a product, or of all, until an instant', headers: MutationHeaders, body: FreezeBody, response: { 201: Freeze } } }, async (request, reply) => {
@@ -32,18 +36,24 @@ export function freezeRoutes(app: Api, { stores, rollouts }: ApiDependencies): v
       await stores.audit.append({ at: freeze.since, event: 'freeze.set', actor, subject: `freeze/${freeze.id}`, runId: null, detail: { ...freeze } });
       await stores.rollouts.setFreeze(freeze);
       await tell(freeze.product);
+      noteChange(request, { before: null, after: freeze });
       return { status: 201, body: freeze };
     });
     return reply.code(201).send(answer.body);
   });
 
-  app.delete('/api/freezes/:id', { schema: { tags, summary: 'Lift a freeze', headers: MutationHeaders, params: FreezeParams, response: { 200: FreezeList } } }, async (request) => {
-    const at = new Date().toISOString();
-    const freeze = (await stores.rollouts.freezes(at)).find((each) => each.id === request.params.id);
-    if (!freeze) throw new FairleadError({ class: 'request', code: 'unknown_freeze', message: `No freeze ${request.params.id} is in force.`, hint: 'See those that are: fairlead rollout freezes' });
-    await stores.audit.append({ at, event: 'freeze.lifted', actor: actorOf(callerOf(request)), subject: `freeze/${freeze.id}`, runId: null, detail: { ...freeze } });
-    await stores.rollouts.liftFreeze(freeze.id, at);
-    await tell(freeze.product);
-    return { freezes: await stores.rollouts.freezes(at) };
+  app.delete('/api/freezes/:id', { schema: { tags, summary: 'Lift a freeze', headers: MutationHeaders, params: FreezeParams, response: { 200: FreezeList } } }, async (request, reply) => {
+    const answer = await answerOnce<FreezeList>(stores.idempotency, request, reply, async () => {
+      const at = new Date().toISOString();
+      const freeze = (await stores.rollouts.freezes(at)).find((each) => each.id === request.params.id);
+      if (!freeze) throw new FairleadError({ class: 'request', code: 'unknown_freeze', message: `No freeze ${request.params.id} is in force.`, hint: 'See those that are: fairlead rollout freezes' });
+      await stores.audit.append({ at, event: 'freeze.lifted', actor: actorOf(callerOf(request)), subject: `freeze/${freeze.id}`, runId: null, detail: { ...freeze } });
+      await stores.rollouts.liftFreeze(freeze.id, at);
+      await tell(freeze.product);
+      noteChange(request, { before: freeze, after: null });
+      const { rows, nextAfter } = pageOfAll(await stores.rollouts.freezes(at), { limit: 1_000 }, ({ id }) => id);
+      return { status: 200, body: { freezes: rows, nextAfter } };
+    });
+    return answer.body;
   });
 }

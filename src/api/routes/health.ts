@@ -1,4 +1,5 @@
 import { HealthAnswer, HealthDetailedAnswer, LiveAnswer, ReadyAnswer } from '../../contract/index.ts';
+import { findingsOf } from '../../domain/control/health.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import type { ControlHealth } from '../dependency-health.ts';
@@ -6,7 +7,7 @@ import type { EventStreams } from '../event-streams.ts';
 
 const tags = ['health'];
 
-export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, check: () => Promise<ControlHealth>, streams: EventStreams): void {
+export function healthRoutes(app: Api, { settings, stores, fleetBus, machine }: ApiDependencies, check: () => Promise<ControlHealth>, streams: EventStreams, connections: () => number): void {
   const { version, releaseId } = settings;
   const startedAt = new Date().toISOString();
   const statusOf = ({ dependencies }: ControlHealth): 'ok' | 'degraded' => (dependencies.every(({ healthy }) => healthy) ? 'ok' : 'degraded');
@@ -27,6 +28,9 @@ export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, ch
     { schema: { tags, summary: 'Everything that a person wants to know first', response: { 200: HealthDetailedAnswer } } },
     async () => {
       const health = await check();
+      const [schedules, memory, disk] = await Promise.all([machine.schedules(), machine.memory(), machine.disk()]);
+      const standing = { listening: app.server.listening, hearsOthers: fleetBus.isListening() };
+      const findings = findingsOf({ ...health, schedules, fleet: standing, memory, disk }, new Date().toISOString());
       const hosts = await stores.hosts.list().then(
         (rows) => Object.fromEntries(Object.entries(Object.groupBy(rows, ({ status }) => status)).map(([status, group]) => [status, group?.length ?? 0])),
         () => null,
@@ -40,6 +44,11 @@ export function healthRoutes(app: Api, { settings, stores }: ApiDependencies, ch
         node: process.version,
         residentBytes: process.memoryUsage.rss(),
         openStreams: streams.open,
+        findings: [...findings],
+        schedules: schedules === null ? null : [...schedules],
+        fleet: { ...standing, connections: connections() },
+        memory,
+        disk,
         dependencies: [...health.dependencies],
         controlWorkers: health.controlWorkers,
         hosts,

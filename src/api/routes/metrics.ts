@@ -7,7 +7,7 @@ import { renderSamples } from '../metrics.ts';
 import type { RequestMetrics, Sample } from '../metrics.ts';
 import { textBody } from '../stream-schema.ts';
 
-export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams): void {
+export function metricRoutes(app: Api, { settings, stores, gateway, machine }: ApiDependencies, requests: RequestMetrics, check: () => Promise<ControlHealth>, streams: EventStreams, connections: () => number): void {
   app.get('/metrics', { schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: textBody('Prometheus text format') } } }, async (request, reply) => {
     const health = await check();
     const samples: Sample[] = [
@@ -15,6 +15,8 @@ export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDepende
       gauge('fairlead_dependency_up', 'Whether a dependency answers.', health.dependencies.map(({ name, healthy }) => ({ labels: { name }, value: healthy ? 1 : 0 }))),
       ...(health.controlWorkers === null ? [] : [gauge('fairlead_control_workers', 'Processes that move runs on.', [{ labels: {}, value: health.controlWorkers }])]),
       ...(await stored().catch((error: unknown) => (request.log.warn({ err: error }, 'metrics without what the database knows'), []))),
+      gauge('fairlead_fleet_connections', 'Hosts that are connected to this process.', [{ labels: {}, value: connections() }]),
+      ...(await scheduled()),
       gauge('fairlead_event_streams', 'Open event streams of this process.', [{ labels: {}, value: streams.open }]),
       ...(gateway ? gatewaySamples(gateway()) : []),
       gauge('process_resident_memory_bytes', 'Resident memory.', [{ labels: {}, value: process.memoryUsage.rss() }]),
@@ -23,6 +25,17 @@ export function metricRoutes(app: Api, { settings, stores, gateway }: ApiDepende
     ];
     return reply.type('text/plain; version=0.0.4; charset=utf-8').serializer(String).send(renderSamples(samples));
   });
+
+  /** Left out while Temporal is away, as below. */
+  async function scheduled(): Promise<Sample[]> {
+    const schedules = await machine.schedules();
+    if (schedules === null) return [];
+    const started = schedules.flatMap(({ id, lastStartedAt }) => (lastStartedAt === null ? [] : [{ labels: { schedule: id }, value: Date.parse(lastStartedAt) / 1000 }]));
+    return [
+      gauge('fairlead_schedule_paused', 'Whether somebody paused a schedule.', schedules.map(({ id, state }) => ({ labels: { schedule: id }, value: state === 'paused' ? 1 : 0 }))),
+      gauge('fairlead_schedule_last_start_seconds', 'When a schedule started something last, since the epoch.', started),
+    ];
+  }
 
   /** Left out while the database is away: a missing series says so, a zero would lie. */
   async function stored(): Promise<Sample[]> {

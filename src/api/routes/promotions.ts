@@ -1,4 +1,6 @@
+import type { FastifyRequest } from 'fastify';
 import { PromotionBody, PromotionPlanBody, RunAccepted, UpdatePlanAnswer } from '../../contract/index.ts';
+import { refuseRole } from '../../domain/access/may.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import type { HostId, ProductName, ReleaseId } from '../../domain/ids.ts';
@@ -7,6 +9,7 @@ import type { PromotionRequest } from '../../domain/promotion/request.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
+import { wishOf } from '../certificate-wish.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { noteStarted } from '../note-started.ts';
@@ -47,10 +50,13 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
       const { body } = request;
       const answer = await answerOnce(stores.idempotency, request, reply, async () => {
         const { host, releaseId } = await demandRelease(body.host, body.product);
-        const asked: PromotionRequest = { ...body, releaseId: body.releaseId ?? releaseId, role: host.role, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) };
+        const { certificate, ...promoted } = body;
+        if (certificate !== undefined) demandAdministrator(request);
+        const wanted = certificate === undefined ? {} : { certificate: { wish: await wishOf(stores, { host: body.host, product: body.product, ...certificate }, host), originPort: certificate.originPort } };
+        const asked: PromotionRequest = { ...promoted, ...wanted, releaseId: body.releaseId ?? releaseId, role: host.role, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) };
         await knownArtifact(stores, body.product, asked.releaseId, host.role);
         const started = await runs.startPromotion(asked);
-        return { status: 202, body: await noteStarted(dependencies, request, { ...started, kind: 'promotion', asked, event: 'run.promotion_requested', detail: { releaseId: asked.releaseId } }) };
+        return { status: 202, body: await noteStarted(dependencies, request, { ...started, kind: 'promotion', asked, event: 'run.promotion_requested', detail: { releaseId: asked.releaseId, ...(asked.certificate === undefined ? {} : { names: asked.certificate.wish.names, issuer: asked.certificate.wish.issuer.name }) } }) };
       });
       return reply.code(202).header('location', answer.body.links.self).send(answer.body);
     },
@@ -69,4 +75,10 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
       hint: `Install one first: fairlead update apply --host ${hostId} --product ${product}`,
     });
   }
+}
+
+/** An issuer names files of the host and, for DNS, a command that its agent runs. */
+function demandAdministrator(request: FastifyRequest): void {
+  const refused = refuseRole(callerOf(request), { roles: ['admin'] });
+  if (refused !== null) throw new FairleadError(refused);
 }

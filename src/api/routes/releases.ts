@@ -6,6 +6,9 @@ import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import {
   ArtifactSignature,
+  channelHeader,
+  ReleaseChannelAnswer,
+  ReleaseChannelBody,
   ReleaseDetail,
   ReleaseList,
   ReleaseListQuery,
@@ -15,10 +18,12 @@ import {
   signatureHeader,
 } from '../../contract/index.ts';
 import type { Artifact, ArtifactRef } from '../../domain/bundle/artifact.ts';
+import type { Channel } from '../../domain/release-check/channel.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
+import { noteChange } from '../auditing.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
 import { pageOf } from '../page.ts';
 import { demandScope, ofProduct, withinScope } from '../scopes.ts';
@@ -50,6 +55,23 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
     },
   );
 
+  app.put(
+    '/api/releases/:product/:releaseId/channel',
+    { schema: { tags, summary: 'Move a release to another channel', description: 'From beta to stable, once it has proved itself: hosts that follow the channel find it with the next check.', headers: MutationHeaders, params: ReleaseParams, body: ReleaseChannelBody, response: { 200: ReleaseChannelAnswer } } },
+    async (request, reply) => {
+      const { product, releaseId } = request.params;
+      const { channel } = request.body;
+      const answer = await answerOnce<ReleaseChannelAnswer>(stores.idempotency, request, reply, async () => {
+        const known = await stores.releases.list({ product, releaseId, limit: 1 });
+        if (known[0] === undefined) throw unknown('unknown_release', `Release "${releaseId}" of ${product} was never published.`, `Releases of ${product}, newest first`, (await stores.releases.list({ product, limit: 100 })).map((release) => release.releaseId), `Nothing of ${product} was published.`);
+        await stores.audit.append({ at: new Date().toISOString(), event: 'release.moved', actor: actorOf(callerOf(request)), subject: `release/${product}/${releaseId}`, runId: null, detail: { before: known[0].channel, after: channel } });
+        const before = (await stores.releases.moveTo(product, releaseId, channel)) ?? channel;
+        return { status: 200, body: { product, releaseId, channel, before } };
+      });
+      return answer.body;
+    },
+  );
+
   // A parser of its own within this scope: the body stays a stream.
   app.register(async (scope) => {
     scope.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
@@ -68,9 +90,10 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
       },
       async (request, reply) => {
         const signature = signatureOf(request.headers[signatureHeader] as string | undefined);
+        const channel = request.headers[channelHeader] as Channel | undefined;
         const upload = await receive(request.body as Readable);
         try {
-          const answer = await answerOnce(stores.idempotency, request, reply, () => publish(request, upload, signature), [upload.sha256, signature]);
+          const answer = await answerOnce(stores.idempotency, request, reply, () => publish(request, upload, signature, channel), [upload.sha256, signature, channel ?? null]);
           return await reply
             .code(answer.status as 200 | 201)
             .header('location', answer.body.links.self)
@@ -82,7 +105,7 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
     );
   });
 
-  async function publish(request: FastifyRequest, upload: Upload, signature: Artifact['signature']): Promise<{ status: number; body: ReleasePublishAnswer }> {
+  async function publish(request: FastifyRequest, upload: Upload, signature: Artifact['signature'], channel: Channel | undefined): Promise<{ status: number; body: ReleasePublishAnswer }> {
     const actor = actorOf(callerOf(request));
     const inspected = await dependencies.inspect(upload.file);
     demandScope(request, ofProduct(inspected.product));
@@ -90,7 +113,7 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
     const artifact: Artifact = { ...inspected, signature };
     // First the bytes: whoever sees a release in the catalog can download it.
     await artifactStore.put(artifact.sha256, artifact.sizeBytes, createReadStream(upload.file));
-    const state = await stores.releases.publish(artifact, actor);
+    const state = await stores.releases.publish(artifact, actor, channel);
     await stores.audit.append(
       {
         at: new Date().toISOString(),
@@ -98,11 +121,12 @@ export function releaseRoutes(app: Api, dependencies: ApiDependencies): void {
         actor,
         subject: `release/${artifact.product}/${artifact.releaseId}`,
         runId: null,
-        detail: { role: artifact.role, profile: artifact.profile, sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, signedBy: signature?.keyId ?? null },
+        detail: { role: artifact.role, profile: artifact.profile, sha256: artifact.sha256, sizeBytes: artifact.sizeBytes, signedBy: signature?.keyId ?? null, channel: channel ?? null },
       },
       `release.published:${artifact.sha256}`,
     );
     const { manifest: _manifest, ...reference } = artifact;
+    noteChange(request, { after: { state, ...reference } });
     const links = { self: `/api/releases/${artifact.product}/${artifact.releaseId}`, artifact: `/api/artifacts/${artifact.sha256}` };
     return { status: state === 'published' ? 201 : 200, body: { state, artifact: reference satisfies ArtifactRef, links } };
   }

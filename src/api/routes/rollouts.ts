@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { Rollout, RolloutAbortBody, RolloutAccepted, RolloutBody, RolloutCommandAnswer, RolloutCommandBody, RolloutDecisionBody, RolloutHostList, RolloutHostsQuery, RolloutList, RolloutListQuery, RolloutParams, RolloutPlanAnswer, RolloutPlanBody, RunEventsHeaders } from '../../contract/index.ts';
 import { FairleadError } from '../../domain/failure.ts';
@@ -15,6 +15,7 @@ import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import type { EventStreams } from '../event-streams.ts';
+import { noteChange } from '../auditing.ts';
 import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
 import { pageOf } from '../page.ts';
 import { rolloutAnswer, rolloutHostAnswer, rolloutLinksOf } from '../rollout-answers.ts';
@@ -148,23 +149,28 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
     },
   );
 
-  async function pass(http: FastifyRequest, rolloutId: RolloutId, command: RolloutCommand): Promise<RolloutCommandAnswer> {
-    await knownRollout(rolloutId);
-    return { rolloutId, standing: { ...(await rollouts.command(rolloutId, command, requestIdOf(http))) } as RolloutCommandAnswer['standing'] };
+  async function pass(http: FastifyRequest, reply: FastifyReply, rolloutId: RolloutId, command: RolloutCommand): Promise<RolloutCommandAnswer> {
+    const answer = await answerOnce<RolloutCommandAnswer>(stores.idempotency, http, reply, async () => {
+      const before = (await knownRollout(rolloutId)).standing;
+      const standing = { ...(await rollouts.command(rolloutId, command, requestIdOf(http))) } as RolloutCommandAnswer['standing'];
+      noteChange(http, { before: { phase: before.phase, status: before.status, wave: before.wave }, after: { phase: standing.phase, status: standing.status, wave: standing.wave } });
+      return { status: 200, body: { rolloutId, standing } };
+    });
+    return answer.body;
   }
   const command = { headers: MutationHeaders, ...id, response: { 200: RolloutCommandAnswer } } as const;
   const by = (http: FastifyRequest): string => actorOf(callerOf(http));
 
-  app.post('/api/rollouts/:id/pause', { schema: { tags, summary: 'Hold a rollout: hosts in flight finish, none is begun', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'pause', by: by(http), comment: http.body.comment ?? null }));
-  app.post('/api/rollouts/:id/resume', { schema: { tags, summary: 'Let a paused rollout go on', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'resume', by: by(http) }));
-  app.post('/api/rollouts/:id/retry', { schema: { tags, summary: 'Try the failed hosts of the wave again', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'retry', by: by(http) }));
-  app.post('/api/rollouts/:id/promote', { schema: { tags, summary: 'Skip the bake time, or open the gates before the next wave', body: RolloutCommandBody, ...command } }, async (http) => pass(http, http.params.id, { command: 'promote', by: by(http), role: callerOf(http).role }));
-  app.post('/api/rollouts/:id/abort', { schema: { tags, summary: 'End a rollout: hosts in flight finish; those that are updated are kept or taken back', body: RolloutAbortBody, ...command } }, async (http) =>
-    pass(http, http.params.id, { command: 'abort', by: by(http), comment: http.body.comment ?? null, updated: http.body.updated }),
+  app.post('/api/rollouts/:id/pause', { schema: { tags, summary: 'Hold a rollout: hosts in flight finish, none is begun', body: RolloutCommandBody, ...command } }, async (http, reply) => pass(http, reply, http.params.id, { command: 'pause', by: by(http), comment: http.body.comment ?? null }));
+  app.post('/api/rollouts/:id/resume', { schema: { tags, summary: 'Let a paused rollout go on', body: RolloutCommandBody, ...command } }, async (http, reply) => pass(http, reply, http.params.id, { command: 'resume', by: by(http) }));
+  app.post('/api/rollouts/:id/retry', { schema: { tags, summary: 'Try the failed hosts of the wave again', body: RolloutCommandBody, ...command } }, async (http, reply) => pass(http, reply, http.params.id, { command: 'retry', by: by(http) }));
+  app.post('/api/rollouts/:id/promote', { schema: { tags, summary: 'Skip the bake time, or open the gates before the next wave', body: RolloutCommandBody, ...command } }, async (http, reply) => pass(http, reply, http.params.id, { command: 'promote', by: by(http), role: callerOf(http).role }));
+  app.post('/api/rollouts/:id/abort', { schema: { tags, summary: 'End a rollout: hosts in flight finish; those that are updated are kept or taken back', body: RolloutAbortBody, ...command } }, async (http, reply) =>
+    pass(http, reply, http.params.id, { command: 'abort', by: by(http), comment: http.body.comment ?? null, updated: http.body.updated }),
   );
   for (const decision of ['approve', 'reject'] as const) {
-    app.post(`/api/rollouts/:id/${decision}`, { schema: { tags, summary: decision === 'approve' ? 'Approve a gate' : 'Reject a gate, which ends the rollout', body: RolloutDecisionBody, ...command } }, async (http) =>
-      pass(http, http.params.id, { command: decision, gate: http.body.gate, approval: { by: by(http), role: callerOf(http).role, comment: http.body.comment ?? null } }),
+    app.post(`/api/rollouts/:id/${decision}`, { schema: { tags, summary: decision === 'approve' ? 'Approve a gate' : 'Reject a gate, which ends the rollout', body: RolloutDecisionBody, ...command } }, async (http, reply) =>
+      pass(http, reply, http.params.id, { command: decision, gate: http.body.gate, approval: { by: by(http), role: callerOf(http).role, comment: http.body.comment ?? null } }),
     );
   }
 }

@@ -1,17 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import {
-  RunAccepted,
-  UpdateApplyBody,
-  UpdateCheckAnswer,
-  UpdateCheckBody,
-  UpdateHistory,
-  UpdateHistoryQuery,
-  UpdatePlanAnswer,
-  UpdatePlanBody,
-  UpdateRollbackBody,
-  UpdateStatusAnswer,
-  UpdateStatusQuery,
-} from '../../contract/index.ts';
+import type { RunAccepted, UpdateDownloadAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import { hostWorkflowId, type ProductName } from '../../domain/ids.ts';
 import { planUpdate } from '../../domain/update/plan.ts';
@@ -20,37 +8,36 @@ import { FairleadError } from '../../domain/failure.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
-import { answerOnce, MutationHeaders, requestIdOf } from '../idempotency.ts';
+import { heldBundle } from '../held-bundle.ts';
+import { answerOnce, requestIdOf } from '../idempotency.ts';
 import { linksOf } from '../links.ts';
 import { noteStarted } from '../note-started.ts';
 import { pageOf } from '../page.ts';
 import { planAnswer } from '../plan-answer.ts';
 import { summaryOf } from '../run-summary.ts';
-import { problemContent } from '../problems.ts';
 import { withinScope } from '../scopes.ts';
 import { knownArtifact, knownHost, requireProduct } from '../unknown.ts';
 import { checkForUpdate } from '../update-check.ts';
 import type { ApiDependencies } from '../dependencies.ts';
-
-const tags = ['updates'];
+import { updateSchemas } from './update-schemas.ts';
 
 /** Updates of one host. Nothing is changed in here: a run does that, on the host. */
 export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
-  const { stores, runs, settings } = dependencies;
+  const { stores, runs, settings, artifactStore } = dependencies;
 
   app.post(
     '/api/updates/check',
-    { schema: { tags, summary: 'Whether there is something newer for a host', body: UpdateCheckBody, response: { 200: UpdateCheckAnswer } } },
+    { schema: updateSchemas.check },
     async ({ body }) => {
       const host = await knownHost(stores, body.host);
       await requireProduct(stores, body.product, host);
-      return checkForUpdate(host, body.product, await stores.releases.list({ product: body.product, limit: 200 }));
+      return checkForUpdate(host, body.product, await stores.releases.list({ product: body.product, limit: 200 }), await stores.policies.list());
     },
   );
 
   app.get(
     '/api/updates/status',
-    { schema: { tags, summary: 'What a host runs, and the run that changes it', querystring: UpdateStatusQuery, response: { 200: UpdateStatusAnswer } } },
+    { schema: updateSchemas.status },
     async ({ query, log }) => {
       const host = await knownHost(stores, query.host);
       await requireProduct(stores, query.product, host);
@@ -86,7 +73,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/updates/plan',
-    { schema: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } } },
+    { schema: updateSchemas.plan },
     async (request) => {
       const { body } = request;
       const host = await knownHost(stores, body.host);
@@ -98,18 +85,32 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
     },
   );
 
-  const accepted = { 202: RunAccepted, 409: problemContent('Another run holds the host; `holdingRunId` and `links` name it') };
+  app.post(
+    '/api/updates/download',
+    { schema: updateSchemas.download },
+    async (request, reply) => {
+      const { body } = request;
+      const answer = await answerOnce<UpdateDownloadAnswer>(stores.idempotency, request, reply, async () => {
+        const host = await knownHost(stores, body.host);
+        await requireProduct(stores, body.product, host);
+        const artifact = await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
+        return { status: 200, body: await heldBundle(artifactStore, artifact, host) };
+      });
+      return answer.body;
+    },
+  );
 
   app.post(
     '/api/updates/apply',
-    { schema: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted } },
+    { schema: updateSchemas.apply },
     async (request, reply) => {
       const { body } = request;
+      const { reason: _audited, ...wanted } = body;
       const answer = await answerOnce(stores.idempotency, request, reply, async () => {
         const host = await knownHost(stores, body.host);
         await requireProduct(stores, body.product, host);
         await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
-        return { status: 202, body: await start(request, { ...body, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) }, 'run.requested') };
+        return { status: 202, body: await start(request, { ...wanted, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) }, 'run.requested') };
       });
       return reply.code(202).header('location', answer.body.links.self).send(answer.body);
     },
@@ -117,16 +118,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/updates/rollback',
-    {
-      schema: {
-        tags,
-        summary: 'Start an update back to the good release before the active one',
-        description: 'A run like every other: what it goes to must be published and must accept the way back. Asked again after it succeeded, it goes forward again.',
-        headers: MutationHeaders,
-        body: UpdateRollbackBody,
-        response: accepted,
-      },
-    },
+    { schema: updateSchemas.rollback },
     async (request, reply) => {
       const { body } = request;
       const answer = await answerOnce(stores.idempotency, request, reply, async () => {
@@ -146,7 +138,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.get(
     '/api/updates/history',
-    { schema: { tags, summary: 'Past and present updates, newest first', querystring: UpdateHistoryQuery, response: { 200: UpdateHistory } } },
+    { schema: updateSchemas.history },
     async (request) => {
       const { rows, nextBefore } = await pageOf({ ...request.query, ...(await withinScope(request, stores)) }, (filter) => stores.runs.list(filter), (run) => run.runId);
       return { runs: rows.map(summaryOf), nextBefore };

@@ -23,6 +23,7 @@ export interface RolloutOptions extends CommonOptions {
   readonly nodesFirst?: boolean;
   readonly whenBusy?: string;
   readonly allowFailed?: boolean;
+  readonly reason?: string;
   readonly hostStrategy?: string;
   readonly hostBakeSeconds?: number;
 }
@@ -48,6 +49,7 @@ export const rolloutOptions = (command: Command): Command =>
     .option('--nodes-first', 'nodes need not wait for controllers')
     .addOption(new Option('--when-busy <policy>', 'where another rollout of the product is open').choices(busyPolicies))
     .option('--allow-failed', 'also hosts on which a run condemned the release')
+    .option('--reason <text>', 'why; goes into the audit, and --allow-failed needs it')
     .addOption(new Option('--host-strategy <strategy>', 'how each host goes to the release').choices(strategies))
     .option('--host-bake-seconds <seconds>', 'on each host: how long an instance has to stay healthy before the next one is touched', numberFrom(0, '--host-bake-seconds'));
 

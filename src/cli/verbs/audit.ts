@@ -1,11 +1,22 @@
+import { createWriteStream, renameSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import type { AuditList, AuditVerifyAnswer } from '../../contract/index.ts';
+import type { AuditCheckpointList, AuditList, AuditVerifyAnswer } from '../../contract/index.ts';
+import type { AuditVerdict } from '../../domain/audit/verification.ts';
+import type { ApiClient } from '../api-client.ts';
+import { createApiClient } from '../api-client.ts';
+import { linesOf, readCheckpoints, readText, verifyExport } from '../audit-export.ts';
+import { findConnection, withConnection } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { renderTable } from '../table.ts';
 import { apiCommand, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
+
+type VerifyOptions = CommonOptions & { readonly file?: string; readonly publicKey?: string; readonly checkpoints?: string };
 
 export function registerAudit(program: Command, context: Context): void {
   const audit = program.command('audit').description('who did what, and that nobody changed it since');
@@ -21,11 +32,61 @@ export function registerAudit(program: Command, context: Context): void {
     },
   );
 
-  apiCommand(audit.command('verify').description('reads every row and computes every hash again'), context, async (api, options: CommonOptions) => {
-    const answer = await api.post<AuditVerifyAnswer>('/api/audit/verify', { timeoutMs: 600_000 });
-    if (options.json) printJson(context, answer);
-    else if (answer.ok) context.out(`the chain of ${answer.rows} rows is whole\n`);
-    else context.out(`BROKEN at row ${answer.firstBroken?.sequence}: ${answer.firstBroken?.why} (of ${answer.rows} rows)\n`);
-    if (!answer.ok) context.exitWith(exitCodes.failed);
+  const verify = audit
+    .command('verify')
+    .description('reads every row, computes every hash again, and holds the signed checkpoints against it')
+    .option('--file <file>', 'an export, which is verified by itself: no server is asked')
+    .option('--public-key <file>', 'public keys (PEM) that checkpoints have to be signed with; with it the server is not believed, its export is verified here')
+    .option('--checkpoints <file>', 'checkpoints that were kept elsewhere: they miss what was cut off together with its checkpoints');
+  withConnection(verify).action(async (options: VerifyOptions) => {
+    const verdict = await verdictOf(options, () => createApiClient(findConnection(options, context)));
+    if (options.json) printJson(context, verdict);
+    else context.out(verdictText(verdict));
+    if (!verdict.signaturesChecked) context.note('no signature was checked: give --public-key, and have the server sign checkpoints (audit.keyFile)');
+    if (!verdict.ok) context.exitWith(exitCodes.failed);
   });
+
+  apiCommand(audit.command('export').description('the whole audit with its checkpoints, to be kept and verified elsewhere').option('-o, --output <file>', 'where it is written, 0600 (default: standard output)'), context, async (api, { output }: CommonOptions & { output?: string }) => {
+    const body = await exported(api, context);
+    if (output === undefined) {
+      for await (const chunk of body) context.out((chunk as Buffer).toString('utf8'));
+      return;
+    }
+    const part = `${output}.part`;
+    try {
+      await pipeline(body, createWriteStream(part, { mode: 0o600 }));
+      renameSync(part, output);
+    } catch (error) {
+      rmSync(part, { force: true });
+      throw error;
+    }
+    context.note(`written; verify it anywhere: fairlead audit verify --file ${output} --public-key FILE`);
+  });
+
+  apiCommand(audit.command('checkpoints').description('signed checkpoints, to be kept where nobody writes who can write to the database').option('--limit <count>', 'only the latest ones', numberFrom(1, '--limit'), 1), context, async (api, { limit, json }: CommonOptions & { limit: number }) => {
+    const list = await api.get<AuditCheckpointList>(`/api/audit/checkpoints${query({ limit })}`);
+    if (json) return printJson(context, list);
+    context.out(renderTable(['CHECKPOINT', 'AT', 'ROW', 'HASH', 'KEY'], list.checkpoints.map((each) => [String(each.number), each.at, String(each.sequence), each.hash, each.keyId])));
+    if (list.checkpoints.length === 0) context.note('no checkpoint was signed yet: audit.keyFile names the key');
+  });
+}
+
+async function verdictOf({ file, publicKey, checkpoints }: VerifyOptions, connect: () => ApiClient): Promise<AuditVerdict | AuditVerifyAnswer> {
+  const saved = checkpoints === undefined ? [] : readCheckpoints(checkpoints);
+  const key = publicKey === undefined ? null : readText(publicKey);
+  if (file !== undefined) return verifyExport(linesOf(file), key, saved);
+  const api = connect();
+  if (key === null) return api.post<AuditVerifyAnswer>('/api/audit/verify', { body: { saved }, timeoutMs: 600_000 });
+  const body = Readable.fromWeb((await api.open('/api/audit/export', { headers: { accept: 'application/x-ndjson' } })).body as never);
+  return verifyExport(createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY }), key, saved);
+}
+
+async function exported(api: ApiClient, context: Context): Promise<Readable> {
+  const { body } = await api.open('/api/audit/export', { headers: { accept: 'application/x-ndjson' }, cancel: context.interrupted });
+  return Readable.fromWeb(body as never);
+}
+
+function verdictText({ ok, rows, checkpoints, rowsSinceCheckpoint, problems }: AuditVerdict | AuditVerifyAnswer): string {
+  if (ok) return `the chain of ${rows} rows is whole, and so are ${checkpoints} checkpoints; ${rowsSinceCheckpoint} rows are newer than the last one\n`;
+  return problems.map(({ where, why }) => `BROKEN at ${where}: ${why}\n`).join('') + `${rows} rows and ${checkpoints} checkpoints were read\n`;
 }

@@ -14,7 +14,7 @@ import { renderTable } from '../table.ts';
 
 export interface Finding {
   readonly name: string;
-  /** `missing` stops something from working; `absent` is something that can be done without. */
+  /** `missing` stops something from working; `absent` is something that can be done without, or that will not last. */
   readonly state: 'ok' | 'absent' | 'missing';
   readonly detail: string;
   readonly mend: string | null;
@@ -34,8 +34,12 @@ export function registerDoctor(program: Command, context: Context): void {
 
 /** What `fairlead doctor` finds. */
 export async function doctorFindings(options: ConnectionOptions, context: Context): Promise<Finding[]> {
-  return [nodeFinding(), await temporalFinding(context), await postgresFinding(), ...(await programFindings(context)), ...(await apiFindings(options, context))];
+  const own = [await temporalFinding(context), await postgresFinding()].map((finding) => (isElsewhere(options, context) && finding.state === 'missing' ? { ...finding, state: 'absent' as const } : finding));
+  return [nodeFinding(), ...own, ...(await programFindings(context)), ...(await apiFindings(options, context))];
 }
+
+/** Where the API has an address, nothing of `fairlead dev` has to be on this machine. */
+const isElsewhere = (options: ConnectionOptions, { env }: Context): boolean => options.api !== undefined || Boolean(env['FAIRLEAD_API_URL']);
 
 const nodeFinding = (): Finding => ({ name: 'Node', state: 'ok', detail: `${process.version} (${process.execPath})`, mend: null });
 
@@ -75,16 +79,40 @@ async function programFindings({ env }: Context): Promise<Finding[]> {
 async function apiFindings(options: ConnectionOptions, context: Context): Promise<Finding[]> {
   try {
     const api = createApiClient(findConnection(options, context));
-    const health = await api.get<HealthDetailedAnswer>('/health/detailed', { timeoutMs: 10_000 });
-    const findings: Finding[] = [{ name: 'API', state: health.status === 'ok' ? 'ok' : 'missing', detail: `${api.connection.url}, version ${health.version}, ${health.status}`, mend: null }];
-    for (const { name, healthy, detail } of health.dependencies) findings.push({ name: `API: ${name}`, state: healthy ? 'ok' : 'missing', detail, mend: healthy ? null : 'see its log; it is tried again by itself' });
-    const workers = health.controlWorkers;
-    findings.push({ name: 'control worker', state: workers === 0 ? 'missing' : 'ok', detail: workers === null ? 'not known' : `${workers} poll for runs`, mend: workers === 0 ? 'start one: fairlead serve --role controller; until then runs wait' : null });
-    return findings;
+    const health = await api.get<HealthDetailedAnswer>('/health/detailed', { timeoutMs: 15_000 });
+    return [{ name: 'API', state: health.status === 'ok' ? 'ok' : 'missing', detail: `${api.connection.url}, version ${health.version}, ${health.status}`, mend: null }, ...controlFindings(health)];
   } catch (error) {
     if (!(error instanceof CommandFailure)) throw error;
     // Without an API there is nothing to mend where nobody said that there should be one.
     const wanted = options.api !== undefined || options.dir !== undefined || Boolean(context.env['FAIRLEAD_API_URL']);
     return [{ name: 'API', state: wanted ? 'missing' : 'absent', detail: error.message, mend: error.hint?.replaceAll('\n', '; ') ?? null }];
   }
+}
+
+/** What the API says of the control plane: each part, and below it what is wrong. Pure. */
+export function controlFindings(health: HealthDetailedAnswer): Finding[] {
+  const { dependencies, controlWorkers, schedules, fleet, memory, disk, hosts, findings } = health;
+  const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  const parts: { readonly name: string; readonly detail: string; readonly codes: readonly string[] }[] = [
+    ...dependencies.map(({ name, detail }) => ({ name: `API: ${name}`, detail, codes: [`${name}_away`] })),
+    { name: 'control worker', detail: controlWorkers === null ? 'not known' : `${controlWorkers} poll for runs`, codes: ['no_control_worker'] },
+    { name: 'schedules', detail: schedules === null ? 'not known' : schedules.map(({ id, state }) => `${id} ${state}`).join(', '), codes: ['schedule_paused', 'schedule_late'] },
+    { name: 'fleet', detail: `${fleet.connections} hosts connected to this copy${hosts === null ? '' : `; ${Object.entries(hosts).map(([status, count]) => `${count} ${status}`).join(', ') || 'no host is known'}`}`, codes: ['fleet_not_listening', 'fleet_deaf'] },
+    { name: 'memory', detail: `${gibibytes(memory.resident)}${memory.limit === null ? '' : ` of ${gibibytes(memory.limit)}`}`, codes: ['memory_short'] },
+    { name: 'disk', detail: disk === null ? 'not known' : `${gibibytes(disk.freeBytes)} free of ${gibibytes(disk.totalBytes)} at ${disk.path}`, codes: ['disk_short'] },
+  ];
+  const known = new Set(parts.flatMap(({ codes }) => codes));
+  const rest = findings.filter(({ code }) => !known.has(code)).map(({ code }) => ({ name: code, detail: '', codes: [code] }));
+  return [...parts, ...rest].map(({ name, detail, codes }) => {
+    const wrong = [...findings.filter(({ code }) => codes.includes(code)), ...(name === 'fleet' ? hostFindings(hosts) : [])];
+    if (wrong.length === 0) return { name, state: 'ok', detail, mend: null };
+    return { name, state: wrong.some(({ severity }) => severity === 'failing') ? 'missing' : 'absent', detail: wrong.map(({ message }) => message).join(' '), mend: [...new Set(wrong.map(({ hint }) => hint))].join('; ') };
+  });
+}
+
+/** Hosts that control does not hear, or that failed five times in a row: the control plane is well, and they are not. */
+function hostFindings(hosts: HealthDetailedAnswer['hosts']): HealthDetailedAnswer['findings'] {
+  const [away, failing] = [hosts?.['disconnected'] ?? 0, hosts?.['error'] ?? 0];
+  if (away + failing === 0) return [];
+  return [{ code: 'hosts_not_well', severity: 'warning', message: `${away} hosts are not heard, ${failing} have failed again and again.`, hint: 'See which, and since when: fairlead nodes list; on the host, the log of its agent says why' }];
 }

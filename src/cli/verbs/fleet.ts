@@ -33,9 +33,9 @@ export function registerFleetVerbs(nodes: Command, context: Context): void {
     if (list.sessions.length === 0) context.note(`${host} was never connected`);
   });
 
-  const accept = nodes.command('accept').description('decide an identity conflict: this agent is the host, the others are refused').argument('<host>').requiredOption('--boot-id <id>', 'the agent, as `nodes show` lists them');
-  apiCommand(accept, context, async (api, options: CommonOptions & { bootId: string }, host: string) => {
-    const accepted = await api.post<AcceptAnswer>(`/api/hosts/${encodeURIComponent(host)}/accept`, { body: { bootId: options.bootId } });
+  const accept = nodes.command('accept').description('decide an identity conflict: this agent is the host, the others are refused').argument('<host>').requiredOption('--boot-id <id>', 'the agent, as `nodes show` lists them').requiredOption('--reason <text>', 'how you know; goes into the audit');
+  apiCommand(accept, context, async (api, options: CommonOptions & { bootId: string; reason: string }, host: string) => {
+    const accepted = await api.post<AcceptAnswer>(`/api/hosts/${encodeURIComponent(host)}/accept`, { body: { bootId: options.bootId, reason: options.reason } });
     if (options.json) return printJson(context, accepted);
     context.out(`${accepted.host} is agent ${accepted.acceptedBootId}; it connects again by itself\n`);
     context.note(`the others still have its key; give the host a new one: fairlead nodes enroll ${host}`);
@@ -90,7 +90,7 @@ export function fleetPairs({ host, state, lastSession, conflict }: Pick<HostDeta
     pairs.push(['failures', `${contact} of contact, ${run} of runs in a row; last ${last.at}: ${last.message} (${last.code})`]);
   }
   for (const agent of conflict?.agents ?? []) pairs.push(['CONFLICT', `boot ${agent.bootId} from ${agent.remoteAddress}, ${agent.agentVersion}, seen ${agent.seenAt}`]);
-  if (conflict) pairs.push(['decide', `fairlead nodes accept ${host} --boot-id ID, or fairlead nodes enroll ${host}`]);
+  if (conflict) pairs.push(['decide', `fairlead nodes accept ${host} --boot-id ID --reason TEXT, or fairlead nodes enroll ${host}`]);
   return pairs;
 }
 

@@ -10,7 +10,7 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
-import { apiCommand, secondsOf } from './shared.ts';
+import { apiCommand, everyPage, secondsOf } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 export function registerKeys(program: Command, context: Context): void {
@@ -44,7 +44,7 @@ export function registerKeys(program: Command, context: Context): void {
   });
 
   apiCommand(keys.command('list').description('all API keys, masked'), context, async (api, options: CommonOptions) => {
-    const list = await api.get<KeyList>('/api/keys');
+    const list: KeyList = { keys: (await everyPage<KeyList>(api, '/api/keys')).flatMap(({ keys }) => keys), nextAfter: null };
     if (options.json) return printJson(context, list);
     const rows = list.keys.flatMap((key) => {
       const ends = key.revokedAt === null ? (key.expiresAt ?? '-') : `revoked ${key.revokedAt}`;

@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
-import type { Host, HostDetail, HostList } from '../../contract/index.ts';
+import type { Host, HostDetail } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { fleetPairs, labelsText, registerFleetVerbs, registerLabel } from './fleet.ts';
 import { registerNodesUpdate } from './nodes-update.ts';
-import { apiCommand } from './shared.ts';
+import { apiCommand, everyHost } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 export function registerNodes(program: Command, context: Context): void {
   const nodes = program.command('nodes').description('the hosts that Fairlead deploys to');
 
   apiCommand(nodes.command('list').description('all hosts'), context, async (api, options: CommonOptions) => {
-    const list = await api.get<HostList>('/api/hosts');
+    const list = await everyHost(api);
     if (options.json) return printJson(context, list);
     const rows = list.hosts.flatMap((host) => {
       const start = [host.host, host.role, host.status, host.state?.since ?? '-'];
@@ -45,7 +45,7 @@ function renderHost(host: HostDetail): string {
     ...fleetPairs(host),
     ['agent', `${host.agentVersion}, boot ${host.bootId}`],
   ]);
-  const products = host.products.map(({ product, state, currentReleaseId, completeReleaseIds, intent, freeBytes, router, trustedKeyIds }) => {
+  const products = host.products.map(({ product, state, currentReleaseId, completeReleaseIds, intent, freeBytes, router, trustedKeyIds, sealingKey }) => {
     const pairs: [string, string][] = [
       ['phase', state?.phase ?? 'not installed'],
       ['active', `${state?.activeReleaseId ?? 'nothing'}${state !== null && state.activeReleaseId !== currentReleaseId ? ` (but current is ${currentReleaseId ?? 'nothing'})` : ''}`],
@@ -55,6 +55,7 @@ function renderHost(host: HostDetail): string {
       ['router', `${router}${state?.router ? `, http://127.0.0.1:${state.router.port}` : ''}`],
       ['free', `${(freeBytes / 1e9).toFixed(1)} GB`],
       ['trusts', trustedKeyIds.join(', ') || 'everybody: no publisher key is installed'],
+      ['sealing key', sealingKey ?? 'none: its agent knows of none'],
     ];
     if (intent !== null) pairs.push([intent.stranded === null ? 'under way' : 'STRANDED', `${intent.runId} to ${intent.toReleaseId}, since ${intent.openedAt}${intent.stranded === null ? '' : `: ${intent.stranded.message}`}`]);
     const instances = Object.entries(state?.instances ?? {}).map(([name, { port, releaseId, admitted }]) => [`  ${name}`, String(port), releaseId, admitted ? 'yes' : 'no']);

@@ -1,11 +1,13 @@
 import { openAsBlob } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { Argument, Option } from 'commander';
 import type { Command } from 'commander';
 import { inspectBundle } from '../../adapters/bundle/inspect.ts';
 import { signArtifact } from '../../adapters/bundle/signature.ts';
-import { signatureHeader } from '../../contract/index.ts';
-import type { ReleaseDetail, ReleaseList, ReleasePublishAnswer } from '../../contract/index.ts';
+import { channelHeader, signatureHeader } from '../../contract/index.ts';
+import { channels, type Channel } from '../../domain/release-check/channel.ts';
+import type { ReleaseChannelAnswer, ReleaseDetail, ReleaseList, ReleasePublishAnswer } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
@@ -18,6 +20,7 @@ import type { CommonOptions } from './shared.ts';
 export interface PublishOptions extends CommonOptions {
   readonly signKey?: string;
   readonly sign?: boolean;
+  readonly channel?: Channel;
 }
 
 /** An upload has to end, but a slow line is no error: so long, plus a second for each 100 kB. */
@@ -27,7 +30,8 @@ export function registerRelease(program: Command, context: Context): void {
   const release = program.command('release').description('the releases that hosts can be brought to');
 
   apiCommand(
-    release.command('publish').description('hand bundles to the controller').argument('<files...>').option('--sign-key <file>', "the publisher's private key (default: that of the development instance)").option('--no-sign', 'publish without a signature'),
+    release.command('publish').description('hand bundles to the controller').argument('<files...>').option('--sign-key <file>', "the publisher's private key (default: that of the development instance)").option('--no-sign', 'publish without a signature')
+      .addOption(new Option('--channel <channel>', "who gets it by itself: hosts that follow this channel or a less careful one; counts for a release's first artifact (default: stable)").choices(channels)),
     context,
     async (api, options: PublishOptions, files: string[]) => {
       if (options.sign === false && options.signKey !== undefined) throw usageError('--sign-key and --no-sign contradict each other');
@@ -50,10 +54,20 @@ export function registerRelease(program: Command, context: Context): void {
     async (api, { product, limit, before, json }: CommonOptions & { product?: string; limit: number; before?: string }) => {
       const list = await api.get<ReleaseList>(`/api/releases${query({ product, limit, before })}`);
       if (json) return printJson(context, list);
-      const rows = list.releases.map((row) => [row.product, row.releaseId, row.platformVersion, row.role, row.profile, size(row.sizeBytes), row.signature === null ? 'no' : row.signature.keyId, row.publishedAt]);
-      context.out(renderTable(['PRODUCT', 'RELEASE', 'VERSION', 'ROLE', 'PROFILE', 'SIZE', 'SIGNED BY', 'PUBLISHED'], rows));
+      const rows = list.releases.map((row) => [row.product, row.releaseId, row.platformVersion, row.channel, row.role, row.profile, size(row.sizeBytes), row.signature === null ? 'no' : row.signature.keyId, row.publishedAt]);
+      context.out(renderTable(['PRODUCT', 'RELEASE', 'VERSION', 'CHANNEL', 'ROLE', 'PROFILE', 'SIZE', 'SIGNED BY', 'PUBLISHED'], rows));
       if (rows.length === 0) context.note('no releases; publish one: fairlead release publish FILE');
       if (list.nextBefore !== null) context.note(`older ones: --before ${list.nextBefore}`);
+    },
+  );
+
+  apiCommand(
+    release.command('channel').description('move a release to another channel: from beta to stable, once it has proved itself').argument('<product>').argument('<release>').addArgument(new Argument('<channel>').choices(channels)),
+    context,
+    async (api, options: CommonOptions, product: string, releaseId: string, channel: string) => {
+      const moved = await api.put<ReleaseChannelAnswer>(`/api/releases/${encodeURIComponent(product)}/${encodeURIComponent(releaseId)}/channel`, { body: { channel } });
+      if (options.json) return printJson(context, moved);
+      context.out(moved.before === moved.channel ? `${product} ${releaseId} was in ${channel} already\n` : `${product} ${releaseId} is in ${channel}; it was in ${moved.before}\n`);
     },
   );
 
@@ -91,6 +105,7 @@ export async function publishBundle(api: ApiClient, file: string, options: Publi
     const { artifact } = await inspectBundle(file);
     headers[signatureHeader] = JSON.stringify(signArtifact(artifact, pem));
   }
+  if (options.channel !== undefined) headers[channelHeader] = options.channel;
   const content = await openAsBlob(file);
   return api.post<ReleasePublishAnswer>('/api/releases', { content, headers, timeoutMs: uploadBaseMs + Math.ceil(found.size / 100) });
 }

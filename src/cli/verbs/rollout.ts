@@ -9,7 +9,7 @@ import { followRollout, printRollout } from '../rollout/follow.ts';
 import { bodyFrom, rolloutOptions, type RolloutOptions } from '../rollout/options.ts';
 import { renderRolloutPlan } from '../rollout/text.ts';
 import { duration, renderPairs, renderTable } from '../table.ts';
-import { apiCommand, connectionWords, numberFrom, query, type CommonOptions } from './shared.ts';
+import { apiCommand, because, connectionWords, numberFrom, query, type CommonOptions } from './shared.ts';
 
 type Follow = { readonly detach?: boolean; readonly timeout?: number };
 /** A plan that was looked at: what was asked, and the fleet that it was made for. */
@@ -75,11 +75,12 @@ export function registerRollout(program: Command, context: Context): void {
     ['abort', 'end a rollout; hosts in flight finish'],
   ];
   for (const [name, what] of commands) {
-    const command = rollout.command(name).description(what).argument('[rollout]', 'default: the one that is open').option('--comment <text>', 'goes into the audit');
+    const command = rollout.command(name).description(what).argument('[rollout]', 'default: the one that is open').option('--comment <text>', 'goes into the audit').option('--reason <text>', name === 'resume' || name === 'promote' ? 'the same; this one needs it' : 'the same');
     if (name === 'abort') command.addOption(new Option('--updated <policy>', 'what becomes of hosts that are updated already').choices(failurePolicies).default('keep'));
-    apiCommand(command, context, async (api, options: CommonOptions & { comment?: string; updated?: string }, id?: string) => {
+    apiCommand(command, context, async (api, options: CommonOptions & { comment?: string; reason?: string; updated?: string }, id?: string) => {
+      const comment = options.comment ?? options.reason;
       const { rolloutId } = await rolloutOf(api, id, true);
-      const body = { ...(options.comment === undefined ? {} : { comment: options.comment }), ...(options.updated === undefined ? {} : { updated: options.updated }) };
+      const body = { ...(comment === undefined ? {} : { comment }), ...(options.updated === undefined ? {} : { updated: options.updated }) };
       printStanding(await api.post<RolloutCommandAnswer>(`/api/rollouts/${rolloutId}/${name}`, { body }), options, context);
     });
   }
@@ -101,16 +102,16 @@ export function registerRollout(program: Command, context: Context): void {
     context.out(renderTable(['FREEZE', 'PRODUCT', 'UNTIL', 'SET BY', 'REASON'], list.freezes.map(({ id, product, until, setBy, reason }) => [id, product ?? 'all', until, setBy, reason])));
     if (list.freezes.length === 0) context.note('no freezes');
   });
-  apiCommand(rollout.command('thaw').description('lift a freeze').argument('<freeze>'), context, async (api, { json }: CommonOptions, id: string) => {
-    const list = await api.delete<FreezeList>(`/api/freezes/${encodeURIComponent(id)}`);
+  apiCommand(rollout.command('thaw').description('lift a freeze').argument('<freeze>').requiredOption('--reason <text>', 'why; goes into the audit'), context, async (api, { json, reason }: CommonOptions & { reason: string }, id: string) => {
+    const list = await api.delete<FreezeList>(`/api/freezes/${encodeURIComponent(id)}`, { headers: because(reason) });
     if (json) printJson(context, list);
     else context.out('lifted\n');
   });
 }
 
 /** Says which rollout was started, and stays with it to its end unless it was detached. */
-export async function startAndFollow(api: ApiClient, body: RolloutBody, options: CommonOptions & Follow, context: Context): Promise<void> {
-  const accepted = await api.post<RolloutAccepted>('/api/rollouts', { body });
+export async function startAndFollow(api: ApiClient, body: RolloutBody, options: CommonOptions & Follow & { readonly reason?: string }, context: Context): Promise<void> {
+  const accepted = await api.post<RolloutAccepted>('/api/rollouts', { body, headers: because(options.reason) });
   const words = connectionWords(options);
   context.note(`rollout ${accepted.rolloutId}: ${accepted.product} to ${accepted.releaseId}`);
   if (accepted.links.temporalUi !== null) context.note(`  ${accepted.links.temporalUi}`);

@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { reasonHeader } from '../../contract/index.ts';
+import type { HostList } from '../../contract/index.ts';
 import { createApiClient } from '../api-client.ts';
 import type { ApiClient } from '../api-client.ts';
 import { findConnection, withConnection } from '../connection.ts';
@@ -39,6 +41,26 @@ export const numberFrom = (min: number, option: string) => (text: string): numbe
   if (text.trim() === '' || !Number.isFinite(value) || value < min) throw usageError(`${option} is ${JSON.stringify(text)}: expected a number of at least ${min}`);
   return value;
 };
+
+/** Every page of a list, one after the other. @param path without `after` */
+export async function everyPage<Page extends { readonly nextAfter?: string | null }>(api: ApiClient, path: string): Promise<Page[]> {
+  const pages: Page[] = [];
+  for (let after: string | null = null; ; ) {
+    const page: Page = await api.get<Page>(after === null ? path : `${path}${path.includes('?') ? '&' : '?'}after=${encodeURIComponent(after)}`);
+    pages.push(page);
+    after = page.nextAfter ?? null;
+    if (after === null) return pages;
+  }
+}
+
+/** Every host, heard and pending. */
+export async function everyHost(api: ApiClient): Promise<HostList> {
+  const pages = await everyPage<HostList>(api, '/api/hosts');
+  return { hosts: pages.flatMap(({ hosts }) => hosts), pending: pages.flatMap(({ pending }) => pending ?? []), nextAfter: null };
+}
+
+/** The header that says why, where the body has no room for it. */
+export const because = (reason: string | undefined): Readonly<Record<string, string>> => (reason === undefined ? {} : { [reasonHeader]: encodeURIComponent(reason) });
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 

@@ -11,7 +11,7 @@ import type { ConnectionOptions } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes } from '../errors.ts';
-import { apiSections, collect, ownSections, type Sections } from '../support/sections.ts';
+import { apiSections, collect, ownSections } from '../support/sections.ts';
 import { doctorFindings } from './doctor.ts';
 
 interface Options extends ConnectionOptions {

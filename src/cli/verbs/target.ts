@@ -1,11 +1,12 @@
-import type { HostList, ReleaseList } from '../../contract/index.ts';
+import type { ReleaseList } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
 import { usageError } from '../errors.ts';
+import { everyHost } from './shared.ts';
 
 /** A host and a product, both where they were named, each found where there is only one (of several hosts, the only one that is connected). @throws CommandFailure that lists those there are */
 export async function resolveTarget(api: ApiClient, named: { host?: string; product?: string }): Promise<{ host: string; product: string }> {
   if (named.host !== undefined && named.product !== undefined) return { host: named.host, product: named.product };
-  const { hosts } = await api.get<HostList>('/api/hosts');
+  const { hosts } = await everyHost(api);
   // One that is away cannot be meant where another one is there.
   const connected = hosts.filter(({ status }) => status === 'connected');
   const host = named.host ?? theOnly((connected.length === 1 ? connected : hosts).map((row) => row.host), 'host', '--host');

@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { actionText, registerPolicy } from './update-policy.ts';
 import { strategies, type Strategy } from '../../domain/update/request.ts';
 import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
@@ -8,7 +9,7 @@ import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { followAccepted } from './follow-accepted.ts';
 import { renderPlan } from './plan-text.ts';
-import { apiCommand, connectionWords, numberFrom, query } from './shared.ts';
+import { apiCommand, because, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 import { resolveTarget } from './target.ts';
 
@@ -25,6 +26,7 @@ interface ChangeOptions extends TargetOptions {
   readonly tiers?: readonly number[];
   readonly holdSeconds?: number;
   readonly allowFailed?: boolean;
+  readonly reason?: string;
   readonly bakeSeconds?: number;
   readonly detach?: boolean;
   readonly timeout?: number;
@@ -49,11 +51,14 @@ export function registerUpdate(program: Command, context: Context): void {
   apiCommand(target(update.command('check').description('is there a newer release?')), context, async (api, options: TargetOptions) => {
     const answer = await check(api, await resolveTarget(api, options));
     if (options.json) return printJson(context, answer);
-    const { host, product, activeReleaseId, newest, updateAvailable } = answer;
+    const { host, product, activeReleaseId, newest, updateAvailable, channel, policy } = answer;
     context.out(updateAvailable && newest !== null ? `${product} on ${host}: ${newest.releaseId} is newer than ${activeReleaseId ?? 'nothing'}\n` : `${product} on ${host}: ${activeReleaseId ?? 'nothing'} is the newest there is\n`);
-    context.out(renderTable(['RELEASE', 'VERSION', 'PUBLISHED', 'NOTE'], answer.candidates.map((row) => [row.releaseId, row.platformVersion, row.publishedAt, noteOf(row)])));
+    context.out(`channel ${channel}; by itself: ${actionText(policy)}\n`);
+    context.out(renderTable(['RELEASE', 'VERSION', 'CHANNEL', 'PUBLISHED', 'NOTE'], answer.candidates.map((row) => [row.releaseId, row.platformVersion, row.channel, row.publishedAt, noteOf(row)])));
     if (updateAvailable && newest !== null) context.note(`apply it: fairlead update apply ${newest.releaseId} --host ${host} --product ${product}${connectionWords(options)}`);
   });
+
+  registerPolicy(update, context);
 
   apiCommand(target(update.command('status').description('what runs on a host, and what is under way')), context, async (api, options: TargetOptions) => {
     const status = await api.get<UpdateStatusAnswer>(`/api/updates/status${query(await resolveTarget(api, options))}`);
@@ -70,10 +75,11 @@ export function registerUpdate(program: Command, context: Context): void {
 
   apiCommand(
     change(update.command('apply').description('bring a host to a release, and follow it to its end'))
+      .option('--reason <text>', 'why; goes into the audit, and --allow-failed needs it')
       .option('--detach', 'print the run and leave')
       .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
     context,
-    async (api, options: ChangeOptions, argument?: string) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context) })),
+    async (api, options: ChangeOptions, argument?: string) => followUpdate(api, options, context, await api.post<RunAccepted>('/api/updates/apply', { body: await changeBody(api, options, argument, context), headers: because(options.reason) })),
   );
 
   apiCommand(

@@ -34,6 +34,12 @@ export function refuseAddress(address: string, allowed: readonly string[] = []):
   return refused.find(([network]) => within(bytes, network))?.[1] ?? null;
 }
 
+/** Whether an address lies in one of the networks; what is no address lies in none. */
+export function isWithin(address: string, networks: readonly string[]): boolean {
+  const bytes = readAddress(address);
+  return bytes !== null && networks.some((network) => within(bytes, network));
+}
+
 /** Whether a text is an address or a network that {@link refuseAddress} takes as allowed. */
 export function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');

@@ -3,7 +3,7 @@ import type { KeyRole } from './role.ts';
 /**
  * What a route is about: by it the scope of a key is held against the request.
  * - `nothing`: no product and no host. `everything`: only for keys without a scope. `filtered`: a list, of which a key sees what is in its scope; the route sees to that.
- * - `target`: the host and the product that the query or the body names. `host`: the host in the path, if it has a product of the scope. `whole-host`: every product of that host.
+ * - `target`: the host and the product that the query or the body names, and the further hosts of the body. `host`: the host in the path, if it has a product of the scope. `whole-host`: every product of that host.
  * - `run`: the host and the product of the run in the path. `rollout`: the product of the rollout in the path. `rollout-hosts`: and every host that it may change.
  * - `rollout-target`: the product and the hosts that the body names. `release`: the product in the path. `artifact`: the product that the digest belongs to. `bundle`: the product in the upload; the route sees to that.
  */
@@ -47,12 +47,19 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'GET /api/releases': look('filtered'),
   'GET /api/releases/:product/:releaseId': look('release'),
   'POST /api/releases': operate('bundle'),
+  // Whatever hosts follow the channel get it: of the whole fleet, and by themselves.
+  'PUT /api/releases/:product/:releaseId/channel': operate('everything'),
   'GET /api/artifacts/:sha256': { roles: ['operator', 'admin', 'agent'], subject: 'artifact' },
 
   'POST /api/updates/check': look('target'),
+  'GET /api/updates/policies': look('filtered'),
+  // A policy changes hosts later, when nobody is there to see it.
+  'PUT /api/updates/policies': administer('everything'),
+  'DELETE /api/updates/policies': administer('everything'),
   'GET /api/updates/status': look('target'),
   'POST /api/updates/plan': look('target'),
   'GET /api/updates/history': look('filtered'),
+  'POST /api/updates/download': operate('target'),
   'POST /api/updates/apply': operate('target'),
   'POST /api/updates/rollback': operate('target'),
   'POST /api/promotions/plan': look('target'),
@@ -92,6 +99,8 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
 
   'GET /api/audit': look('everything'),
   'POST /api/audit/verify': look('everything'),
+  'GET /api/audit/checkpoints': look('everything'),
+  'GET /api/audit/export': look('everything'),
   'GET /api/keys': administer('everything'),
   'POST /api/keys': administer('everything'),
   'POST /api/keys/:id/rotate': administer('everything'),

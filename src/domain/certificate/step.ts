@@ -10,6 +10,12 @@ export type IssuingStep =
   | { readonly name: 'await-certificate' }
   | { readonly name: 'download' };
 
+/** Instead of those, where another host has got the pair. */
+export interface OpeningStep {
+  readonly name: 'open-sealed';
+}
+export const openingStep: OpeningStep = { name: 'open-sealed' };
+
 export type SwitchStep =
   | { readonly name: 'open-intent' }
   | { readonly name: 'stage' }

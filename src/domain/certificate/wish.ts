@@ -1,5 +1,6 @@
 import type { HostId, ProductName, ReleaseId } from '../ids.ts';
 import type { CertificateRequest, Challenge, IssuerConfiguration } from './request.ts';
+import type { SealedDelivery } from './seal.ts';
 
 /** How names are proven, before it is known where the host answers: the folder for HTTP-01 is its router's. */
 export type ChallengeChoice = { readonly kind: 'http-01' } | Extract<Challenge, { readonly kind: 'dns-01' | 'none' }>;
@@ -11,6 +12,10 @@ export interface CertificateWish {
   readonly issuer: IssuerConfiguration;
   readonly challenge: ChallengeChoice;
   readonly keyType: CertificateRequest['keyType'];
+  /** Other hosts that serve the same certificate: this one orders it, and they get it sealed. Left out: none. */
+  readonly alsoOn?: readonly HostId[];
+  /** The host that orders it, where that is another one. Left out: this one. */
+  readonly orderedBy?: HostId;
 }
 
 /** The input of a run that gets a certificate. */
@@ -25,6 +30,8 @@ export interface CertificateRunRequest {
   readonly originPort: number | null;
   /** Renews although nothing is due. */
   readonly force: boolean;
+  /** Instead of an order: the pair that another host has got, sealed for this one. Left out: it is ordered. */
+  readonly delivery?: SealedDelivery;
   readonly requestedBy: string;
   readonly requestId: string;
 }

@@ -91,5 +91,9 @@ export const agentLayout = (root: string) => {
     stateDir: `${base}/var/lib/fairlead`,
     lockFile: `${base}/var/lib/fairlead/agent.lock`,
     inFlightDir: `${base}/var/lib/fairlead/in-flight`,
+    /** The private half of the key that certificates are sealed for; 0600. */
+    sealingKeyFile: `${base}/var/lib/fairlead/sealing.key`,
+    /** Where it is there: the only keys that this host seals a private key for, each in a line as `HOST KEY`. */
+    sealingPeersFile: `${base}/etc/fairlead/sealing-peers`,
   } as const;
 };

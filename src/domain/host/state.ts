@@ -1,3 +1,4 @@
+import type { SealingKey } from '../certificate/seal.ts';
 import type { RunKind } from '../run/kind.ts';
 import type { CertificateName, InstanceName, ProductName, ReleaseId, RunId, ServiceName } from '../ids.ts';
 import type { Phase } from '../product/manifest.ts';
@@ -124,6 +125,8 @@ export interface HostInspection {
   readonly router: 'nginx' | 'embedded';
   /** Key ids of the publishers that this host trusts; empty means that signatures are not demanded. */
   readonly trustedKeyIds: readonly string[];
+  /** The public half of the host's sealing key; left out by agents that have none. */
+  readonly sealingKey?: SealingKey;
   /** How the host differs from what it is meant to be, by the supervisor's last look; left out by agents without one. */
   readonly drift?: readonly Finding[];
   /** What may be put right without a person; left out means `report`. */

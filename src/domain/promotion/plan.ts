@@ -34,6 +34,10 @@ export function planPromotion(inspection: HostInspection, artifact: Artifact, re
     });
   }
   const { manifest } = artifact;
+  const withCertificate = request.certificate !== undefined;
+  if (withCertificate && (manifest.router === null || manifest.certificates === null)) {
+    return refuse({ class: 'request', code: 'certificates_undeclared', message: `Release ${active} of ${request.product} declares no router that ends TLS.`, hint: 'Add router: and certificates: to fairlead.yaml, or promote without a certificate.' });
+  }
   const before = Object.keys(state.instances) as InstanceName[];
   const after = instancesOnHost(manifest, 'installed', state, before.length > 0 ? colourOf(before[0] as string) : 'blue').map(({ name }) => name);
   if (after.length === 0) {
@@ -45,8 +49,12 @@ export function planPromotion(inspection: HostInspection, artifact: Artifact, re
   const steps: UpdateStep[] = [
     { name: 'open-intent' },
     { name: 'check-setup' },
+    // Before anything changes: a CA that refuses leaves the set-up as it is.
+    ...(withCertificate ? ([{ name: 'obtain-certificate' }] as const) : []),
     { name: 'backup' },
     { name: 'arm-recovery' },
+    // Beside plain HTTP, which serves on: a browser is sent to TLS once the installed phase is healthy.
+    ...(withCertificate ? ([{ name: 'serve-certificate' }] as const) : []),
     { name: 'write-environment' },
     { name: 'configure' },
     ...brought.flatMap((instance): UpdateStep[] => [
@@ -55,7 +63,9 @@ export function planPromotion(inspection: HostInspection, artifact: Artifact, re
     ]),
     { name: 'shift', percent: 100, to: after, from: left },
     { name: 'verify-health' },
+    ...(withCertificate ? ([{ name: 'commit-certificate' }] as const) : []),
     { name: 'commit' },
+    ...(withCertificate ? ([{ name: 'keep-certificate' }] as const) : []),
     ...left.map((instance): UpdateStep => ({ name: 'retire', instance })),
     { name: 'close-intent' },
   ];

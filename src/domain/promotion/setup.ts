@@ -1,3 +1,4 @@
+import { covers } from '../certificate/host-name.ts';
 import type { Reason } from '../failure.ts';
 
 /** What the setup API says of itself. */
@@ -39,4 +40,11 @@ function originProblem(text: string): string | null {
   if (url.username !== '' || url.password !== '') return 'it holds a user name or a password';
   if (url.origin !== text.replace(/\/$/, '')) return 'it has more than scheme, host and port';
   return null;
+}
+
+/** Why a certificate for these names cannot serve the public origin; null where it can. */
+export function uncertifiedOrigin(publicOrigin: string, names: readonly string[]): Reason | null {
+  const { hostname } = new URL(publicOrigin);
+  if (names.some((name) => covers(name, hostname))) return null;
+  return { class: 'request', code: 'public_origin_uncertified', message: `The public origin is ${publicOrigin}, and the certificate would be for ${names.join(', ')}.`, hint: `Name it: fairlead promote --tls --names ${hostname}` };
 }

@@ -119,9 +119,9 @@ export function askAt({ gate, since, askedAt, settled }: GateStanding): string |
 
 export const askDue = (standing: GateStanding, now: string): boolean => reached(now, askAt(standing));
 
-/** Judges what a query gave. A limit that is null is none. */
-export function judgeMetric(gate: MetricGate, value: number | null): { readonly verdict: GateVerdict; readonly note: string } {
-  if (value === null) return { verdict: 'no_data', note: `no value from ${gate.query}` };
+/** Judges what a query gave. A limit that is null is none. @param why there is no value, where it is known */
+export function judgeMetric(gate: MetricGate, value: number | null, why: string | null = null): { readonly verdict: GateVerdict; readonly note: string } {
+  if (value === null) return { verdict: 'no_data', note: why ?? `no value from ${gate.query}` };
   const within = (gate.min === null || value >= gate.min) && (gate.max === null || value <= gate.max);
   const limits = [...(gate.min === null ? [] : [`at least ${gate.min}`]), ...(gate.max === null ? [] : [`at most ${gate.max}`])].join(', ');
   return { verdict: within ? 'pass' : 'fail', note: `${gate.query} is ${value}; allowed: ${limits}` };

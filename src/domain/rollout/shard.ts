@@ -50,6 +50,8 @@ export interface ShardState {
 export type ShardEvent =
   | { readonly type: 'HostBegun'; readonly host: HostId }
   | { readonly type: 'HostSettled'; readonly host: HostId; readonly outcome: HostOutcome; readonly reasonClass: Reason['class'] | null }
+  /** What became of a host that was begun could not be kept: it counts as never begun, until a further attempt asks its run. */
+  | { readonly type: 'HostDropped'; readonly host: HostId }
   /** A host that was waited for can be reached. */
   | { readonly type: 'HostCame'; readonly host: HostId }
   /** The wait for hosts that are away is over. */
@@ -107,6 +109,8 @@ export function nextShardState(state: ShardState, event: ShardEvent): ShardState
         if (host.standing !== 'pending') throw new IllegalShardTransition(event.type, event.host, host.standing);
         return { ...host, standing: 'running' };
       });
+    case 'HostDropped':
+      return withHost(state, event.host, (host) => (host.standing === 'running' ? { ...host, standing: 'pending' } : host));
     case 'HostSettled':
       return withHost(state, event.host, (host) => {
         if (host.standing !== 'running') throw new IllegalShardTransition(event.type, event.host, host.standing);

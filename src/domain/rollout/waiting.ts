@@ -63,21 +63,21 @@ export function waitingOf(state: RolloutState, now: string): Waiting {
   const draining = inFlight ? '; hosts in flight finish' : '';
   if (state.phase === 'Rolling' && state.stopping) return { for: `hosts in flight of wave ${wave?.number}, because: ${state.stopping.reason.message}`, since: state.since, until: null, release: 'the end of their runs' };
   if (state.pause) {
-    return { for: `a person: paused by ${state.pause.by}${state.pause.comment === null ? '' : ` (${state.pause.comment})`}${draining}`, since: state.pause.since, until: null, release: 'fairlead rollout resume, or abort' };
+    return { for: `a person: paused by ${state.pause.by}${state.pause.comment === null ? '' : ` (${state.pause.comment})`}${draining}`, since: state.pause.since, until: null, release: 'fairlead rollout resume --reason TEXT, or abort' };
   }
   if (state.phase === 'RollingBack') return { for: `hosts of wave ${wave?.number} on their way back`, since: state.since, until: null, release: 'the end of their runs' };
   if (state.freeze && !reached(now, state.freeze.until)) {
     return { for: `the end of a freeze: ${state.freeze.reason}${draining}`, since: state.freeze.since, until: state.freeze.until, release: `${state.freeze.setBy}, who set it, or its end` };
   }
   if (state.phase === 'Planned') return { for: 'its first wave', since: state.since, until: null, release: 'control, at once' };
-  if (state.phase === 'Baking') return { for: `the bake time of wave ${wave?.number}`, since: state.since, until: state.until, release: 'its end, or fairlead rollout promote' };
+  if (state.phase === 'Baking') return { for: `the bake time of wave ${wave?.number}`, since: state.since, until: state.until, release: 'its end, or fairlead rollout promote --reason TEXT' };
   const parked = windowGateOf(state.outline, state.wave) !== null && !windowOpen(state.window, now);
   if (state.phase === 'Gated') {
     const shut = state.gates.filter(({ open }) => !open);
     const [first] = shut;
     if (first) return { for: `${shut.map(gateText).join('; ')} before wave ${wave?.number}`, since: first.since, until: timeoutAt(first), release: releaseOf(first) };
   }
-  if (parked) return { for: `the window of wave ${wave?.number} to open${draining}`, since: state.window?.since ?? state.since, until: state.window?.until ?? null, release: 'the window' + (state.phase === 'Gated' ? ', or fairlead rollout promote' : '') };
+  if (parked) return { for: `the window of wave ${wave?.number} to open${draining}`, since: state.window?.since ?? state.since, until: state.window?.until ?? null, release: 'the window' + (state.phase === 'Gated' ? ', or fairlead rollout promote --reason TEXT' : '') };
   if (state.phase === 'Gated') return { for: `wave ${wave?.number}`, since: state.since, until: null, release: 'control, at once' };
   const done = settledOf(sumOfCounts(state.shards.map(({ counts }) => counts)));
   return { for: `hosts of wave ${wave?.number}: ${done} of ${wave?.hosts} done`, since: state.since, until: null, release: 'the end of their runs' };
@@ -90,4 +90,4 @@ function gateText({ gate, approvals, note }: GateStanding): string {
 }
 
 const releaseOf = ({ gate }: GateStanding): string =>
-  gate.kind === 'approval' ? `somebody with the role ${gate.role}${gate.requesterMayApprove ? '' : ', not who asked for the rollout'}: fairlead rollout approve` : `the ${gate.kind === 'metric' ? 'metric' : 'service'}, or fairlead rollout promote`;
+  gate.kind === 'approval' ? `somebody with the role ${gate.role}${gate.requesterMayApprove ? '' : ', not who asked for the rollout'}: fairlead rollout approve` : `the ${gate.kind === 'metric' ? 'metric' : 'service'}, or fairlead rollout promote --reason TEXT`;

@@ -5,9 +5,12 @@ export const serviceRestartWorkflow = 'serviceRestart';
 export const serviceChangeWorkflow = 'serviceChange';
 export const serviceLookWorkflow = 'serviceLook';
 export const certRenewalWorkflow = 'certRenewal';
+export const certDistributionWorkflow = 'certDistribution';
 export const certificateSweepWorkflow = 'certificateSweep';
 /** The schedule that starts the sweep, and the workflow id of each. */
 export const certificateSchedule = 'certificates';
+export const releaseCheckWorkflow = 'releaseCheck';
+export const releaseSchedule = 'releases';
 /** Has a run that waits to ask the CA again ask now. */
 export const tryNowSignal = 'tryNow';
 /** Adds a request to a restart that has not begun. */

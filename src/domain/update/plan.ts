@@ -56,7 +56,7 @@ export function planUpdate(inspection: HostInspection, artifact: Artifact, reque
       class: 'request',
       code: 'release_condemned',
       message: `Release ${target} failed on ${place} before and is not retried by itself.`,
-      hint: `If the cause is mended, ask again with --allow-failed; the reason stands in: fairlead runs list --host ${request.host}`,
+      hint: `If the cause is mended, ask again with --allow-failed --reason TEXT; the reason stands in: fairlead runs list --host ${request.host}`,
     });
   }
   if (request.phase && request.phase !== phase) {

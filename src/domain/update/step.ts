@@ -28,6 +28,11 @@ export type UpdateStep =
   | { readonly name: 'verify-health' }
   | { readonly name: 'commit' }
   | { readonly name: 'prune' }
+  /** In a promotion: over the plain HTTP of the setup phase. */
+  | { readonly name: 'obtain-certificate' }
+  | { readonly name: 'serve-certificate' }
+  | { readonly name: 'commit-certificate' }
+  | { readonly name: 'keep-certificate' }
   | { readonly name: 'close-intent' };
 
 /** Lets `percent` of the requests go to `to` and the rest to `from`, in one change of the router. At 100 the others get none. */
@@ -51,6 +56,7 @@ export type UndoStep =
   | { readonly name: 'retire'; readonly instance: InstanceName }
   | { readonly name: 'unconfigure' }
   | { readonly name: 'restore-environment' }
+  | { readonly name: 'restore-certificate' }
   | { readonly name: 'verify-health'; readonly releaseId: ReleaseId }
   | { readonly name: 'discard'; readonly condemn: boolean }
   | { readonly name: 'close-intent' };

@@ -39,6 +39,8 @@ export function planUndo(plan: UpdatePlan, started: readonly UpdateStep[], resto
     }
     steps.push({ name: 'admit', instance });
   }
+  // Those that serve again expect what they had: plain HTTP, or the pair from before.
+  if (has('serve-certificate')) steps.push({ name: 'restore-certificate' });
   if (has('write-environment')) steps.push({ name: 'restore-environment' });
   if (has('configure')) steps.push({ name: 'unconfigure' });
   if ((has('activate') || shifts.length > 0) && from) steps.push({ name: 'verify-health', releaseId: from });

@@ -83,7 +83,7 @@ export function createHello({ host, apiUrl, readKey, agentVersion, bootId, role,
   /** A host whose files somebody has broken tells so, instead of falling silent. */
   async function inspect(product: ProductName): Promise<HostInspection> {
     const drift = findings(product);
-    const more = { drift, healing: policy, acts: await acts.read(product) };
+    const more = { drift, healing: policy, acts: await acts.read(product), sealingKey: await host.seal.publicKey() };
     try {
       const inspection = await inspectHost({ product });
       return { ...inspection, state: inspection.state && stateAsSeen(inspection.state, inspection.intent === null ? drift : []), ...more };

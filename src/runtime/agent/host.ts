@@ -7,6 +7,7 @@ import { createCertificateStore } from '../../adapters/certificate-store/filesys
 import { createHandover } from '../../adapters/handover/host-side.ts';
 import { createCopyTree } from '../../adapters/files/copy-tree.ts';
 import { createSyncTree } from '../../adapters/files/sync-tree.ts';
+import { createPairSeal } from '../../adapters/pair-seal/filesystem.ts';
 import { createHttpProbe } from '../../adapters/health-probe/http.ts';
 import { createHostFiles } from '../../adapters/host-files/filesystem.ts';
 import { createHostStore } from '../../adapters/host-store/filesystem.ts';
@@ -48,6 +49,8 @@ export interface HostOptions {
   readonly outgoingAllow?: readonly string[];
   /** Takes the host's secrets out of what its hooks print; left out: nothing is. */
   readonly conceal?: (text: string) => Promise<string>;
+  /** What the dead-man of an update of Fairlead itself gives a run beyond its steps. Seconds; 60 where nobody says. */
+  readonly deadManSlackSeconds?: number;
   /** argv that starts the embedded router's process. */
   readonly routerEntry: readonly string[];
 }
@@ -70,7 +73,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
     artifacts: createHttpArtifactSource({ apiUrl, host: hostId, readKey }),
     verifier: createBundleVerifier(root),
     services: createServiceManager(options, commands),
-    handover: createHandover({ root, services: options.services, commands }),
+    handover: createHandover({ root, services: options.services, commands, ...(options.deadManSlackSeconds === undefined ? {} : { slackSeconds: options.deadManSlackSeconds }) }),
     router: await chooseRouter(options, commands),
     probe: createHttpProbe(),
     setup: createHttpSetupSource(),
@@ -80,6 +83,7 @@ export async function composeHost(options: HostOptions): Promise<HostDependencie
       const { createCertificateIssuers } = await import('../../adapters/certificate-issuer/index.ts');
       return createCertificateIssuers({ directory: hostLayout(root, product).acmeDir, commands });
     }),
+    seal: createPairSeal(root, hostId),
     tls: createTlsProbe(),
     origins: createOriginProbe(),
     commands,

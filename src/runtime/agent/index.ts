@@ -52,10 +52,10 @@ const graceMs = 20_000;
  * services come up all the same, and the agent connects when it can.
  */
 export async function agentParts({ settings, version, role, logger, secrets, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
-  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal, outgoingAllow } = settings;
+  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
-  const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry, outgoingAllow, ...(secrets ? { conceal: secrets.conceal } : {}) });
+  const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry, outgoingAllow, deadManSlackSeconds, ...(secrets ? { conceal: secrets.conceal } : {}) });
   const host = wrap ? wrap(composed) : composed;
   const bootId = randomUUID();
   const connection = createAgentConnection(gateway === null ? temporal.address : { ...gateway, readKey: () => apiKey ?? keyInFile(apiKeyFile) });
@@ -105,6 +105,7 @@ export async function agentParts({ settings, version, role, logger, secrets, rou
     {
       name: 'hello',
       start: async () => {
+        logger.info({ sealingKey: await composed.seal.publicKey() }, 'certificates that other hosts get are sealed for this key');
         hello.start();
         return () => hello.stop();
       },

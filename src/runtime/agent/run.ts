@@ -15,7 +15,7 @@ export async function runAgent(argv: readonly string[], hooks: Pick<AgentOptions
   await enter('agent', argv, 'node', async (settings) => {
     const host = section(settings, 'host');
     const secrets = createHostSecrets(host.root, () => createHostStore(host.root).products());
-    const logger = createLogger({ name: 'agent', level: host.logLevel, hide: secrets.hide });
+    const logger = createLogger({ name: 'agent', host: host.hostId, level: host.logLevel, hide: secrets.hide });
     // Called with `router`, the same program is the router.
     const routerEntry = [process.execPath, process.argv[1] ?? '', 'router'];
     const parts = await agentParts({ settings: host, version, role: host.hostRole, logger, secrets, routerEntry, ...hooks });

@@ -9,14 +9,15 @@ import type { KeyRole } from '../../ports/control-stores.ts';
 import type { DevLayout } from './layout.ts';
 
 /**
- * Makes what is missing of the keys: one for the admin, one for each host's agent, one that seals task tokens, one that seals settings, and a publisher's pair. Each secret lies in one file
+ * Makes what is missing of the keys: one for the admin, one for each host's agent, one that seals task tokens, one that seals settings, one that signs the audit, and a publisher's pair. Each secret lies in one file
  * of mode 0600. The hosts are given the public half, so that they demand signatures as hosts in production do.
  *
  * @returns the admin's key
  */
 export async function ensureKeys(layout: DevLayout, hosts: readonly string[]): Promise<string> {
   const admin = await ensureKey(layout.adminKeyFile, 'admin');
-  await ensurePublisher(layout);
+  await ensurePair(layout.publisherKeyFile, layout.publisherPublicFile);
+  await ensurePair(layout.auditKeyFile, layout.auditPublicFile);
   for (const file of [layout.gatewaySealKeyFile, layout.settingsKeyFile]) if ((await readIfThere(file)) === null) await writeFileDurably(file, `k1 ${randomBytes(32).toString('base64')}\n`, 0o600);
   await mkdir(layout.agentKeysDir, { recursive: true, mode: 0o700 });
   for (const host of hosts) {
@@ -38,12 +39,12 @@ async function ensureKey(path: string, role: KeyRole): Promise<string> {
   return made;
 }
 
-async function ensurePublisher(layout: DevLayout): Promise<void> {
+async function ensurePair(keyFile: string, publicFile: string): Promise<void> {
   // The public half is written last: a pair without it is made anew.
-  if ((await readIfThere(layout.publisherPublicFile)) !== null && (await readIfThere(layout.publisherKeyFile)) !== null) return;
+  if ((await readIfThere(publicFile)) !== null && (await readIfThere(keyFile)) !== null) return;
   const pair = generatePublisherKey();
-  await writeFileDurably(layout.publisherKeyFile, pair.privateKeyPem, 0o600);
-  await writeFileDurably(layout.publisherPublicFile, pair.publicKeyPem, 0o644);
+  await writeFileDurably(keyFile, pair.privateKeyPem, 0o600);
+  await writeFileDurably(publicFile, pair.publicKeyPem, 0o644);
 }
 
 async function pointAt(link: string, target: string): Promise<void> {

@@ -9,6 +9,8 @@ export const devLayout = (dir: string) =>
     adminKeyFile: join(dir, 'admin.key'),
     publisherKeyFile: join(dir, 'publisher.key'),
     publisherPublicFile: join(dir, 'publisher.pub'),
+    auditKeyFile: join(dir, 'audit.key'),
+    auditPublicFile: join(dir, 'audit.pub'),
     gatewaySealKeyFile: join(dir, 'gateway-seal.keys'),
     settingsKeyFile: join(dir, 'settings.keys'),
     agentKeysDir: join(dir, 'agent-keys'),

@@ -89,6 +89,7 @@ function controllerProcess(name: string, entry: string, context: PlanContext, st
       FAIRLEAD_API_URL: addresses.api.url,
       FAIRLEAD_ADMIN_KEY_FILE: layout.adminKeyFile,
       FAIRLEAD_AGENT_KEYS_DIR: layout.agentKeysDir,
+      FAIRLEAD_AUDIT_KEY_FILE: layout.auditKeyFile,
       FAIRLEAD_TEMPORAL_ADDRESS: addresses.temporal.address,
       ...(addresses.gateway === null ? {} : { FAIRLEAD_GATEWAY_LISTEN: addresses.gateway.address, FAIRLEAD_GATEWAY_TLS: 'off', FAIRLEAD_GATEWAY_SEAL_KEY_FILE: layout.gatewaySealKeyFile }),
     },

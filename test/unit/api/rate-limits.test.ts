@@ -61,7 +61,7 @@ describe('the API', () => {
   let api: TestApi;
   beforeAll(async () => {
     postgres = await startPostgres();
-    api = await startApi(postgres, { settings: { rateLimits: { perKey: 25, perAddress: 10_000, failures: 10 } } });
+    api = await startApi(postgres, { settings: { rateLimits: { perKey: 25, perAddress: 10_000, failures: 10 }, trustedProxies: ['127.7.0.0/16'] } });
   });
   afterAll(async () => {
     await api?.end();
@@ -100,5 +100,13 @@ describe('the API', () => {
     const statuses: number[] = [];
     for (let time = 0; time < 11; time += 1) statuses.push((await api.app.inject({ method: 'POST', url: '/api/enrolments/exchange', payload: { token: 'fl_enrol_x' }, remoteAddress: '127.0.0.8' })).statusCode);
     expect(statuses).toEqual([...Array<number>(10).fill(401), 429]);
+  });
+
+  test('behind a proxy that is trusted each client has a limit of its own; behind one that is not, they share one', async () => {
+    const guess = async (proxy: string, client: string) => (await api.app.inject({ url: '/api/runs', headers: { authorization: `Bearer ${makeKeyText('admin')}`, 'x-forwarded-for': client }, remoteAddress: proxy })).statusCode;
+    for (let time = 0; time < 10; time += 1) await guess('127.7.0.1', '192.0.2.1');
+    expect([await guess('127.7.0.1', '192.0.2.1'), await guess('127.7.0.1', '192.0.2.2')]).toEqual([429, 401]);
+    for (let time = 0; time < 10; time += 1) await guess('127.6.0.1', `198.51.100.${time}`);
+    expect(await guess('127.6.0.1', '198.51.100.99')).toBe(429);
   });
 });

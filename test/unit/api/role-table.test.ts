@@ -35,10 +35,15 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/releases': ['OA', 'refused', {}],
   'GET /api/artifacts/{sha256}': ['OAG', 'refused'],
 
+  'PUT /api/releases/{product}/{releaseId}/channel': ['OA', 'refused', { channel: 'stable' }],
+  'GET /api/updates/policies': ['VOPA', 'filtered'],
+  'PUT /api/updates/policies': ['A', '-', { product: 'lab' }],
+  'DELETE /api/updates/policies': ['A', '-'],
   'POST /api/updates/check': ['VOPA', 'refused', { host: 'h1', product: 'lab' }],
   'GET /api/updates/status': ['VOPA', 'refused'],
   'POST /api/updates/plan': ['VOPA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
   'GET /api/updates/history': ['VOPA', 'filtered'],
+  'POST /api/updates/download': ['OA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
   'POST /api/updates/apply': ['OA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
   'POST /api/updates/rollback': ['OA', 'refused', { host: 'h1', product: 'lab' }],
   'POST /api/promotions/plan': ['VOPA', 'refused', { host: 'h1', product: 'lab' }],
@@ -79,6 +84,8 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   // The audit is about everything, and so not for a key that is limited to something.
   'GET /api/audit': ['VOPA', 'refused'],
   'POST /api/audit/verify': ['VOPA', 'refused'],
+  'GET /api/audit/checkpoints': ['VOPA', 'refused'],
+  'GET /api/audit/export': ['VOPA', 'refused'],
   'GET /api/keys': ['A', '-'],
   'POST /api/keys': ['A', '-', { name: 'new', role: 'viewer' }],
   'POST /api/keys/{id}/rotate': ['A', '-', {}],
@@ -93,7 +100,7 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
 };
 /** Neither a key nor a scope: the body is the proof. Without a good one it answers 401, as others do without a key. */
 const proofInBody = 'POST /api/enrolments/exchange';
-const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify', 'POST /api/codec/decode', 'POST /api/codec/encode']);
+const everythingOnly = new Set(['GET /api/audit', 'POST /api/audit/verify', 'GET /api/audit/checkpoints', 'GET /api/audit/export', 'POST /api/codec/decode', 'POST /api/codec/encode', 'PUT /api/releases/{product}/{releaseId}/channel']);
 
 const letters: Readonly<Record<KeyRole, string>> = { viewer: 'V', operator: 'O', approver: 'P', admin: 'A', agent: 'G' };
 const lab = 'lab' as ProductName;

@@ -68,7 +68,7 @@ describe('rollouts over HTTP', () => {
 
   test('commands are passed on with who gave them; a rollout that nobody knows has none', async () => {
     const { rolloutId } = (await start()).body;
-    for (const [verb, body] of [['pause', { comment: 'lunch' }], ['resume', {}], ['abort', { updated: 'roll-back-all' }], ['approve', { gate: 'go', comment: 'fine' }]] as const) expect((await call('POST', `/api/rollouts/${rolloutId}/${verb}`, body)).status).toBe(200);
+    for (const [verb, body] of [['pause', { comment: 'lunch' }], ['resume', { comment: 'lunch is over' }], ['abort', { updated: 'roll-back-all' }], ['approve', { gate: 'go', comment: 'fine' }]] as const) expect((await call('POST', `/api/rollouts/${rolloutId}/${verb}`, body)).status).toBe(200);
     expect(api.rollouts.commands.map(({ command }) => command)).toEqual([
       { command: 'pause', by: 'ci (admin)', comment: 'lunch' },
       { command: 'resume', by: 'ci (admin)' },
@@ -83,7 +83,8 @@ describe('rollouts over HTTP', () => {
     const { status, body: freeze } = await call<Freeze>('POST', '/api/freezes', { product, reason: 'Christmas', until: new Date(Date.now() + 60_000).toISOString() });
     expect([status, api.rollouts.toldOfFreezes]).toEqual([201, [rolloutId]]);
     expect((await call<{ freezes: Freeze[] }>('GET', '/api/freezes')).body.freezes.map(({ reason }) => reason)).toEqual(['Christmas']);
-    expect((await call<{ freezes: Freeze[] }>('DELETE', `/api/freezes/${freeze.id}`)).body.freezes).toEqual([]);
+    expect((await call<{ code: string }>('DELETE', `/api/freezes/${freeze.id}`)).body.code).toBe('reason_required');
+    expect((await call<{ freezes: Freeze[] }>('DELETE', `/api/freezes/${freeze.id}`, undefined, { 'fairlead-reason': 'the%20sale%20is%20over' })).body.freezes).toEqual([]);
     expect((await api.stores.audit.list({ limit: 50 })).map(({ event }) => event)).toEqual(expect.arrayContaining(['freeze.set', 'freeze.lifted']));
     expect(await call('POST', '/api/freezes', { reason: 'late', until: '2020-01-01T00:00:00Z' })).toMatchObject({ status: 400, body: { code: 'freeze_over' } });
   });

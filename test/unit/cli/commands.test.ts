@@ -1,6 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createAuditSigner, sha256Hex } from '../../../src/adapters/audit-signature/ed25519.ts';
+import { chainRow, emptyChain, type AuditRow } from '../../../src/domain/audit/chain.ts';
+import { checkpointText, nextCheckpoint, type AuditCheckpoint } from '../../../src/domain/audit/checkpoint.ts';
+import { exportLines } from '../../../src/domain/audit/export.ts';
 import type { RunEvent } from '../../../src/domain/run/event.ts';
 import type { Outcome } from '../../../src/domain/run/report.ts';
 import { command } from '../../support/command-line.ts';
@@ -184,9 +189,43 @@ test('release publish: the file byte for byte, of whatever size, without a signa
   expect(await run(['release', 'publish', join(folder, 'gone'), '--no-sign'])).toMatchObject({ code: 64, out: '' });
 });
 
-test('audit verify of a broken chain: names the row, exit code 1', async () => {
-  const { run } = await withApi({ 'POST /api/audit/verify': { status: 200, json: { rows: 9, ok: false, firstBroken: { sequence: 4, why: 'its hash does not fit' } } } });
-  expect(await run(['audit', 'verify'])).toMatchObject({ code: 1, out: 'BROKEN at row 4: its hash does not fit (of 9 rows)\n' });
+describe('the audit', () => {
+  test('verify of a broken chain: says what and where, exit code 1', async () => {
+    const problems = [{ where: 'row 4', sequence: 4, why: 'its hash does not fit' }, { where: 'checkpoint 2', sequence: 8, why: 'forged' }];
+    const { run } = await withApi({ 'POST /api/audit/verify': { status: 200, json: { rows: 9, checkpoints: 2, signaturesChecked: true, rowsSinceCheckpoint: 1, ok: false, problems } } });
+    expect(await run(['audit', 'verify'])).toMatchObject({ code: 1, out: 'BROKEN at row 4: its hash does not fit\nBROKEN at checkpoint 2: forged\n9 rows and 2 checkpoints were read\n' });
+  });
+
+  test('export to a file, 0600, which verifies by itself with a public key; one whose tail was cut does not; a server is not believed either', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'fairlead-audit-'));
+    stops.push(() => rmSync(folder, { recursive: true, force: true }));
+    const signer = createAuditSigner(generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+    const [key, file, saved] = [join(folder, 'audit.pub'), join(folder, 'audit.ndjson'), join(folder, 'saved.json')];
+    writeFileSync(key, signer.publicKeyPem);
+    const rows: AuditRow[] = [];
+    for (let number = 1; number <= 5; number += 1) rows.push(chainRow({ at: '2026-11-21T09:00:00.000Z', event: 'e', actor: 'ci', subject: 's', runId: null, detail: { number } }, rows.at(-1) ?? emptyChain, sha256Hex));
+    const unsigned = nextCheckpoint(rows[3]!, null, '2026-11-21T10:00:00.000Z', signer.keyId, sha256Hex);
+    const checkpoint = { ...unsigned, signature: signer.sign(checkpointText(unsigned)) };
+    const textOf = (some: readonly AuditRow[], checkpoints: readonly AuditCheckpoint[]) => exportLines.start({ exportedAt: '2026-11-21T11:00:00.000Z', head: some.at(-1)! }, checkpoints) + exportLines.rows(some) + exportLines.end({ rows: some.length, checkpoints: checkpoints.length });
+    let text = textOf(rows, [checkpoint]);
+    const { run } = await withApi({ 'GET /api/audit/export': () => ({ stream: (response) => void response.end(text) }), 'GET /api/audit/checkpoints?limit=1': { status: 200, json: { checkpoints: [checkpoint], nextAfterNumber: 1 } } });
+    const whole = 'the chain of 5 rows is whole, and so are 1 checkpoints; 1 rows are newer than the last one\n';
+
+    expect(await run(['audit', 'export', '-o', file])).toMatchObject({ code: 0, out: '' });
+    expect([readFileSync(file, 'utf8') === text, statSync(file).mode & 0o777]).toEqual([true, 0o600]);
+    expect(await run(['audit', 'verify', '--file', file, '--public-key', key])).toMatchObject({ code: 0, out: whole });
+    expect(await run(['audit', 'verify', '--public-key', key])).toMatchObject({ code: 0, out: whole });
+    writeFileSync(saved, (await run(['audit', 'checkpoints', '--json'])).out);
+
+    text = textOf(rows.slice(0, 2), []);
+    writeFileSync(file, text);
+    expect(await run(['audit', 'verify', '--file', file, '--public-key', key])).toMatchObject({ code: 0 });
+    for (const from of [['--file', file], []]) {
+      const { code, out } = await run(['audit', 'verify', ...from, '--public-key', key, '--checkpoints', saved]);
+      expect([code, out]).toEqual([1, expect.stringContaining('BROKEN at row 3: the rows end at 2, and saved checkpoint 1 was signed for row 4: the tail was cut')]);
+    }
+    expect(await run(['audit', 'verify', '--file', join(folder, 'none')])).toMatchObject({ code: 3 });
+  });
 });
 
 describe('finding the API', () => {

@@ -206,3 +206,17 @@ test("a control worker's health endpoint beyond loopback is refused", () => {
   expect(problemsOf({ ...database, FAIRLEAD_WORKER_HEALTH_LISTEN: '0.0.0.0:1' })).toEqual([expect.stringMatching(/^FAIRLEAD_WORKER_HEALTH_LISTEN: .*loopback only/)]);
   expect(settingsOf({ ...database, FAIRLEAD_WORKER_HEALTH_LISTEN: '127.0.0.1:8422' }).control?.healthListen).toEqual({ host: '127.0.0.1', port: 8422 });
 });
+
+describe("a controller's audit, proxies and updater", () => {
+  test('none of them unless it is said', () => {
+    expect(section(settingsOf(database), 'api')).toMatchObject({ trustedProxies: [], audit: { keyFile: null, checkpointRows: 1_000, checkpointSeconds: 300 }, updater: null });
+  });
+  test('as they are said', () => {
+    const said = { ...database, FAIRLEAD_TRUSTED_PROXIES: '127.0.0.1,10.1.0.0/16', FAIRLEAD_AUDIT_KEY_FILE: '/k', FAIRLEAD_AUDIT_CHECKPOINT_ROWS: '5', FAIRLEAD_UPDATER_URL: 'https://updater.example/', FAIRLEAD_UPDATER_TOKEN_FILE: '/t' };
+    expect(section(settingsOf(said), 'api')).toMatchObject({ trustedProxies: ['127.0.0.1', '10.1.0.0/16'], audit: { keyFile: '/k', checkpointRows: 5 }, updater: { url: 'https://updater.example', tokenFile: '/t' } });
+  });
+  test('what is no network, and an updater without a token, are told together', () => {
+    const loaded = loadSettings({ ...database, FAIRLEAD_TRUSTED_PROXIES: '10.1.0.0/99', FAIRLEAD_UPDATER_URL: 'https://updater.example' }, [], () => null);
+    expect(loaded).toMatchObject({ ok: false, problems: expect.arrayContaining([{ where: 'FAIRLEAD_TRUSTED_PROXIES', message: expect.stringContaining('10.1.0.0/99') }, { where: 'updater.tokenFile', message: expect.stringContaining('token') }]) });
+  });
+});

@@ -6,6 +6,8 @@ import * as rollouts from './0004-rollouts.ts';
 import * as certificates from './0005-certificates.ts';
 import * as keys from './0006-keys.ts';
 import * as settings from './0008-settings.ts';
+import * as auditCheckpoints from './0009-audit-checkpoints.ts';
+import * as channels from './0010-channels.ts';
 
 export interface Migration {
   /** The file's name; never changed once it was released. */
@@ -23,4 +25,6 @@ export const migrations: readonly Migration[] = [
   { name: '0005-certificates', up: certificates.up },
   { name: '0006-keys', up: keys.up },
   { name: '0008-settings', up: settings.up },
+  { name: '0009-audit-checkpoints', up: auditCheckpoints.up },
+  { name: '0010-channels', up: channels.up },
 ];

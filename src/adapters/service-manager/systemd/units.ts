@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { hostLayout } from '../../../domain/host/layout.ts';
-import type { InstanceName, ProductName, ServiceName } from '../../../domain/ids.ts';
+import { ownProduct, type InstanceName, type ProductName, type ServiceName } from '../../../domain/ids.ts';
 import { shortNameOf, type InstanceRef, type InstanceSpec, type StopSpec } from '../../../ports/service-manager.ts';
 
 /**
@@ -62,6 +62,7 @@ export function renderTemplate(root: string, ref: Pick<InstanceRef, 'product' | 
   const layout = hostLayout(root, ref.product);
   // A `%` of the root must not become a specifier, and `%i` must: so it is put in afterwards.
   const perInstance = (pathOf: (instance: InstanceName) => string) => escapeSpecifiers(pathOf(`${ref.service}-\u0000` as InstanceName)).replaceAll('\u0000', '%i');
+  const isAgent = administers(ref);
   return lines(
     ownerLine(root, ref.product, ref.service),
     '# Written by Fairlead; each instance has its command and release in a drop-in. Yours goes into another one: systemctl edit.',
@@ -70,8 +71,7 @@ export function renderTemplate(root: string, ref: Pick<InstanceRef, 'product' | 
     `PartOf=${names.target}`,
     // Order only: what brings the network up is wanted by those who need it.
     'After=network-online.target',
-    'StartLimitIntervalSec=60s',
-    'StartLimitBurst=5',
+    ...(isAgent ? ['StartLimitIntervalSec=0'] : ['StartLimitIntervalSec=60s', 'StartLimitBurst=5']),
     '',
     '[Service]',
     'Type=exec',
@@ -79,18 +79,23 @@ export function renderTemplate(root: string, ref: Pick<InstanceRef, 'product' | 
     // A file, not the journal: evidence and recovery need it where journald is away, and it drops lines above its rate limit.
     `StandardOutput=append:${perInstance(layout.logFile)}`,
     'StandardError=inherit',
-    'Restart=on-failure',
+    `Restart=${isAgent ? 'always' : 'on-failure'}`,
     'RestartSec=2s',
     // What many runtimes exit with when they are told to end by SIGTERM.
     'SuccessExitStatus=143',
     // The main process is asked to end; what it leaves behind, in whatever session, is killed.
-    'KillMode=mixed',
-    ...sandboxOf(root, ref.product),
+    ...(isAgent ? ['KillMode=process'] : ['KillMode=mixed', ...sandboxOf(root, ref.product)]),
     '',
     '[Install]',
     `WantedBy=${names.target}`,
   );
 }
+
+/**
+ * Fairlead's own agent is not shut in: it writes units, releases (its own among them) and configuration, and runs the hooks of releases. Routers are its children
+ * and outlive it; whatever made it end it has to come back, for nobody else brings the host back. As the unit that `fairlead host install` writes.
+ */
+const administers = ({ product, service }: Pick<InstanceRef, 'product' | 'service'>): boolean => product === ownProduct && service === 'agent';
 
 /** What an instance can do without. Not MemoryDenyWriteExecute=, which breaks every just-in-time compiler, V8's too; not ProtectHome=, where many have their Node. */
 function sandboxOf(root: string, product: ProductName): string[] {

@@ -43,7 +43,7 @@ describe('the instance that is this process', () => {
     const { host, asked, activities, command } = setUp();
     expect(await activities.restartInstance({ ...command(web), releaseId: r2 }, activityContext())).toEqual({ result: 'restarted' });
     expect(host.changes.filter((change) => /^(stop|start) /.test(change))).toEqual([]);
-    expect(asked).toEqual(['put off', 'arm r1 web-a 75', 'begin do web-a r2']);
+    expect(asked).toEqual(['put off', 'arm r1 web-a 15', 'begin do web-a r2']);
     expect(host.state.instances[web]).toMatchObject({ releaseId: r2, startedBy: 'run-1:do' });
   });
 
@@ -81,7 +81,7 @@ test("a control plane's instances are restarted by the agent, with the dead-man 
   await activities.restartInstance({ ...command(a), releaseId: r2 }, activityContext());
   await activities.admitInstance(command(a), activityContext());
   await activities.restartInstance({ ...command(b), releaseId: r2 }, activityContext());
-  expect(asked.filter((line) => line !== 'put off')).toEqual(['arm r1 api-a 75', 'arm r1 api-a+api-b 75']);
+  expect(asked.filter((line) => line !== 'put off')).toEqual(['arm r1 api-a 15', 'arm r1 api-a+api-b 15']);
   expect(host.changes.filter((change) => /^(stop|start) /.test(change))).toEqual(['stop api-a', 'start api-a r2', 'stop api-b', 'start api-b r2']);
 });
 

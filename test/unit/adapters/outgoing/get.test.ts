@@ -62,11 +62,13 @@ test('what the operator allows is asked', async () => {
   await expect(createOutgoingGet(['127.0.0.0/8'], resolver(['127.0.0.1']))(`http://gate.example:${port}/`, options)).resolves.toMatchObject({ status: 200 });
 });
 
-test('gates and metrics go this way: a refused address is no data, and the gate says why', async () => {
+test('gates and metrics go this way: a refused address is no data, and both say why', async () => {
   expect(await createHttpGateSource().ask('http://169.254.169.254/', cancel)).toEqual({ verdict: 'no_data', note: expect.stringContaining('a metadata service') });
-  expect(await createPrometheusSource().query('http://169.254.169.254', 'up', cancel)).toBeNull();
+  expect(await createPrometheusSource().query('http://169.254.169.254', 'up', cancel)).toEqual({ value: null, why: expect.stringMatching(/^address refused: 169\.254\.169\.254 is not asked: .*a metadata service/) });
   answer = { status: 200, body: '{"verdict":"pass","note":"fine"}' };
   expect(await createHttpGateSource().ask(`http://127.0.0.1:${port}/`, cancel)).toEqual({ verdict: 'pass', note: 'fine' });
   answer = { status: 200, body: '{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"0.5"]}]}}' };
-  expect(await createPrometheusSource().query(`http://127.0.0.1:${port}`, 'up', cancel)).toBe(0.5);
+  expect(await createPrometheusSource().query(`http://127.0.0.1:${port}`, 'up', cancel)).toEqual({ value: 0.5, why: null });
+  answer = { status: 200, body: '{"status":"success","data":{"resultType":"vector","result":[]}}' };
+  expect(await createPrometheusSource().query(`http://127.0.0.1:${port}`, 'up', cancel)).toEqual({ value: null, why: null });
 });

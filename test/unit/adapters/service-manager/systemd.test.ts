@@ -6,7 +6,7 @@ import * as commands from '../../../../src/adapters/service-manager/systemd/comm
 import { createSystemdServiceManager } from '../../../../src/adapters/service-manager/systemd/index.ts';
 import { hasRunSince, lastExitOf, parseInvocation, parseShow, statusOf } from '../../../../src/adapters/service-manager/systemd/parse.ts';
 import { quoteWord, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames, withStopSettings } from '../../../../src/adapters/service-manager/systemd/units.ts';
-import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../../../src/domain/ids.ts';
+import { ownProduct, type InstanceName, type ProductName, type ReleaseId, type ServiceName } from '../../../../src/domain/ids.ts';
 import type { CommandResult, CommandRunner } from '../../../../src/ports/command-runner.ts';
 import type { InstanceSpec } from '../../../../src/ports/service-manager.ts';
 
@@ -84,6 +84,14 @@ SystemCallArchitectures=native
 [Install]
 WantedBy=powernode.target
 `);
+  });
+
+  test("Fairlead's own agent is not shut in, ends alone, and comes back whatever ended it; its API is an instance like others", () => {
+    const of = (service: string) => ({ ...spec, product: ownProduct, service: service as ServiceName });
+    const agent = renderTemplate('/', of('agent'), unitNames('/', of('agent')));
+    expect(agent.split('\n')).toEqual(expect.arrayContaining(['KillMode=process', 'Restart=always', 'StartLimitIntervalSec=0']));
+    expect(agent).not.toMatch(/Protect|ReadOnlyPaths|PrivateTmp|NoNewPrivileges|Restrict/);
+    expect(renderTemplate('/', of('api'), unitNames('/', of('api')))).toContain('ProtectSystem=full');
   });
 
   test('the target, whole', () => {

@@ -1,4 +1,4 @@
-import { isNetwork, refuseAddress } from '../../../../src/domain/access/outgoing.ts';
+import { isNetwork, isWithin, refuseAddress } from '../../../../src/domain/access/outgoing.ts';
 
 test.each([
   ['169.254.169.254', 'a metadata service'],
@@ -31,3 +31,8 @@ test('what the operator allows may be asked, and its neighbours may not', () => 
 });
 
 test.each([['10.0.0.0/8', true], ['::1', true], ['fe80::/10', true], ['10.0.0.0/33', false], ['ten', false], ['10.0.0.1/', false], ['::/129', false]])('%s is a network: %s', (text, is) => expect(isNetwork(text)).toBe(is));
+
+test('what is no address lies in no network', () => {
+  const networks = ['10.0.0.0/8'];
+  expect([isWithin('10.1.2.3', networks), isWithin('somebody', networks), isWithin('11.0.0.1', networks)]).toEqual([true, false, false]);
+});

@@ -73,6 +73,10 @@ describe('gates', () => {
     expect(judgeMetric(metricGate, value).verdict).toBe(verdict);
     expect(judgeMetric({ ...metricGate, min: 5, max: null }, value === null ? null : 10 - value).verdict).toBe(verdict);
   });
+  test('a metric whose address is refused: no data, and the gate says why there is none', () => {
+    expect(judgeMetric(metricGate, null, 'address refused: it is a metadata service')).toEqual({ verdict: 'no_data', note: 'address refused: it is a metadata service' });
+    expect(judgeMetric(metricGate, null).note).toContain('no value from');
+  });
   test('a metric that failed to answer shuts a gate that it had opened; one that was promoted stays open', () => {
     const passed = answered(standingOf(metricGate, at), 'pass', '', at);
     expect([passed.open, answered(passed, 'no_data', '', at).open, answered(opened(passed, 'promoted'), 'no_data', '', at).open]).toEqual([true, false, true]);

@@ -1,0 +1,31 @@
+import { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdateCheckBody, UpdateDownloadAnswer, UpdateDownloadBody, UpdateHistory, UpdateHistoryQuery, UpdatePlanAnswer, UpdatePlanBody, UpdateRollbackBody, UpdateStatusAnswer, UpdateStatusQuery } from '../../contract/index.ts';
+import { MutationHeaders } from '../idempotency.ts';
+import { problemContent } from '../problems.ts';
+
+const tags = ['updates'];
+const accepted = { 202: RunAccepted, 409: problemContent('Another run holds the host; `holdingRunId` and `links` name it') };
+
+/** What /api/updates takes and answers, whoever does the updates: Fairlead, or a service that it asks. */
+export const updateSchemas = {
+  check: { tags, summary: 'Whether there is something newer for a host', body: UpdateCheckBody, response: { 200: UpdateCheckAnswer } },
+  status: { tags, summary: 'What a host runs, and the run that changes it', querystring: UpdateStatusQuery, response: { 200: UpdateStatusAnswer } },
+  plan: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } },
+  download: {
+    tags,
+    summary: 'Make sure of the bundle that a host would take, ahead of the update',
+    description: 'The controller reads its copy whole and computes its digest again; hosts fetch it from there when an update is applied, and from nowhere else. Nothing is changed on the host.',
+    headers: MutationHeaders,
+    body: UpdateDownloadBody,
+    response: { 200: UpdateDownloadAnswer },
+  },
+  apply: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted },
+  rollback: {
+    tags,
+    summary: 'Start an update back to the good release before the active one',
+    description: 'A run like every other: what it goes to must be published and must accept the way back. Asked again after it succeeded, it goes forward again.',
+    headers: MutationHeaders,
+    body: UpdateRollbackBody,
+    response: accepted,
+  },
+  history: { tags, summary: 'Past and present updates, newest first', querystring: UpdateHistoryQuery, response: { 200: UpdateHistory } },
+} as const;
