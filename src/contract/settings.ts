@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { instant } from './identifiers.ts';
+import { instant, nextAfter, pageAfter } from './identifiers.ts';
 
 const name = z.string().min(1).max(200).meta({ description: 'What it is for; `bearer.SCHEME@HOST[:PORT]` is the token for gates and metrics at an origin', examples: ['bearer.https@prometheus.internal:9090'] });
 
@@ -15,9 +15,10 @@ export const Setting = z
   .meta({ id: 'Setting' });
 export type Setting = z.infer<typeof Setting>;
 
-export const SettingList = z.object({ settings: z.array(Setting) }).meta({ id: 'SettingList' });
+export const SettingList = z.object({ settings: z.array(Setting), nextAfter }).meta({ id: 'SettingList' });
 export type SettingList = z.infer<typeof SettingList>;
 
+export const SettingListQuery = z.strictObject(pageAfter('name'));
 export const SettingParams = z.object({ name });
 export const SettingBody = z.strictObject({ value: z.string().max(16_384).meta({ description: 'The secret itself' }) });
 export const SettingUnset = z.object({ name, state: z.literal('removed') }).meta({ id: 'SettingUnset' });

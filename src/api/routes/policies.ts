@@ -1,4 +1,4 @@
-import { UpdatePolicy, UpdatePolicyBody, UpdatePolicyList, UpdatePolicyQuery } from '../../contract/index.ts';
+import { UpdatePolicy, UpdatePolicyBody, UpdatePolicyList, UpdatePolicyListQuery, UpdatePolicyQuery } from '../../contract/index.ts';
 import { includesProduct } from '../../domain/access/scope.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { UpdatePolicy as StoredPolicy } from '../../domain/release-check/policy.ts';
@@ -6,6 +6,7 @@ import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
+import { pageOfAll } from '../page.ts';
 import { withinScope } from '../scopes.ts';
 
 const tags = ['updates'];
@@ -14,11 +15,12 @@ const tags = ['updates'];
 export function policyRoutes(app: Api, { stores, calendar }: ApiDependencies): void {
   const subjectOf = ({ product, host }: Pick<StoredPolicy, 'product' | 'host'>): string => `policy/${host ?? '*'}/${product}`;
 
-  app.get('/api/updates/policies', { schema: { tags, summary: 'What the release check may do by itself, by product and host', response: { 200: UpdatePolicyList } } }, async (request) => {
+  app.get('/api/updates/policies', { schema: { tags, summary: 'What the release check may do by itself, by product and host', querystring: UpdatePolicyListQuery, response: { 200: UpdatePolicyList } } }, async (request) => {
     const { scope } = callerOf(request);
     const { within } = await withinScope(request, stores);
     const policies = (await stores.policies.list()).filter(({ product, host }) => includesProduct(scope, product) && (host === null || !within?.hosts || within.hosts.includes(host)));
-    return { policies: policies.map(answerOf) };
+    const { rows, nextAfter } = pageOfAll(policies, request.query, ({ product, host }) => `${product}/${host ?? '*'}`);
+    return { policies: rows.map(answerOf), nextAfter };
   });
 
   app.put(
@@ -45,7 +47,7 @@ export function policyRoutes(app: Api, { stores, calendar }: ApiDependencies): v
       if (before === undefined) throw new FairleadError({ class: 'request', code: 'unknown_policy', message: `${product} has no policy for ${host === null ? 'every host' : `host ${host}`}.`, hint: 'See those there are: fairlead update policy list' });
       await stores.audit.append({ at: new Date().toISOString(), event: 'policy.removed', actor: actorOf(callerOf(request)), subject: subjectOf(before), runId: null, detail: { before } });
       await stores.policies.remove(product, host);
-      return { status: 200, body: { policies: (await stores.policies.list()).map(answerOf) } };
+      return { status: 200, body: { policies: (await stores.policies.list()).map(answerOf), nextAfter: null } };
     });
     return answer.body;
   });

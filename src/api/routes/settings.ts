@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Setting, SettingBody, SettingList, SettingParams, SettingUnset, SettingsRotated } from '../../contract/index.ts';
+import { Setting, SettingBody, SettingList, SettingListQuery, SettingParams, SettingUnset, SettingsRotated } from '../../contract/index.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import { refuseSettingValue, settingName, type SettingName } from '../../domain/setting/name.ts';
 import type { ListedSetting } from '../../ports/setting-store.ts';
@@ -7,6 +7,7 @@ import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
 import type { ApiDependencies } from '../dependencies.ts';
 import { answerOnce, MutationHeaders } from '../idempotency.ts';
+import { pageOfAll } from '../page.ts';
 import { unknown } from '../unknown.ts';
 
 const tags = ['settings'];
@@ -15,7 +16,10 @@ const tags = ['settings'];
 export function settingRoutes(app: Api, { stores }: ApiDependencies): void {
   const { settings, audit } = stores;
 
-  app.get('/api/settings', { schema: { tags, summary: 'Sealed settings, masked', response: { 200: SettingList } } }, async () => ({ settings: (await settings.list()).map(shownOf) }));
+  app.get('/api/settings', { schema: { tags, summary: 'Sealed settings, masked', querystring: SettingListQuery, response: { 200: SettingList } } }, async (request) => {
+    const { rows, nextAfter } = pageOfAll(await settings.list(), request.query, ({ name }) => name);
+    return { settings: rows.map(shownOf), nextAfter };
+  });
 
   app.get('/api/settings/:name', { schema: { tags, summary: 'A sealed setting, masked', params: SettingParams, response: { 200: Setting } } }, async (request) => {
     const name = named(request.params.name);

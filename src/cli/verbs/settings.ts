@@ -7,7 +7,7 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
-import { apiCommand } from './shared.ts';
+import { apiCommand, everyPage } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 export function registerSettings(program: Command, context: Context): void {
@@ -23,7 +23,7 @@ export function registerSettings(program: Command, context: Context): void {
   });
 
   apiCommand(settings.command('list').description('all settings, masked'), context, async (api, options: CommonOptions) => {
-    const list = await api.get<SettingList>('/api/settings');
+    const list = { settings: (await everyPage<SettingList>(api, '/api/settings')).flatMap(({ settings }) => settings), nextAfter: null };
     if (options.json) return printJson(context, list);
     context.out(renderTable(['NAME', 'VALUE', 'KEY', 'SET', 'BY'], list.settings.map(({ name, masked, keyId, setAt, setBy, problem }) => [name, masked ?? problem?.code ?? '-', keyId, setAt, setBy])));
     if (list.settings.length === 0) context.note('no settings');

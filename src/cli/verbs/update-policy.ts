@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
-import { apiCommand, query, secondsOf, type CommonOptions } from './shared.ts';
+import { apiCommand, everyPage, query, secondsOf, type CommonOptions } from './shared.ts';
 
 interface PolicyOptions extends CommonOptions {
   readonly product: string;
@@ -22,7 +22,7 @@ export function registerPolicy(update: Command, context: Context): void {
   const policy = update.command('policy').description('what is done with newer releases by itself, by product and host');
 
   apiCommand(policy.command('list').description('the policies there are; elsewhere stable releases are noted'), context, async (api, options: CommonOptions) => {
-    const list = await api.get<UpdatePolicyList>('/api/updates/policies');
+    const list = { policies: (await everyPage<UpdatePolicyList>(api, '/api/updates/policies')).flatMap(({ policies }) => policies), nextAfter: null };
     if (options.json) return printJson(context, list);
     context.out(renderTable(['PRODUCT', 'HOST', 'CHANNEL', 'BY ITSELF', 'SET BY', 'AT'], list.policies.map((each) => [each.product, each.host ?? 'every other', each.channel, actionText(each), each.setBy, each.setAt])));
   });
