@@ -30,6 +30,12 @@ if [ ! -e secrets/admin.key ]; then
   echo "$key" | make admin.key
 fi
 if [ ! -e secrets/gateway/seal.keys ]; then echo "k1 $(head -c 32 /dev/urandom | base64)" | make gateway/seal.keys; fi
+if [ ! -e secrets/settings.keys ]; then echo "k1 $(head -c 32 /dev/urandom | base64)" | make settings.keys; fi
+# The public half is for whoever verifies the audit: keep it, and copies of checkpoints, elsewhere.
+if [ ! -e secrets/audit.key ]; then
+  openssl genpkey -algorithm ed25519 2>/dev/null | make audit.key
+  openssl pkey -in secrets/audit.key -pubout | make audit.pub
+fi
 # Between nginx and the gateway, which both have this one. What the world sees is tls/tls.crt.
 certify gateway fairlead-api
 if [ ! -e secrets/tls/tls.crt ]; then
@@ -38,4 +44,4 @@ if [ ! -e secrets/tls/tls.crt ]; then
 fi
 # Containers read them as users of their own; on this machine the directory keeps everybody else out.
 chmod 0755 secrets/gateway secrets/tls
-chmod 0644 secrets/*.env secrets/*.password secrets/admin.key secrets/gateway/* secrets/tls/*
+chmod 0644 secrets/*.env secrets/*.password secrets/admin.key secrets/settings.keys secrets/audit.key secrets/audit.pub secrets/gateway/* secrets/tls/*

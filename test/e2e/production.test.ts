@@ -102,7 +102,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
   test('secrets stand in files: no environment of a container and no command line holds one', async () => {
     const inspected = await daemon.docker('inspect', ...(await daemon.docker('ps', '--all', '--quiet')).trim().split('\n'));
     const secrets = join(dir, 'deploy/secrets');
-    for (const name of ['admin.key', 'fairlead-database.password', 'temporal-database.password']) expect(inspected.includes((await readFile(join(secrets, name), 'utf8')).trim())).toBe(false);
+    for (const name of ['admin.key', 'settings.keys', 'audit.key', 'fairlead-database.password', 'temporal-database.password']) expect(inspected.includes((await readFile(join(secrets, name), 'utf8')).trim())).toBe(false);
   }, 60_000);
 
   test('a host outside enrols and gets its updates through nginx and the gateway', async () => {
@@ -142,6 +142,8 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     expect(after).toEqual(expect.arrayContaining([...before.runs.map((run) => run.runId), runId]));
     expect((await fairlead<{ releases: { releaseId: string }[] }>('release', 'list')).releases.map(({ releaseId }) => releaseId)).toEqual(['p2', 'p1']);
     await connected();
-    expect(await fairlead('audit', 'verify')).toMatchObject({ ok: true });
+    // The API signed a checkpoint when it was stopped; who verifies believes the public key alone.
+    expect(await fairlead('audit', 'verify', '--public-key', join(dir, 'deploy/secrets/audit.pub'))).toMatchObject({ ok: true, checkpoints: expect.any(Number) });
+    expect((await fairlead<{ checkpoints: unknown[] }>('audit', 'checkpoints')).checkpoints).toHaveLength(1);
   }, limitMs);
 });

@@ -89,7 +89,7 @@ describeWith([program('openssl')], 'the secrets of docker-compose.yml', () => {
       const run = () => spawnSync(join(folder, 'deploy/make-secrets.sh'), { encoding: 'utf8', env: { PATH: process.env['PATH'] } });
       expect(run()).toMatchObject({ status: 0 });
       const first = contents();
-      expect(Object.keys(first).sort()).toEqual(['admin.key', 'fairlead-database.password', 'fairlead.env', 'gateway/seal.keys', 'gateway/tls.crt', 'gateway/tls.key', 'temporal-database.password', 'tls/tls.crt', 'tls/tls.key']);
+      expect(Object.keys(first).sort()).toEqual(['admin.key', 'audit.key', 'audit.pub', 'fairlead-database.password', 'fairlead.env', 'gateway/seal.keys', 'gateway/tls.crt', 'gateway/tls.key', 'settings.keys', 'temporal-database.password', 'tls/tls.crt', 'tls/tls.key']);
       expect([new X509Certificate(first['tls/tls.crt']!).checkHost('localhost'), new X509Certificate(first['gateway/tls.crt']!).checkHost('fairlead-api')]).toEqual(['localhost', 'fairlead-api']);
       expect(readSealKeys(first['gateway/seal.keys']!, 'seal.keys')).toMatchObject([{ id: 'k1' }]);
       expect(readKeyText(first['admin.key']!.trim())).toEqual({ role: 'admin' });
