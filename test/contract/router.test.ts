@@ -1,70 +1,45 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 import type { InstanceName, ServiceName } from '../../src/domain/ids.ts';
-import type { Router, RouterMember, RouterState } from '../../src/ports/router.ts';
-import { createHostRoot, eventually, freePort } from '../support/host-root.ts';
+import type { Router, RouterState } from '../../src/ports/router.ts';
+import { eventually, freePort } from '../support/host-root.ts';
 import { startLoad } from '../support/load.ts';
 import { describeWith } from '../support/requirement.ts';
-import { product, repository, routerEntry, routerKinds, startUpstream, type Upstream } from '../support/router-bed.ts';
+import { createRouterBed, product, repository, routerEntry, routerKinds, startUpstream, type Upstream } from '../support/router-bed.ts';
 
 for (const kind of routerKinds) {
   describeWith(kind.requires, `router: ${kind.name}`, () => {
-    let host: Awaited<ReturnType<typeof createHostRoot>>;
+    let bed: Awaited<ReturnType<typeof createRouterBed>>;
+    let root: string;
     let router: Router;
     let port: number;
     let upstreams: Upstream[];
     let ends: (() => Promise<unknown> | unknown)[];
 
     beforeEach(async () => {
-      host = await createHostRoot();
-      router = kind.create(host.root);
-      port = await freePort();
       ends = [];
-      upstreams = await Promise.all([startUpstream('api-a'), startUpstream('api-b'), startUpstream('web-a')]);
-      await mkdir(join(host.root, 'release'), { recursive: true });
+      bed = await createRouterBed(kind, ['api-a', 'api-b', 'web-a']);
+      ({ root, router, port, upstreams } = bed);
     });
     afterEach(async () => {
       for (const end of ends) await end();
-      for (const { process } of upstreams) process.kill('SIGKILL');
-      await host.end();
+      await bed.end();
     });
 
-    const url = (path: string) => `http://127.0.0.1:${port}${path}`;
+    const url = (path: string) => bed.url(path);
     const ask = async (path: string, init: RequestInit = {}) => {
       const response = await fetch(url(path), { ...init, headers: { connection: 'close', ...(init.headers as Record<string, string>) } });
       return { status: response.status, headers: response.headers, text: await response.text() };
     };
     const askJson = async (path: string, init?: RequestInit) => JSON.parse((await ask(path, init)).text) as { name: string; method: string; url: string; bytes: number; headers: Record<string, string> };
     const whoAnswers = async (path: string) => new Set(await Promise.all(Array.from({ length: 12 }, async () => (await askJson(path)).name)));
-    const stateWith = (admitted: readonly string[], change: Partial<RouterState> = {}): RouterState => ({
-      split: null,
-      product,
-      declaration: {
-        listen: port,
-        routes: [
-          { path: '/api/', service: 'api' as ServiceName },
-          { path: '/', service: 'web' as ServiceName },
-        ],
-        nginx: { include: null, upstreams: { api: 'shop_api', web: 'shop_web' } },
-      },
-      port,
-      releaseDir: join(host.root, 'release'),
-      members: upstreams.map(
-        (upstream): RouterMember => ({
-          service: upstream.name.split('-')[0] as ServiceName,
-          instance: upstream.name as InstanceName,
-          port: upstream.port,
-          admitted: admitted.includes(upstream.name),
-        }),
-      ),
-      ...change,
-    });
+    const stateWith = (admitted: readonly string[], change?: Partial<RouterState>): RouterState => bed.stateWith(admitted, change);
     const all = ['api-a', 'api-b', 'web-a'];
     /** Something that holds a port, so that the router cannot have it. */
     const occupy = async (): Promise<number> => {
@@ -88,10 +63,10 @@ for (const kind of routerKinds) {
 
     test('the same state again: unchanged, and no process is replaced', async () => {
       await router.apply(stateWith(all));
-      const before = (await kind.find(host.root)).map(({ pid }) => pid).sort();
+      const before = (await kind.find(root)).map(({ pid }) => pid).sort();
       expect(await router.apply(stateWith(all))).toBe('unchanged');
-      expect(await kind.create(host.root).apply(stateWith(all))).toBe('unchanged');
-      expect((await kind.find(host.root)).map(({ pid }) => pid).sort()).toEqual(before);
+      expect(await kind.create(root).apply(stateWith(all))).toBe('unchanged');
+      expect((await kind.find(root)).map(({ pid }) => pid).sort()).toEqual(before);
     });
 
     test('a member that is not admitted gets nothing from the moment in which apply resolves', async () => {
@@ -228,7 +203,7 @@ for (const kind of routerKinds) {
     test('a port that is taken at the first start: refused with the reason, and nothing is left running', async () => {
       const taken = await occupy();
       await expect(router.apply(stateWith(all, { port: taken }))).rejects.toMatchObject({ reason: { code: 'router_start_failed', message: expect.stringMatching(/in use/i) } });
-      expect(await kind.find(host.root)).toEqual([]);
+      expect(await kind.find(root)).toEqual([]);
     });
 
     test('another port: clients are served there, and no longer on the old one', async () => {
@@ -241,7 +216,7 @@ for (const kind of routerKinds) {
 
     test('router killed: the next apply brings it back, with the same configuration', async () => {
       await router.apply(stateWith(['api-a', 'web-a']));
-      const killed = await kind.find(host.root);
+      const killed = await kind.find(root);
       for (const process of killed) await signalProcess(process, 'SIGKILL');
       for (const process of killed) await waitForEnd(process, 5_000);
       expect(await router.apply(stateWith(['api-a', 'web-a']))).toBe('applied');
@@ -249,7 +224,7 @@ for (const kind of routerKinds) {
     });
 
     test('the agent that started it is killed, with everything in its process group: it serves on, and the next agent finds it', async () => {
-      const argument = JSON.stringify({ kind: kind.name, root: host.root, entry: routerEntry, state: stateWith(all) });
+      const argument = JSON.stringify({ kind: kind.name, root: root, entry: routerEntry, state: stateWith(all) });
       const agent = spawn(process.execPath, [join(repository, 'test/bin/apply-router.ts'), argument], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
       const kill = () => process.kill(-(agent.pid as number), 'SIGKILL');
       try {
@@ -269,7 +244,7 @@ for (const kind of routerKinds) {
       await eventually('the request is in flight', async () => ((await router.inFlight(product, 'api-a' as InstanceName)) ?? 0) + ((await router.inFlight(product, 'api-b' as InstanceName)) ?? 0) >= 1);
       await router.stop(product, 10);
       expect((await slow).status).toBe(200);
-      expect(await kind.find(host.root)).toEqual([]);
+      expect(await kind.find(root)).toEqual([]);
       await router.stop(product, 10);
       expect(await router.inFlight(product, 'api-a' as InstanceName)).toBeNull();
     });
@@ -282,7 +257,7 @@ for (const kind of routerKinds) {
       await router.stop(product, 0.3);
       expect(performance.now() - beganAt).toBeLessThan(5_000);
       expect(await stalled).toBe('cut');
-      expect(await kind.find(host.root)).toEqual([]);
+      expect(await kind.find(root)).toEqual([]);
     });
 
     test.each(['running', 'gone'])('recovery commands alone put a state in force, router %s', async (before) => {
@@ -313,13 +288,13 @@ for (const kind of routerKinds) {
     if (kind.name === 'nginx') {
       test('letting members in and out needs no reload: the workers stay', async () => {
         await router.apply(stateWith(all));
-        const before = (await kind.find(host.root)).map(({ pid }) => pid).sort();
+        const before = (await kind.find(root)).map(({ pid }) => pid).sort();
         for (const admitted of [['api-b', 'web-a'], all, ['api-a', 'web-a'], ['web-a'], all]) expect(await router.apply(stateWith(admitted))).toBe('applied');
-        expect((await kind.find(host.root)).map(({ pid }) => pid).sort()).toEqual(before);
+        expect((await kind.find(root)).map(({ pid }) => pid).sort()).toEqual(before);
       });
 
       test('the include of the release takes the place of the routes, with its upstream names', async () => {
-        await writeFile(join(host.root, 'release/locations.conf'), 'location /v2/ { proxy_pass http://shop_api/; }\n');
+        await writeFile(join(root, 'release/locations.conf'), 'location /v2/ { proxy_pass http://shop_api/; }\n');
         const state = stateWith(all);
         await router.apply({ ...state, declaration: { ...state.declaration, nginx: { ...state.declaration.nginx, include: 'locations.conf' } } });
         expect((await askJson('/v2/rows')).url).toBe('/rows');
@@ -328,7 +303,7 @@ for (const kind of routerKinds) {
 
       test('an include that nginx refuses: its own words, and the old configuration is still served', async () => {
         await router.apply(stateWith(all));
-        await writeFile(join(host.root, 'release/locations.conf'), 'location / { proxy_passs http://shop_api; }\n');
+        await writeFile(join(root, 'release/locations.conf'), 'location / { proxy_passs http://shop_api; }\n');
         const state = stateWith(['api-a', 'web-a']);
         const broken = { ...state, declaration: { ...state.declaration, nginx: { ...state.declaration.nginx, include: 'locations.conf' } } };
         await expect(router.apply(broken)).rejects.toMatchObject({ reason: { class: 'release', code: 'router_config_invalid', message: expect.stringContaining('unknown directive "proxy_passs"') } });
@@ -338,7 +313,7 @@ for (const kind of routerKinds) {
 
       test('only the master killed: its orphaned workers give way to a new one', async () => {
         await router.apply(stateWith(['api-a', 'web-a']));
-        const processes = await findByWorkingDirectory(join(host.root, 'var/lib', product, 'fairlead/router/nginx'));
+        const processes = await findByWorkingDirectory(join(root, 'var/lib', product, 'fairlead/router/nginx'));
         const master = processes.find(({ commandLine }) => commandLine.startsWith('nginx: master'));
         if (master === undefined) throw new Error('there is no master');
         await signalProcess(master, 'SIGKILL');
@@ -349,7 +324,7 @@ for (const kind of routerKinds) {
 
       test('workers do not run as root', async () => {
         await router.apply(stateWith(all));
-        const workers = (await findByWorkingDirectory(join(host.root, 'var/lib', product, 'fairlead/router/nginx'))).filter(({ commandLine }) => commandLine.startsWith('nginx: worker'));
+        const workers = (await findByWorkingDirectory(join(root, 'var/lib', product, 'fairlead/router/nginx'))).filter(({ commandLine }) => commandLine.startsWith('nginx: worker'));
         expect(workers.length).toBeGreaterThan(0);
         for (const { pid } of workers) expect(await readFile(`/proc/${pid}/status`, 'utf8')).not.toMatch(/^Uid:\s+0\s/m);
       });
