@@ -74,7 +74,7 @@ describeWith([pebbleIsThere], 'one certificate on three hosts of a whole Fairlea
     return [...new Set(shown.map(({ chain, error }) => chain[0] ?? `none: ${error}`))];
   }
   async function post(path: 'issue' | 'renew', body: object): Promise<RunReport> {
-    const answer = await stack.ask<{ runId: string }>('POST', `/api/certificates/${path}`, { host: 'h1', product: stack.product, ...body });
+    const answer = await stack.ask<{ runId: string }>('POST', `/api/certificates/${path}`, { host: 'h1', product: stack.product, reason: 'a test', ...body });
     if (answer.status !== 202) throw new Error(`${answer.status}: ${JSON.stringify(answer.body)}`);
     return eventually(`run ${answer.body.runId} ends`, async () => (await stack.ask<RunDetail>('GET', `/api/runs/${answer.body.runId}`)).body.report as RunReport | null, limitMs);
   }
