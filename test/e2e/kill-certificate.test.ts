@@ -6,7 +6,7 @@ import { Client, Connection, type ScheduleHandle } from '@temporalio/client';
 import { readCertificateFacts } from '../../src/adapters/certificate-issuer/facts.ts';
 import { certificateSchedule } from '../../src/domain/run/names.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
-import { caFaults, isFinalize, isNewOrder, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
+import { caFaults, isFinalize, isNewOrder, passingFaults, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
 import { createTestAuthority, stagePair } from '../support/certificates.ts';
 import { brokenService, createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
@@ -131,6 +131,17 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       proxy.inject();
       expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
       expect([proxy.count(isNewOrder), proxy.count(isFinalize)]).toEqual([1, 1]);
+    }, limitMs);
+
+    test('it rejects nine of ten nonces, and says that what is replaced was replaced already: got over in the same try', async () => {
+      const old = await bed.activePem();
+      proxy.inject(...passingFaults());
+      const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
+      expect(brief(report)).toEqual(['succeeded', null]);
+      expect(proxy.seen.filter((seen) => isNewOrder(seen) && seen.status !== 400).map(({ status, payload }) => [status, typeof payload?.['replaces']])).toEqual([[409, 'string'], [201, 'undefined']]);
+      expect(proxy.count(({ status }) => status === 400)).toBeGreaterThan(50);
+      expect(await bed.activePem()).not.toBe(old);
+      await expectServed();
     }, limitMs);
 
     test('its renewal information is no answer, in any form: nothing is due, by the own schedule, and nothing is ordered', async () => {

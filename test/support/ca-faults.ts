@@ -59,6 +59,16 @@ export const caFaults: readonly CaFault[] = [
 /** An order that was finalized stays in `processing`. */
 export const staysProcessing: Fault = { on: (seen) => isFinalize(seen) || isOrder(seen), change: edited((body) => ({ ...body, status: body['status'] === 'valid' ? 'processing' : body['status'] })) };
 
+const refusal = (status: number, type: string) => (): Answer => ({ status, headers: { 'content-type': 'application/problem+json' }, body: JSON.stringify({ type: `urn:ietf:params:acme:error:${type}`, detail: `injected ${type}` }) });
+/** What its client gets over within the same try: nine of ten nonces are rejected, and what the order would replace was replaced already. */
+export const passingFaults = (): readonly Fault[] => {
+  let posts = 0;
+  return [
+    { on: ({ method }) => method === 'POST' && (posts += 1) % 10 !== 0, answer: refusal(400, 'badNonce') },
+    { on: (seen) => isNewOrder(seen) && seen.payload?.['replaces'] !== undefined, times: 1, answer: refusal(409, 'alreadyReplaced') },
+  ];
+};
+
 const information = (body: string): Fault => ({ on: isRenewalInfo, answer: () => ({ status: 200, headers: { 'content-type': 'application/json', 'retry-after': '315360000' }, body }) });
 const window = (start: string, end: string): Fault => information(JSON.stringify({ suggestedWindow: { start, end } }));
 /** Renewal information that cannot be followed: no JSON, another document, no times, far away, inverted, in the past, an error, no answer. */
