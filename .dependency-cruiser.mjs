@@ -23,6 +23,8 @@ export default {
     { name: 'workflows-touch-no-system', severity: 'error', comment: 'a workflow is replayed: no node module in it', from: { path: '^workflows/' }, to: { dependencyTypes: ['core'] } },
     never('product-knows-no-test', 'nothing that ships imports a test or a script', '^(src|activities|workflows|workers)/', '^(test|bench|scripts)/'),
     never('execa-in-one-place', 'programs are run through the port CommandRunner; execa is imported in src/adapters/process only', { path: '.', pathNot: '^src/adapters/process/' }, npm('execa')),
+    never('telemetry-in-one-place', 'only src/adapters/telemetry knows OpenTelemetry, and never a workflow: its interceptors have broken replays', { path: '^(src|activities|workflows|workers)/', pathNot: '^src/adapters/telemetry/' }, npm('@opentelemetry', '@temporalio/interceptors-opentelemetry')),
+    never('telemetry-only-when-wanted', 'the exporter of traces is loaded by import() where an endpoint is configured, and else not', { path: '^(src|activities|workflows|workers)/', pathNot: '^src/adapters/telemetry/' }, '^src/adapters/telemetry/', { dynamic: false }),
     never('zod-at-the-edges', 'schemas stay at the edges: not in domain, ports, activities, workflows', '^(src/domain|src/ports|workflows|activities)/', npm('zod')),
     {
       name: 'agent-is-light',

@@ -17,6 +17,7 @@ import type { PayloadCodecService } from '../ports/payload-codec.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 import type { SettingStore } from '../ports/setting-store.ts';
 import type { UpdatePolicyStore } from '../ports/update-policies.ts';
+import type { Tracing } from '../ports/tracing.ts';
 import type { Updater } from '../ports/updater.ts';
 import type { StreamBounds } from './event-streams.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
@@ -99,5 +100,7 @@ export interface ApiDependencies {
   readonly gateway?: (() => GatewayFigures) | null;
   /** What a bundle is, from its file; fails with class `request` or `release` for what is no bundle. */
   inspect(file: string): Promise<Artifact>;
+  /** Left out, or null: no request makes a span. */
+  readonly tracing?: Tracing | null;
   readonly logger: FastifyBaseLogger;
 }

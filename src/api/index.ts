@@ -38,6 +38,7 @@ import { updaterRoutes } from './routes/updater.ts';
 import { updateRoutes } from './routes/updates.ts';
 import { requireScopes } from './scopes.ts';
 import { cutOffSlowBodies, defaultHeadersMs, refuseBrokenRequest } from './slow-requests.ts';
+import { traceRequests } from './tracing.ts';
 
 export type { Api } from './api.ts';
 export type { ApiDependencies, ApiServerSettings, ApiStores } from './dependencies.ts';
@@ -91,6 +92,7 @@ export function createApi(dependencies: ApiDependencies): Api {
   requireKeys(app, stores.keys, limits);
   requireScopes(app, stores);
   auditMutations(app, stores.audit);
+  if (dependencies.tracing) traceRequests(app, dependencies.tracing);
 
   // Within `after`, because swagger's own hook must stand before the first route.
   describeRoutes(app, settings.version);

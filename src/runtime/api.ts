@@ -9,7 +9,7 @@ export async function runApi(argv: readonly string[]): Promise<void> {
   await enter('api', argv, 'controller', async (settings) => {
     const own = section(settings, 'api');
     const logger = createLogger({ name: 'api', level: own.logLevel });
-    const started = await bootstrap(apiParts(own, logger), (fields, message) => logger.error(fields, message));
+    const started = await bootstrap(await apiParts(own, logger), (fields, message) => logger.error(fields, message));
     stopOnSignal(logger, () => started.stop());
   });
 }

@@ -27,6 +27,18 @@ const englishOnly: Plugin = {
   },
 };
 
+/** OpenTelemetry's packages come in CommonJS and as modules; of the modules only what is used is taken, a sixth of it all. */
+const telemetryAsModules: Plugin = {
+  name: 'telemetry-as-modules',
+  setup(building) {
+    building.onResolve({ filter: /^@opentelemetry\/[^/]+$/ }, async ({ path, pluginData, ...where }) => {
+      if (pluginData === 'found') return undefined;
+      const found = await building.resolve(path, { kind: where.kind, resolveDir: where.resolveDir, importer: where.importer, pluginData: 'found' });
+      return { path: found.path.replace('/build/src/', '/build/esm/'), sideEffects: false };
+    });
+  },
+};
+
 /**
  * Bundles the agent with everything it imports into one file of pure JavaScript. Skipped where no input has changed since.
  *
@@ -70,7 +82,7 @@ export async function bundleEntry(entry: string): Promise<{ text: Uint8Array; me
     // The agent's memory holds its source as well. Names stay, for the sake of stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
-    plugins: [englishOnly, noPayloadWalks, threadSource],
+    plugins: [englishOnly, noPayloadWalks, telemetryAsModules, threadSource],
     // ws looks for native helpers, unless it is told not to: the agent is one file of pure JavaScript.
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.

@@ -3,6 +3,7 @@ import { Runtime, Worker, type ActivityInterceptorsFactory, type NativeConnectio
 import type { Logger } from '../adapters/logger.ts';
 import type { AroundActivity } from '../adapters/temporal/activity-poller.ts';
 import { toApplicationFailure } from '../adapters/temporal/failure.ts';
+import { traceOf } from '../adapters/temporal/trace-header.ts';
 import { controlTaskQueue } from '../domain/ids.ts';
 import { asFairleadError } from '../domain/system-failure.ts';
 import type { ControlSettings } from './config.ts';
@@ -58,7 +59,10 @@ function beatAndExplain(around: AroundActivity | undefined, logger: Logger): Act
         const { activityType, attempt } = context.info;
         const beat = setInterval(() => context.heartbeat(), beatMs);
         try {
-          return await (around ? around({ name: activityType, attempt, input: input.args[0] }, () => next(input)) : next(input));
+          if (!around) return await next(input);
+          const parent = await traceOf(input.headers);
+          const { workflowId = '', runId = '' } = context.info.workflowExecution ?? {};
+          return await around({ name: activityType, attempt, input: input.args[0], ...(parent === null ? {} : { trace: { parent, workflowId, runId } }) }, () => next(input));
         } catch (error) {
           if (error instanceof ApplicationFailure) throw error;
           const failure = asFairleadError(error, activityType);

@@ -19,7 +19,7 @@ export async function runControl(argv: readonly string[], hooks: { readonly arou
       logger.error({ error: messagesOf(error).join(': ') }, 'the control worker has failed');
       process.exit(1);
     };
-    const started = await bootstrap([...controlParts(control, logger, { ...hooks, failed }), healthPart(control)], (fields, message) => logger.error(fields, message));
+    const started = await bootstrap([...(await controlParts(control, logger, { ...hooks, failed })), healthPart(control)], (fields, message) => logger.error(fields, message));
     stopOnSignal(logger, () => started.stop());
   });
 }

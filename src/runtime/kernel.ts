@@ -24,6 +24,8 @@ import { createSettingSealing } from '../adapters/setting-keys/file.ts';
 import { createScheduleReader } from '../adapters/temporal/schedule-reader.ts';
 import { diskOf, memoryLimitBytes } from '../adapters/process/own-limits.ts';
 import { keepSchedules } from '../adapters/temporal/schedules.ts';
+import { inSpan } from '../adapters/temporal/activity-span.ts';
+import { traceStarts } from '../adapters/temporal/trace-header.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
@@ -38,6 +40,7 @@ import { ownReleaseId } from './home.ts';
 import { payloadCodecOf } from './payload-codec.ts';
 import { cannotListen } from './listen-failure.ts';
 import { registerKeys } from './register-keys.ts';
+import { tracingPart } from './tracing-part.ts';
 import { untilAvailable } from './until-available.ts';
 import { version } from './version.ts';
 
@@ -57,7 +60,7 @@ function databasePart(database: Database, logger: Logger): Part {
   };
 }
 
-export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
+export async function apiParts(settings: ApiSettings, logger: Logger): Promise<Part[]> {
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
   const stores = createStores(database, createSettingSealing(settings.settingsKeys));
   const connection = Connection.lazy({ address: settings.temporal.address });
@@ -65,7 +68,10 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
   const codec = payloadCodecOf(settings.temporal);
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
   const audit = auditPart(settings.audit, stores.audit, logger);
+  const { parts: tracingParts, tracing } = await tracingPart(settings.otlpEndpoint, 'api');
+  const traced = tracing === null ? {} : { interceptors: traceStarts(tracing) };
   return [
+    ...tracingParts,
     databasePart(database, logger),
     audit.part,
     {
@@ -92,11 +98,12 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
             address,
             namespace,
             codec,
+            ...traced,
             workflowIdOf: async (runId: RunId) => (await stores.runs.find(runId))?.workflowId ?? null,
             hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
             workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
           }),
-          rollouts: createTemporalRolloutStarter({ connection, address, namespace, codec, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
+          rollouts: createTemporalRolloutStarter({ connection, address, namespace, codec, ...traced, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
           codec: codec as PayloadCodecService | null,
@@ -108,6 +115,7 @@ export function apiParts(settings: ApiSettings, logger: Logger): Part[] {
           },
           database: { address: database.address, ping: () => pingDatabase(database) },
           gateway: gateway?.figures ?? null,
+          tracing,
           inspect: async (file) => (await inspectBundle(file)).artifact,
           logger,
         });
@@ -129,11 +137,13 @@ export interface ControlHooks {
   readonly around?: AroundActivity;
 }
 
-export function controlParts(settings: ControlSettings, logger: Logger, { failed, around }: ControlHooks): Part[] {
+export async function controlParts(settings: ControlSettings, logger: Logger, { failed, around }: ControlHooks): Promise<Part[]> {
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
   const codec = payloadCodecOf(settings.temporal);
+  const { parts: tracingParts, tracing } = await tracingPart(settings.otlpEndpoint, 'control');
   let connection: NativeConnection;
   return [
+    ...tracingParts,
     databasePart(database, logger),
     {
       name: 'temporal',
@@ -162,7 +172,7 @@ export function controlParts(settings: ControlSettings, logger: Logger, { failed
         const get = createOutgoingGet(settings.outgoingAllow, undefined, createSettingCredentials(stores.settings));
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createCertificateDistributionActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };
-        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, codec, activities, around, logger));
+        const worker = await untilAvailable('Temporal', logger, () => createControlWorker(connection, settings, codec, activities, tracing === null ? around : inSpan(tracing, null, around), logger));
         const run = worker.run();
         run.catch(failed);
         logger.info({ taskQueue: controlTaskQueue, temporal: settings.temporal.address, database: database.address }, 'control is at work');

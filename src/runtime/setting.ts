@@ -85,6 +85,7 @@ export const settingTable = [
   row('worker.workflowTaskTimeoutMs', 'FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS', '--workflow-task-timeout-ms', { type: 'integer', min: 500, max: 60_000, unit: 'ms' }, 'How long a step of deciding that a killed control worker had begun waits before another one takes it.', '5000'),
   row('worker.stickyTimeoutMs', 'FAIRLEAD_STICKY_TIMEOUT_MS', '--sticky-timeout-ms', { type: 'integer', min: 100, max: 60_000, unit: 'ms' }, 'How long the cached workflows of a control worker that died wait before another one takes them.', '5000'),
   row('worker.healthListen', 'FAIRLEAD_WORKER_HEALTH_LISTEN', '--worker-health-listen', { type: 'address' }, 'Where a control worker says on /health that it is at work. Loopback only.', 'none: it says so nowhere'),
+  row('telemetry.otlpEndpoint', 'OTEL_EXPORTER_OTLP_ENDPOINT', '--otlp-endpoint', { type: 'url', schemes: http }, "An OpenTelemetry collector (OTLP over HTTP) that gets traces: from a request to the API through the workflow to what each host does. `/v1/traces` is added. The same on controllers and hosts; a collector that is away or slow delays nothing, and what it does not take is dropped. OpenTelemetry's own variables hold beside it, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_TRACES_SAMPLER.", 'none: no traces are made'),
   row('log.level', 'FAIRLEAD_LOG_LEVEL', '--log-level', { type: 'choice', of: ['trace', 'debug', 'info', 'warn', 'error', 'silent'] }, 'The least important lines that are still written.', 'info'),
 ] as const satisfies readonly SettingDeclaration[];
 

@@ -18,7 +18,7 @@ export async function workflowBundle(): Promise<string> {
     await fs.access(file);
     return file;
   } catch {
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), failureConverterPath: join(projectDirectory, 'workflows/support/failure-converter.ts'), logger: { ...silent }, webpackConfigHook: independentOfPlace });
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(projectDirectory, 'workflows/index.ts'), failureConverterPath: join(projectDirectory, 'workflows/support/failure-converter.ts'), workflowInterceptorModules: [join(projectDirectory, 'workflows/support/trace-header.ts')], logger: { ...silent }, webpackConfigHook: independentOfPlace });
     await fs.mkdir(join(projectDirectory, 'dist'), { recursive: true });
     const temporary = `${file}.${process.pid}.tmp`;
     await fs.writeFile(temporary, withoutPlace(code));

@@ -114,7 +114,7 @@ async function alteredBundle(file: string, from: string, to: string, use: (codeP
     const text = await fs.readFile(join(copy, file), 'utf8');
     expect(text).toContain(from);
     await fs.writeFile(join(copy, file), text.replace(from, to));
-    const { code } = await bundleWorkflowCode({ workflowsPath: join(copy, 'workflows/index.ts'), logger: new DefaultLogger('ERROR') });
+    const { code } = await bundleWorkflowCode({ workflowsPath: join(copy, 'workflows/index.ts'), workflowInterceptorModules: [join(copy, 'workflows/support/trace-header.ts')], logger: new DefaultLogger('ERROR') });
     const codePath = join(copy, 'bundle.js');
     await fs.writeFile(codePath, code);
     await use(codePath);

@@ -7,6 +7,7 @@ import type { ActivityContext } from '../../ports/host-activity.ts';
 import { toApplicationFailure } from './failure.ts';
 import type { InFlightActivity, InFlightJournal } from './in-flight.ts';
 import { isSealed, noCodec, sealFailure, type AnsweringCodec } from './payload-codec.ts';
+import { traceOf } from './trace-header.ts';
 
 type Task = temporal.api.workflowservice.v1.IPollActivityTaskQueueResponse;
 type Activity = (input: never, context: ActivityContext) => Promise<unknown>;
@@ -25,6 +26,8 @@ export interface ActivityCall {
   readonly name: string;
   readonly attempt: number;
   readonly input: unknown;
+  /** The trace that it belongs to, where it does: `traceparent` of whoever began it, and the execution that asked for it. */
+  readonly trace?: { readonly parent: string; readonly workflowId: string; readonly runId: string };
 }
 /** Runs `run`, and may do something before, after or instead. */
 export type AroundActivity = (call: ActivityCall, run: () => Promise<unknown>) => Promise<unknown>;
@@ -192,7 +195,9 @@ export function createActivityPoller(options: PollerOptions) {
         }
         return activity(input as never, context);
       };
-      const value = await (options.around ? options.around({ name, attempt, input }, run) : run());
+      const parent = await traceOf(task.header?.fields, codec);
+      const trace = parent === null ? {} : { trace: { parent, workflowId: entry.workflowId, runId: entry.runId } };
+      const value = await (options.around ? options.around({ name, attempt, input, ...trace }, run) : run());
       clearInterval(beat);
       const result = await payloadsOf({ value: value ?? null, attempt });
       await answer(`complete ${name}`, () => service.respondActivityTaskCompleted({ namespace, taskToken, identity, result }));

@@ -1,4 +1,4 @@
-import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type Connection } from '@temporalio/client';
+import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type ClientInterceptors, type Connection } from '@temporalio/client';
 import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
 import { FairleadError, type Reason } from '../../domain/failure.ts';
 import { controlTaskQueue, rolloutWorkflowId } from '../../domain/ids.ts';
@@ -14,6 +14,8 @@ interface Options {
   readonly namespace: string;
   /** What payloads are encrypted with; null where they are not. */
   readonly codec?: PayloadCodec | null;
+  /** Stands before every call of the client. */
+  readonly interceptors?: ClientInterceptors;
   readonly workflowTaskTimeoutMs: number;
 }
 
@@ -21,8 +23,8 @@ interface Options {
 const commandLimitMs = 15_000;
 
 /** Starts rollouts on a Temporal server, and commands them by updates, so that a refusal has words. */
-export function createTemporalRolloutStarter({ connection, address, namespace, codec = null, workflowTaskTimeoutMs }: Options): RolloutStarter {
-  const client = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+export function createTemporalRolloutStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: Options): RolloutStarter {
+  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
   const ask = createAsk(connection, address);
   const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 

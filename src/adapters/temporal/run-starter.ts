@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type ClientInterceptors } from '@temporalio/client';
 import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { certificateWorkflowId, controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
@@ -19,6 +19,8 @@ interface Options {
   readonly namespace: string;
   /** What payloads are encrypted with; null where they are not. */
   readonly codec?: PayloadCodec | null;
+  /** Stands before every call of the client. */
+  readonly interceptors?: ClientInterceptors;
   /** The workflow that a run id belongs to, from the runs table; null where it is not known. */
   readonly workflowIdOf: (runId: RunId) => Promise<string | null>;
   /** Whether the run's report is written: then its workflow is about to close, and whoever asks for the next run should not be refused for it. */
@@ -37,8 +39,8 @@ const lookLimitMs = 9_000;
 const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
-export function createTemporalRunStarter({ connection, address, namespace, codec = null, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
-  const client = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+export function createTemporalRunStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
+  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
   const ask = createAsk(connection, address);
 
   async function handleOf(runId: RunId) {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { HostDependencies } from '../../../activities/host/dependencies.ts';
 import { readIfThere } from '../../adapters/files/durable.ts';
+import { inSpan } from '../../adapters/temporal/activity-span.ts';
 import { createActivityPoller, type AroundActivity, type PollerLogger } from '../../adapters/temporal/activity-poller.ts';
 import { createAgentConnection } from '../../adapters/temporal/agent-connection.ts';
 import type { HostSecrets } from '../../adapters/secrets/host.ts';
@@ -16,6 +17,7 @@ import type { HostSettings } from '../config.ts';
 import { ownReleaseId } from '../home.ts';
 import { payloadCodecOf } from '../payload-codec.ts';
 import type { RunId } from '../../domain/ids.ts';
+import { tracingPart } from '../tracing-part.ts';
 import { createActJournal } from './acts.ts';
 import { createAwayWatch } from './away.ts';
 import { bringUp } from './boot.ts';
@@ -52,7 +54,7 @@ const graceMs = 20_000;
  * services come up all the same, and the agent connects when it can.
  */
 export async function agentParts({ settings, version, role, logger, secrets, routerEntry, around, wrap }: AgentOptions): Promise<Part[]> {
-  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow } = settings;
+  const { hostId, root, ports, router, services, composeImage, routerAddress, temporal, gateway, apiUrl, apiKey, apiKeyFile, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow, otlpEndpoint } = settings;
   const { lockFile, inFlightDir } = agentLayout(root);
   const readKey = async () => apiKey ?? (await readKeyFile(apiKeyFile));
   const composed = await composeHost({ hostId, root, ports, router, services, composeImage, routerAddress, apiUrl, readKey, routerEntry, outgoingAllow, deadManSlackSeconds, ...(secrets ? { conceal: secrets.conceal } : {}) });
@@ -76,6 +78,7 @@ export async function agentParts({ settings, version, role, logger, secrets, rou
       else if (tellsControl.has(call.name)) hello.soon();
     }
   };
+  const { parts: tracingParts, tracing } = await tracingPart(otlpEndpoint, 'agent', hostId);
   const poller = createActivityPoller({
     connection,
     namespace: temporal.namespace,
@@ -88,10 +91,11 @@ export async function agentParts({ settings, version, role, logger, secrets, rou
     maxConcurrent,
     inFlight: createInFlightJournal(inFlightDir),
     logger,
-    around: telling,
+    around: tracing === null ? telling : inSpan(tracing, hostId, telling),
   });
   return [
     { name: 'lock', start: () => takeAgentLock(lockFile) },
+    ...tracingParts,
     {
       name: 'instances',
       start: async () => {

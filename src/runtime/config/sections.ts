@@ -37,6 +37,7 @@ export function composeSettings(raw: Map<SettingKey, SettingValue>, configFile: 
   const releaseCheckSeconds = Number(settle('scheduler.releaseSeconds', '900'));
   const root = withoutSlash(settle('host.root', '/') ?? '/') || '/';
   const logLevel = settle('log.level', 'info') as LogLevel;
+  const otlpEndpoint = settle('telemetry.otlpEndpoint', null);
   const listen = addressOf(settle('api.listen', '127.0.0.1:8420') ?? '');
 
   const url =
@@ -93,7 +94,7 @@ export function composeSettings(raw: Map<SettingKey, SettingValue>, configFile: 
     const apiKeyFile = settle('api.keyFile', agentLayout(root).agentKeyFile) ?? '';
     const hostRole = settle('host.role', 'node') as Role;
     const gateway = settle('host.temporal', 'gateway') === 'direct' ? null : nodeGateway(apiUrl, settle, problems);
-    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow, logLevel };
+    host = { hostId, hostRole, root, apiUrl, apiKey: settle('api.key', null), apiKeyFile, temporal, gateway, ports, router, services, composeImage, routerAddress, healthListen, superviseSeconds, heal, deadManSlackSeconds, outgoingAllow, otlpEndpoint, logLevel };
     loopbackOnly('host.healthListen', healthListen, "the agent's");
   } else {
     const gateway = controllerGateway(agentLayout(root).configDir, settle, required, problems);
@@ -103,8 +104,8 @@ export function composeSettings(raw: Map<SettingKey, SettingValue>, configFile: 
     const workerHealth = settle('worker.healthListen', null);
     const workerHealthListen = workerHealth === null ? null : addressOf(workerHealth);
     if (workerHealthListen !== null) loopbackOnly('worker.healthListen', workerHealthListen, "the control worker's");
-    control = { profile, features, certificateSweepSeconds, releaseCheckSeconds, temporal, databaseUrl, settingsKeys, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, logLevel };
-    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, settingsKeys, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, audit, updater: updaterOf(settle, required), outgoingAllow, logLevel };
+    control = { profile, features, certificateSweepSeconds, releaseCheckSeconds, temporal, databaseUrl, settingsKeys, artifactsDir, apiUrl, stickyTimeoutMs, healthListen: workerHealthListen, outgoingAllow, otlpEndpoint, logLevel };
+    api = { listen, url: apiUrl, temporal, workflowTaskTimeoutMs, databaseUrl, settingsKeys, artifactsDir, adminKeyFile: settle('api.adminKeyFile', null), agentKeysDir: settle('api.agentKeysDir', null), gateway, rateLimits, trustedProxies, audit, updater: updaterOf(settle, required), outgoingAllow, otlpEndpoint, logLevel };
   }
   return { role, profile, configFile, values: settingTable.map(({ key }) => raw.get(key) ?? { key, text: null, source: 'default' }), control, api, host };
 }

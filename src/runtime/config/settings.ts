@@ -55,6 +55,8 @@ export interface ControlSettings {
   readonly healthListen: Address | null;
   /** Addresses and networks that may be asked although they are refused otherwise. */
   readonly outgoingAllow: readonly string[];
+  /** Where traces go; null where none are made. */
+  readonly otlpEndpoint: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -90,6 +92,8 @@ export interface ApiSettings {
   /** Per minute and copy of the API; null is no limit. */
   readonly rateLimits: { readonly perKey: number | null; readonly perAddress: number | null; readonly failures: number | null };
   readonly outgoingAllow: readonly string[];
+  /** Where traces go; null where none are made. */
+  readonly otlpEndpoint: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -123,6 +127,8 @@ export interface HostSettings {
   /** How long, beyond what its steps take, an update of Fairlead itself may not be heard of before the host takes itself back. Seconds. */
   readonly deadManSlackSeconds: number;
   readonly outgoingAllow: readonly string[];
+  /** Where traces go; null where none are made. */
+  readonly otlpEndpoint: string | null;
   readonly logLevel: LogLevel;
 }
 
