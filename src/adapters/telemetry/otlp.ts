@@ -41,7 +41,7 @@ export function createOtlpTracing(endpoint: string, resource: Readonly<Record<st
         within: (work) => around.run(traceparent, work),
         end(failed, more = {}) {
           span.setAttributes({ ...more, ...(failed === null ? {} : { 'error.type': failed }) });
-          span.setStatus(failed === null ? { code: SpanStatusCode.OK } : { code: SpanStatusCode.ERROR, message: failed });
+          if (failed !== null) span.setStatus({ code: SpanStatusCode.ERROR, message: failed });
           span.end();
         },
       };
