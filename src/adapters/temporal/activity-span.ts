@@ -13,8 +13,9 @@ export const inSpan = (tracing: Tracing, host: string | null, around: AroundActi
   async (call, run) => {
     const { name, attempt, input, trace } = call;
     if (!trace) return around(call, run);
-    const about = host ?? hostIn(input);
-    const attributes = { ...(about === null ? {} : { 'fairlead.host': about }), 'fairlead.run.id': trace.runId, 'fairlead.workflow.id': trace.workflowId, 'fairlead.activity': name, 'fairlead.attempt': attempt };
+    const about = named(input);
+    const at = host ?? about.host;
+    const attributes = { ...(at === null ? {} : { 'fairlead.host': at }), 'fairlead.run.id': about.runId ?? trace.runId, 'fairlead.workflow.id': trace.workflowId, 'fairlead.activity': name, 'fairlead.attempt': attempt };
     const span = tracing.begin({ name, kind: 'consumer', parent: trace.parent, attributes });
     try {
       const value = await span.within(() => around(call, run));
@@ -26,9 +27,14 @@ export const inSpan = (tracing: Tracing, host: string | null, around: AroundActi
     }
   };
 
-/** The host that an input of control's activities names, in itself, its request or its run. */
-function hostIn(input: unknown): string | null {
-  const { host, request, run } = (input ?? {}) as { readonly host?: unknown; readonly request?: { readonly host?: unknown }; readonly run?: { readonly host?: unknown } };
-  const named = host ?? request?.host ?? run?.host;
-  return typeof named === 'string' ? named : null;
+interface Named {
+  readonly host?: unknown;
+  readonly runId?: unknown;
 }
+
+/** What an input names, in itself, its run or its request. A run that was handed over goes on in an execution with another id than its own. */
+function named(input: unknown): { readonly host: string | null; readonly runId: string | null } {
+  const { host, runId, run, request } = (input ?? {}) as Named & { readonly run?: Named; readonly request?: Named };
+  return { host: textOf(host ?? run?.host ?? request?.host), runId: textOf(runId ?? run?.runId) };
+}
+const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);

@@ -94,8 +94,8 @@ export async function agentParts({ settings, version, role, logger, secrets, rou
     around: tracing === null ? telling : inSpan(tracing, hostId, telling),
   });
   return [
-    { name: 'lock', start: () => takeAgentLock(lockFile) },
     ...tracingParts,
+    { name: 'lock', start: () => takeAgentLock(lockFile) },
     {
       name: 'instances',
       start: async () => {
