@@ -155,7 +155,7 @@ describe('the fleet connection and the release check, with every part as it is',
       await eventually('it is noted', async () => (await available('r4')).length > 0, limitMs);
       expect(await check()).toMatchObject({ noted: 1, ...nothing });
       expect([await activeOf(), (await available('r4'))[0]]).toEqual(['r3', expect.objectContaining({ why: 'frozen' })]);
-      await stack.ask('DELETE', `/api/freezes/${frozen.body.id}`);
+      expect(await stack.fairlead('rollout', 'thaw', frozen.body.id, '--reason', 'the sale is over')).toMatchObject({ exitCode: 0 });
       await became('r4');
     }, 240_000);
 
