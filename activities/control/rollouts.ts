@@ -97,8 +97,11 @@ export function createRolloutActivities({ rollouts, runs, hosts, releases, audit
 
     /** Where the rollout stands, and the lines of its story since the last time. */
     async noteRollout(input: { readonly rolloutId: RolloutId; readonly standing: RolloutStanding; readonly events: readonly RunEvent[] }): Promise<void> {
-      await rollouts.keepStanding(input.rolloutId, input.standing);
+      const { rolloutId, standing } = input;
+      await rollouts.keepStanding(rolloutId, standing);
       await runs.appendEvents(input.events);
+      // Nothing goes on until a person decides: who is told of anything is told of rows of the audit.
+      if (standing.phase === 'Halted') await audit.append(entry('rollout.halted', rolloutId, 'fairlead', { wave: standing.wave, waiting: standing.waiting }), `${rolloutId}/halted/${standing.waiting?.since ?? ''}`);
     },
 
     /** What a person asked of it, before it is done. */

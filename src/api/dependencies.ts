@@ -19,6 +19,7 @@ import type { SettingStore } from '../ports/setting-store.ts';
 import type { UpdatePolicyStore } from '../ports/update-policies.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import type { Updater } from '../ports/updater.ts';
+import type { WebhookStore } from '../ports/webhook-store.ts';
 import type { StreamBounds } from './event-streams.ts';
 import type { RateLimitSettings } from './rate-limits.ts';
 import type { RequestTimes } from './slow-requests.ts';
@@ -35,6 +36,7 @@ export interface ApiStores {
   readonly keys: KeyStore;
   readonly idempotency: IdempotencyStore;
   readonly settings: SettingStore;
+  readonly webhooks: WebhookStore;
   readonly statistics: ControlStatistics;
   readonly sessions: SessionStore;
   readonly fleet: FleetStateStore;

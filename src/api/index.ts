@@ -36,6 +36,7 @@ import { serviceRoutes } from './routes/services.ts';
 import { settingRoutes } from './routes/settings.ts';
 import { updaterRoutes } from './routes/updater.ts';
 import { updateRoutes } from './routes/updates.ts';
+import { webhookRoutes } from './routes/webhooks.ts';
 import { requireScopes } from './scopes.ts';
 import { cutOffSlowBodies, defaultHeadersMs, refuseBrokenRequest } from './slow-requests.ts';
 import { traceRequests } from './tracing.ts';
@@ -114,6 +115,7 @@ export function createApi(dependencies: ApiDependencies): Api {
     auditRoutes(app, dependencies);
     keyRoutes(app, dependencies);
     settingRoutes(app, dependencies);
+    webhookRoutes(app, dependencies);
     codecRoutes(app, dependencies);
     healthRoutes(app, dependencies, check, streams, () => fleet.sessions.held().length);
     metricRoutes(app, dependencies, requests, check, streams, () => fleet.sessions.held().length);

@@ -21,6 +21,7 @@ import { registerService } from './verbs/service.ts';
 import { registerSettings } from './verbs/settings.ts';
 import { registerSupportBundle } from './verbs/support-bundle.ts';
 import { registerUpdate } from './verbs/update.ts';
+import { registerWebhooks } from './verbs/webhooks.ts';
 
 /** Every command. Ends nothing by itself: wrong usage is thrown, as `CommanderError`. */
 export function createProgram(context: Context, version: string): Command {
@@ -42,6 +43,7 @@ export function createProgram(context: Context, version: string): Command {
   registerAudit(program, context);
   registerKeys(program, context);
   registerSettings(program, context);
+  registerWebhooks(program, context);
   registerConfig(program, context);
   registerExplain(program, context);
   registerSupportBundle(program, context, version);

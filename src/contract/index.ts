@@ -16,6 +16,7 @@ export * from './runs.ts';
 export * from './services.ts';
 export * from './settings.ts';
 export * from './updates.ts';
+export * from './webhooks.ts';
 
 /** Request header of every mutation: the same key with the same request gets the same answer and changes nothing twice. */
 export const idempotencyHeader = 'idempotency-key';

@@ -11,6 +11,7 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   // A line of a PEM file that stands alone, as logs and evidence have it: 64 characters (RFC 7468). Digests are as long, and have no capitals.
   [/(^|["\n]|\\n)(?=[^"\n]*[A-Z])(?=[^"\n]*[a-z])[A-Za-z0-9+][A-Za-z0-9+/]{63}(?=["\n\\]|$)/g, `$1${hidden}`],
   [/\bfl_(viewer|operator|approver|admin|agent|enrol)_[A-Za-z0-9_-]{20,}/g, `fl_$1_${hidden}`],
+  [/\bwhsec_[A-Za-z0-9+/=]{20,}/g, `whsec_${hidden}`],
   [/\bBearer\s+[A-Za-z0-9._~+/=-]{8,}/gi, `Bearer ${hidden}`],
   [/(authorization["'\\]*\s*[:=]\s*["'\\]*[A-Za-z]+\s+)[^\s"'\\,]{4,}/gi, `$1${hidden}`],
   [/(\b(?:set-)?cookie["'\\]*\s*[:=]\s*["'\\]*)[^"\\\r\n]+/gi, `$1${hidden}`],

@@ -25,8 +25,8 @@ export interface SettingStore {
   find(name: SettingName): Promise<ListedSetting | null>;
   /** Needs no key. */
   unset(name: SettingName): Promise<'removed' | 'not_found'>;
-  /** Seals everything anew that another key than the first one has sealed: all of it, or nothing where one cannot be opened. */
-  rotate(): Promise<{ readonly keyId: string; readonly resealed: readonly SettingName[]; readonly already: number }>;
+  /** Seals everything anew that another key than the first one has sealed, webhooks among it (`webhook/ID`): all of it, or nothing where one cannot be opened. */
+  rotate(): Promise<{ readonly keyId: string; readonly resealed: readonly string[]; readonly already: number }>;
   /** The value itself, for who uses it; null where it is not set. */
   read(name: SettingName): Promise<string | null>;
   /** What a value is known by without being told: by it a repeated request is found, and nobody without the key can try values against it. */

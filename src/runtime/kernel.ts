@@ -28,6 +28,7 @@ import { inSpan } from '../adapters/temporal/activity-span.ts';
 import { traceStarts } from '../adapters/temporal/trace-header.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createHttpUpdater } from '../adapters/updater/http.ts';
+import { createHttpWebhookSender } from '../adapters/webhook/http.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
@@ -43,6 +44,7 @@ import { registerKeys } from './register-keys.ts';
 import { tracingPart } from './tracing-part.ts';
 import { untilAvailable } from './until-available.ts';
 import { version } from './version.ts';
+import { webhookPart } from './webhook-part.ts';
 
 /**
  * The controller's composition: which stores, clients and servers each of its processes is made of, in the order in which they start. The one place
@@ -141,10 +143,14 @@ export async function controlParts(settings: ControlSettings, logger: Logger, { 
   const database = createDatabase(settings.databaseUrl, { poolSize: 10 });
   const codec = payloadCodecOf(settings.temporal);
   const { parts: tracingParts, tracing } = await tracingPart(settings.otlpEndpoint, 'control');
+  const stores = createStores(database, createSettingSealing(settings.settingsKeys));
+  const tellWebhooks = (): Part => webhookPart({ ...stores, sender: createHttpWebhookSender({ allowed: settings.outgoingAllow }), apiUrl: settings.apiUrl, now: () => new Date(), logger });
   let connection: NativeConnection;
   return [
     ...tracingParts,
     databasePart(database, logger),
+    // Also while Temporal is away: that is when somebody should be told.
+    ...(settings.features.scheduler ? [tellWebhooks()] : []),
     {
       name: 'temporal',
       start: async () => {
@@ -168,7 +174,6 @@ export async function controlParts(settings: ControlSettings, logger: Logger, { 
     {
       name: 'worker',
       start: async () => {
-        const stores = createStores(database, createSettingSealing(settings.settingsKeys));
         const get = createOutgoingGet(settings.outgoingAllow, undefined, createSettingCredentials(stores.settings));
         const dependencies = { ...stores, observer: createSessionObserver(stores.sessions, stores.hosts), calendar: createCronerCalendar(), metrics: createPrometheusSource(get), gates: createHttpGateSource(get), now: () => new Date() };
         const activities = { ...createControlActivities(dependencies), ...createServiceRunActivities(dependencies), ...createCertificateRunActivities(dependencies), ...createCertificateDistributionActivities(dependencies), ...createRolloutActivities(dependencies), ...createRolloutHostActivities(dependencies), ...createReleaseCheckActivities(dependencies) };

@@ -29,23 +29,43 @@ const systemLookUp: LookUpAll = (name, callback) => lookUp(name, { all: true }, 
  * @throws FairleadError `outgoing_refused`, `outgoing_password`; the system's error where nobody answers
  */
 export function createOutgoingGet(allowed: readonly string[] = [], lookUpAll: LookUpAll = systemLookUp, credentials: OutgoingCredentials = async () => ({})): OutgoingGet {
+  const ask = createOutgoingRequest(allowed, lookUpAll);
   return async (url, { timeoutMs, cancel, headers = {} }) => {
+    const shown = async (target: URL) => ({ accept: 'application/json', ...(await credentials(target)), ...headers });
+    return ask(url, { method: 'GET', body: null, headers: shown, timeoutMs, cancel }, async (response) => ({ status: response.statusCode ?? 0, text: await textOf(response) }));
+  };
+}
+
+export interface OutgoingRequest {
+  readonly method: 'GET' | 'POST';
+  readonly body: string | null;
+  /** Asked for once the address has passed. */
+  readonly headers: (target: URL) => Promise<Readonly<Record<string, string>>>;
+  /** For everything, the reading of the answer among it. */
+  readonly timeoutMs: number;
+  readonly cancel: AbortSignal;
+}
+
+/** What {@link createOutgoingGet} and whatever else asks addresses of others goes through. @param read what is made of the answer; the connection is closed after it */
+export function createOutgoingRequest(allowed: readonly string[] = [], lookUpAll: LookUpAll = systemLookUp) {
+  return async <Answer>(url: string | URL, { method, body, headers, timeoutMs, cancel }: OutgoingRequest, read: (response: IncomingMessage) => Promise<Answer>): Promise<Answer> => {
     const target = new URL(url);
     const host = target.hostname.replace(/^\[|\]$/g, '');
     // A literal address is never looked up, so it is looked at here.
     const why = isIP(host) === 0 ? null : refuseAddress(host, allowed);
     if (why !== null) throw refused(target.host, host, why);
     if (target.username !== '' || target.password !== '') throw passwordInUrl(target.host);
-    const shown = await credentials(target);
+    const shown = await headers(target);
     const limit = AbortSignal.timeout(timeoutMs);
     const send = target.protocol === 'https:' ? requestHttps : requestHttp;
-    return new Promise<OutgoingAnswer>((resolve, reject) => {
+    return new Promise<Answer>((resolve, reject) => {
       const fail = (error: unknown) => reject(limit.aborted && !cancel.aborted ? new Error(`no complete answer within ${timeoutMs} ms`) : error);
-      const request = send(target, { method: 'GET', agent: false, signal: AbortSignal.any([cancel, limit]), headers: { accept: 'application/json', connection: 'close', 'user-agent': 'fairlead', ...shown, ...headers }, lookup: checkedLookup(allowed, lookUpAll) as never }, (response) => {
-        textOf(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), fail);
+      const length: Record<string, string> = body === null ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+      const request = send(target, { method, agent: false, signal: AbortSignal.any([cancel, limit]), headers: { connection: 'close', 'user-agent': 'fairlead', ...length, ...shown }, lookup: checkedLookup(allowed, lookUpAll) as never }, (response) => {
+        read(response).then(resolve, fail);
       });
       request.on('error', fail);
-      request.end();
+      request.end(body ?? undefined);
     });
   };
 }
@@ -95,7 +115,7 @@ const passwordInUrl = (host: string): FairleadError =>
   new FairleadError({
     class: 'request',
     code: 'outgoing_password',
-    message: `The address at ${host} has a user or a password in it, which everybody who sees the rollout could read.`,
+    message: `The address at ${host} has a user or a password in it, which would be kept and shown as it is.`,
     hint: `Leave it out of the address. A token is kept sealed: fairlead settings set bearer.https@${host}`,
   });
 

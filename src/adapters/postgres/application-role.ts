@@ -42,8 +42,9 @@ export async function grantApplicationRole(db: Kysely<Tables>): Promise<boolean>
 
   const schema = await sql<{ name: string }>`select current_schema() as name`.execute(db);
   await sql`grant usage on schema ${sql.id(schema.rows[0]?.name ?? 'public')} to ${role}`.execute(db);
-  await sql`grant select, insert, update, delete on releases, hosts, runs, run_events, api_keys, idempotency, healings, fleet_hosts, fleet_sessions, fleet_conflicts, enrolments, rollouts, rollout_hosts, freezes, certificates, settings, update_policies to ${role}`.execute(db);
-  await sql`grant usage on sequence run_fence, releases_position_seq, rollouts_position_seq to ${role}`.execute(db);
+  await sql`grant select, insert, update, delete on releases, hosts, runs, run_events, api_keys, idempotency, healings, fleet_hosts, fleet_sessions, fleet_conflicts, enrolments, rollouts, rollout_hosts, freezes, certificates, settings, update_policies, webhooks, webhook_deliveries to ${role}`.execute(db);
+  await sql`grant select, update on webhook_progress to ${role}`.execute(db);
+  await sql`grant usage on sequence run_fence, releases_position_seq, rollouts_position_seq, webhook_deliveries_position_seq to ${role}`.execute(db);
   await sql`grant select, insert on audit, audit_checkpoints to ${role}`.execute(db);
   await sql`grant select on audit_head, fairlead_migrations to ${role}`.execute(db);
   return true;

@@ -27,8 +27,8 @@ export function createAuditLog(database: Database): AuditLog {
         let query = db.selectFrom('audit').selectAll().limit(limit);
         if (runId !== undefined) query = query.where('run_id', '=', runId);
         if (subject !== undefined) query = query.where('subject', '=', subject);
-        if (afterSequence !== undefined) return (await query.where('sequence', '>', String(afterSequence)).orderBy('sequence').execute()).map(rowOf);
-        return (await query.orderBy('sequence', 'desc').execute()).map(rowOf).reverse();
+        if (afterSequence !== undefined) return (await query.where('sequence', '>', String(afterSequence)).orderBy('sequence').execute()).map(auditRowOf);
+        return (await query.orderBy('sequence', 'desc').execute()).map(auditRowOf).reverse();
       }),
 
     head: () => database.query('reading where the audit ends', async (db) => headOf(await db.selectFrom('audit_head').select(['sequence', 'hash']).executeTakeFirstOrThrow())),
@@ -42,7 +42,7 @@ export function createAuditLog(database: Database): AuditLog {
         const verification = createAuditVerification({ sha256: sha256Hex, checkpoints, saved, checkSignature });
         for (let last = '0'; ; ) {
           const batch = await transaction.selectFrom('audit').selectAll().where('sequence', '>', last).orderBy('sequence').limit(verifyBatch).execute();
-          for (const row of batch) verification.row(rowOf(row));
+          for (const row of batch) verification.row(auditRowOf(row));
           last = batch.at(-1)?.sequence ?? last;
           if (batch.length < verifyBatch) return verification.end(end);
         }
@@ -73,7 +73,7 @@ async function appendAll(transaction: Transaction<Tables>, all: readonly { reado
   await lockInTransaction(transaction, 'fairlead.audit');
   const keys = [...new Set(all.flatMap(({ key }) => key ?? []))];
   const before = keys.length === 0 ? [] : await transaction.selectFrom('audit').selectAll().where('append_key', 'in', keys).execute();
-  const byKey = new Map(before.map((row) => [row.append_key, rowOf(row)]));
+  const byKey = new Map(before.map((row) => [row.append_key, auditRowOf(row)]));
   let head = headOf(await transaction.selectFrom('audit_head').select(['sequence', 'hash']).executeTakeFirstOrThrow());
   const added: { row: AuditRow; key: string | undefined }[] = [];
   const rows = all.map(({ entry, key }) => {
@@ -114,7 +114,7 @@ const storable = (entry: AuditEntry): AuditEntry => ({
 
 const headOf = (row: { sequence: string; hash: string }): ChainHead => ({ sequence: Number(row.sequence), hash: row.hash });
 
-const rowOf = (row: Selectable<Tables['audit']>): AuditRow => ({
+export const auditRowOf = (row: Selectable<Tables['audit']>): AuditRow => ({
   at: row.at.toISOString(),
   event: row.event,
   actor: row.actor,

@@ -16,6 +16,7 @@ import { createSessionStore } from './session-store.ts';
 import { createSettingStore } from './setting-store.ts';
 import { createStatistics } from './statistics.ts';
 import { createUpdatePolicyStore } from './update-policies.ts';
+import { createWebhookStore } from './webhook-store.ts';
 
 export { addressOf, createDatabase } from './database.ts';
 export type { Database, DatabaseOptions } from './database.ts';
@@ -41,6 +42,7 @@ export function createStores(database: Database, settings: SettingSealing = crea
     fleet: createFleetStateStore(database),
     enrolments: createEnrolmentStore(database),
     settings: createSettingStore(database, settings),
+    webhooks: createWebhookStore(database, settings),
     statistics: createStatistics(database),
   };
 }

@@ -6,6 +6,7 @@ import type { SettingName } from '../../domain/setting/name.ts';
 import type { ListedSetting, SettingStore } from '../../ports/setting-store.ts';
 import { SealError, type SealFault, type Sealing } from '../sealed/sealing.ts';
 import type { SettingSealing } from '../setting-keys/file.ts';
+import { resealWebhooks } from './webhook-store.ts';
 import type { Database } from './database.ts';
 
 interface Row {
@@ -58,7 +59,8 @@ export function createSettingStore(database: Database, sealingOf: SettingSealing
         const all = await transaction.selectFrom('settings').selectAll().orderBy('name').forUpdate().execute();
         const stale = all.filter(({ key_id: keyId }) => keyId !== sealing.keyId);
         for (const row of stale) await transaction.updateTable('settings').set({ sealed: sealing.seal(opened(row, sealing), row.name), key_id: sealing.keyId }).where('name', '=', row.name).execute();
-        return { keyId: sealing.keyId, resealed: stale.map(({ name }) => name), already: all.length - stale.length };
+        const webhooks = await resealWebhooks(transaction, sealing);
+        return { keyId: sealing.keyId, resealed: [...stale.map(({ name }) => name as string), ...webhooks.resealed], already: all.length - stale.length + webhooks.already };
       });
     },
 

@@ -24,6 +24,9 @@ import type { RolloutState } from '../../domain/rollout/state.ts';
 import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
 import type { SettingName } from '../../domain/setting/name.ts';
+import type { WebhookEvent } from '../../domain/webhook/event.ts';
+import type { WebhookMessage } from '../../domain/webhook/message.ts';
+import type { WebhookDelivery } from '../../ports/webhook-store.ts';
 import type { Observation } from '../../ports/rollout-store.ts';
 import type { KeyRole } from '../../ports/control-stores.ts';
 
@@ -269,6 +272,36 @@ export interface Tables {
     windows: Json<readonly Window[]>;
     set_by: string;
     set_at: Instant;
+  };
+  webhooks: {
+    id: string;
+    address: string;
+    sealed: ColumnType<Buffer, Buffer, Buffer>;
+    key_id: string;
+    events: Json<readonly WebhookEvent[]>;
+    products: Json<readonly ProductName[]>;
+    after_sequence: BigInteger;
+    created_at: Defaulted<Instant>;
+    created_by: string;
+    disabled: Generated<string | null>;
+  };
+  webhook_deliveries: {
+    position: Generated<string>;
+    id: string;
+    webhook_id: string;
+    audit_sequence: ColumnType<string | null, number | null, never>;
+    message: Json<WebhookMessage>;
+    state: Generated<WebhookDelivery['state']>;
+    attempts: Defaulted<ColumnType<number, number, number>>;
+    created_at: Instant;
+    next_at: NullableInstant;
+    last_at: Defaulted<NullableInstant>;
+    last_answer: Generated<string | null>;
+    ended_at: Defaulted<NullableInstant>;
+  };
+  webhook_progress: {
+    singleton: Generated<boolean>;
+    sequence: BigInteger;
   };
   fairlead_migrations: {
     name: string;

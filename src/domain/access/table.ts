@@ -115,6 +115,12 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'PUT /api/settings/:name': administer('everything'),
   'DELETE /api/settings/:name': administer('everything'),
   'POST /api/settings/rotate': administer('everything'),
+  'GET /api/webhooks': administer('everything'),
+  'POST /api/webhooks': administer('everything'),
+  'GET /api/webhooks/:id': administer('everything'),
+  'DELETE /api/webhooks/:id': administer('everything'),
+  'POST /api/webhooks/:id/test': administer('everything'),
+  'GET /api/webhooks/:id/deliveries': administer('everything'),
 };
 
 /** A path's own HEAD is allowed to whoever may GET it. */

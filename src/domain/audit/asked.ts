@@ -9,7 +9,7 @@ const longest = 8_192;
 const secretName = /^(token|secret|password|passphrase|authorization|text|apiKey|privateKey|hmacKey|credentials?)$/i;
 
 /** Members that are secrets in the body of one route, and nothing of the kind elsewhere. By `METHOD /path/:id`. */
-const secretMembers: Readonly<Record<string, readonly string[]>> = { 'PUT /api/settings/:name': ['value'] };
+const secretMembers: Readonly<Record<string, readonly string[]>> = { 'PUT /api/settings/:name': ['value'], 'POST /api/webhooks': ['url'] };
 
 /**
  * A request's body as the audit keeps it: without secrets, and of a bounded size. Pure.

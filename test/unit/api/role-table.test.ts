@@ -97,6 +97,12 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'PUT /api/settings/{name}': ['A', '-', { value: 'x' }],
   'DELETE /api/settings/{name}': ['A', '-'],
   'POST /api/settings/rotate': ['A', '-'],
+  'GET /api/webhooks': ['A', '-'],
+  'POST /api/webhooks': ['A', '-', { url: 'https://alerts.example.org/hook' }],
+  'GET /api/webhooks/{id}': ['A', '-'],
+  'DELETE /api/webhooks/{id}': ['A', '-'],
+  'POST /api/webhooks/{id}/test': ['A', '-'],
+  'GET /api/webhooks/{id}/deliveries': ['A', '-'],
 };
 /** Neither a key nor a scope: the body is the proof. Without a good one it answers 401, as others do without a key. */
 const proofInBody = 'POST /api/enrolments/exchange';

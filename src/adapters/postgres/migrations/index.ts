@@ -8,6 +8,7 @@ import * as keys from './0006-keys.ts';
 import * as settings from './0008-settings.ts';
 import * as auditCheckpoints from './0009-audit-checkpoints.ts';
 import * as channels from './0010-channels.ts';
+import * as webhooks from './0011-webhooks.ts';
 
 export interface Migration {
   /** The file's name; never changed once it was released. */
@@ -27,4 +28,5 @@ export const migrations: readonly Migration[] = [
   { name: '0008-settings', up: settings.up },
   { name: '0009-audit-checkpoints', up: auditCheckpoints.up },
   { name: '0010-channels', up: channels.up },
+  { name: '0011-webhooks', up: webhooks.up },
 ];
