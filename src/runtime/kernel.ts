@@ -144,13 +144,13 @@ export async function controlParts(settings: ControlSettings, logger: Logger, { 
   const codec = payloadCodecOf(settings.temporal);
   const { parts: tracingParts, tracing } = await tracingPart(settings.otlpEndpoint, 'control');
   const stores = createStores(database, createSettingSealing(settings.settingsKeys));
-  const tellWebhooks = (): Part => webhookPart({ ...stores, sender: createHttpWebhookSender({ allowed: settings.outgoingAllow }), apiUrl: settings.apiUrl, now: () => new Date(), logger });
+  const webhooks = webhookPart({ ...stores, sender: createHttpWebhookSender({ allowed: settings.outgoingAllow }), apiUrl: settings.apiUrl, now: () => new Date(), logger });
   let connection: NativeConnection;
   return [
     ...tracingParts,
     databasePart(database, logger),
-    // Also while Temporal is away: that is when somebody should be told.
-    ...(settings.features.scheduler ? [tellWebhooks()] : []),
+    // Before Temporal, for while that is away somebody should be told; in every control worker, since whoever comes first takes the outbox's lock.
+    webhooks,
     {
       name: 'temporal',
       start: async () => {

@@ -2,10 +2,12 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { sql } from 'kysely';
-import type { LookUpAll } from '../../src/adapters/outgoing/get.ts';
+import { refuseUrl, type LookUpAll } from '../../src/adapters/outgoing/get.ts';
 import { createSettingSealing } from '../../src/adapters/setting-keys/file.ts';
 import { createHttpWebhookSender } from '../../src/adapters/webhook/http.ts';
-import type { HostId } from '../../src/domain/ids.ts';
+import { createRolloutActivities, type RolloutDependencies } from '../../activities/control/rollouts.ts';
+import type { HostId, ProductName, ReleaseId, RolloutId } from '../../src/domain/ids.ts';
+import { rolloutRequest } from '../../src/domain/rollout/request.ts';
 import { createDeliveries, webhookPart } from '../../src/runtime/webhook-part.ts';
 import { startApi, type TestApi } from '../support/api.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -40,7 +42,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   [received, answers, keys] = [[], [], keyLine];
-  api = await startApi(postgres, { settingSealing: () => createSettingSealing({ file: '/nowhere/settings.keys', text: keys })() });
+  api = await startApi(postgres, { refuseUrl: (url) => refuseUrl(url, []), settingSealing: () => createSettingSealing({ file: '/nowhere/settings.keys', text: keys })() });
   clock = Date.now() + 5_000;
 });
 afterEach(() => api?.end());
@@ -165,9 +167,10 @@ test('a slow receiver of one webhook does not hold up another', async () => {
   expect(await deliveriesOf(slow.id)).toMatchObject([{ state: 'delivered' }]);
 });
 
-test('a metadata address is refused when it is named, and when a name leads there later', async () => {
+test('a metadata address is refused when it is named, when it comes to sending, and when a name leads there later', async () => {
   for (const url of ['http://169.254.169.254/latest', 'http://[fd00:ec2::254]/']) {
-    const { id } = (await call('POST', '/api/webhooks', { url })).json() as { id: string };
+    expect((await call('POST', '/api/webhooks', { url })).json()).toMatchObject({ status: 400, code: 'outgoing_refused' });
+    const { id } = (await api.stores.webhooks.create({ url, events: ['run.stranded'], products: [], by: 'who can write to the database' })).webhook;
     await call('POST', `/api/webhooks/${id}/test`);
     await control(1_000);
     expect(await deliveriesOf(id)).toMatchObject([{ state: 'given_up', attempts: 1, lastAnswer: expect.stringContaining('metadata') }]);
@@ -222,6 +225,20 @@ test('without a key of the settings none is made; where the key is gone later, i
   keys = second;
   await control(15_000);
   expect(await deliveriesOf(id)).toMatchObject([{ state: 'delivered' }]);
+});
+
+test('a rollout is halted: told once, with its product', async () => {
+  const { id } = await add({ products: ['lab'] });
+  const other = await add({ products: ['other'] });
+  const rolloutId = '01934e4f-6f5f-7c3a-9a53-1c1f6c0d8a10' as RolloutId;
+  const at = '2026-11-21T03:00:00.000Z';
+  await api.stores.rollouts.open({ rolloutId, requestedAt: at, request: rolloutRequest({ product: 'lab' as ProductName, releaseId: 'r2' as ReleaseId, requestedBy: 'ci', requestId: 'x', target: { kind: 'hosts', hosts: ['h1' as HostId] } }) });
+  const { noteRollout } = createRolloutActivities({ ...api.stores, now: () => new Date() } as unknown as RolloutDependencies);
+  const standing = { phase: 'Halted' as const, status: 'halted' as const, wave: 1, behind: null, waiting: { for: 'a decision, because: 2 of 4 hosts failed', since: at, until: null, release: 'fairlead rollout retry, or abort' }, counts: [] };
+  for (const phase of ['Rolling', 'Halted', 'Halted'] as const) await noteRollout({ rolloutId, standing: { ...standing, phase }, events: [] });
+  await control();
+  expect((await deliveriesOf(id)).map(({ state, message }) => [state, message])).toMatchObject([['delivered', { event: 'rollout.halted', rolloutId, product: 'lab', releaseId: 'r2', summary: expect.stringContaining('2 of 4 hosts failed'), next: `fairlead rollout why ${rolloutId}` }]]);
+  expect(await deliveriesOf(other.id)).toEqual([]);
 });
 
 test('a host that was heard and is silent for five minutes is told once, also by the next control', async () => {

@@ -147,7 +147,7 @@ export interface TestApi {
 }
 
 /** The API on a database of its own, with real stores and a RunStarter in memory. */
-export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec']; updater?: ApiDependencies['updater']; tracing?: ApiDependencies['tracing']; checkSignature?: ApiDependencies['checkSignature']; wrap?: (stores: ApiStores) => ApiStores } = {}): Promise<TestApi> {
+export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec']; updater?: ApiDependencies['updater']; tracing?: ApiDependencies['tracing']; refuseUrl?: ApiDependencies['refuseUrl']; checkSignature?: ApiDependencies['checkSignature']; wrap?: (stores: ApiStores) => ApiStores } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const url = changes.databaseUrl ?? (await postgres.createDatabase());
   const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
@@ -172,6 +172,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     stores: changes.wrap?.(stores) ?? stores,
     ...(changes.updater ? { updater: changes.updater } : {}),
     ...(changes.tracing ? { tracing: changes.tracing } : {}),
+    ...(changes.refuseUrl ? { refuseUrl: changes.refuseUrl } : {}),
     ...(changes.checkSignature ? { checkSignature: changes.checkSignature } : {}),
     artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
     runs,

@@ -39,7 +39,7 @@ test('a receiver that never answers is tried for a day and no longer', () => {
     if (verdict.next !== 'again') break;
     now = Date.parse(verdict.at);
   }
-  expect([attempts, now - start <= deliveryLifeMs, now - start > deliveryLifeMs / 2]).toEqual([11, true, true]);
+  expect([attempts, now - start <= deliveryLifeMs, now - start > deliveryLifeMs / 2]).toEqual([13, true, true]);
 });
 
 test('Retry-After is honoured where it is longer than the wait, in seconds or as a date', () => {
