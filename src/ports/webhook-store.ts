@@ -74,7 +74,7 @@ export interface WebhookStore {
    */
   fill(limit: number, choose: (rows: readonly AuditRow[], webhooks: readonly WebhookChoice[]) => Promise<readonly { readonly webhookId: string; readonly message: WebhookMessage }[]>): Promise<number>;
   /**
-   * Takes what is due now, at most one for each webhook and none of `busy`: it counts an attempt, and is nobody else's for `leaseMs`. A process that dies in between leaves it to whoever
+   * Takes what is due now, at most one for each webhook and none of `busy`, first of those that were asked longest ago: it counts an attempt, and is nobody else's for `leaseMs`. A process that dies in between leaves it to whoever
    * comes after that.
    */
   claim(now: Date, options: { readonly limit: number; readonly leaseMs: number; readonly busy: readonly string[] }): Promise<WebhookDelivery[]>;

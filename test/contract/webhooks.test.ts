@@ -167,6 +167,17 @@ test('a slow receiver of one webhook does not hold up another', async () => {
   expect(await deliveriesOf(slow.id)).toMatchObject([{ state: 'delivered' }]);
 });
 
+test('eight that are dead and have long queues keep a ninth from nothing: whoever was asked longest ago is next', async () => {
+  const [one, two] = [await add(), await add()];
+  for (const runId of ['a', 'b', 'c']) await stranded(runId);
+  answers = Array.from({ length: 6 }, () => answer(500));
+  await control();
+  const taken: string[] = [];
+  clock += 3_600_000;
+  for (let turn = 0; turn < 4; turn += 1) taken.push(...(await api.stores.webhooks.claim(new Date((clock += 1_000)), { limit: 1, leaseMs: 60_000, busy: [] })).map(({ webhookId }) => webhookId));
+  expect(taken.map((id) => [one.id, two.id].indexOf(id)).toString()).toMatch(/^(0,1,0,1|1,0,1,0)$/);
+});
+
 test('a metadata address is refused when it is named, when it comes to sending, and when a name leads there later', async () => {
   for (const url of ['http://169.254.169.254/latest', 'http://[fd00:ec2::254]/']) {
     expect((await call('POST', '/api/webhooks', { url })).json()).toMatchObject({ status: 400, code: 'outgoing_refused' });

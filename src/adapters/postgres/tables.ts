@@ -284,6 +284,7 @@ export interface Tables {
     created_at: Defaulted<Instant>;
     created_by: string;
     disabled: Generated<string | null>;
+    attempted_at: Defaulted<NullableInstant>;
   };
   webhook_deliveries: {
     position: Generated<string>;

@@ -54,6 +54,8 @@ export function createWebhookStore(database: Database, sealingOf: SettingSealing
     },
     disable: (id, why) =>
       database.transaction(`disabling webhook ${id}`, async (transaction) => {
+        // Whoever fills the outbox now still takes it for one that is told.
+        await lockInTransaction(transaction, outboxLock);
         await transaction.updateTable('webhooks').set({ disabled: cleanText(why) }).where('id', '=', id).where('disabled', 'is', null).execute();
         await transaction
           .updateTable('webhook_deliveries')
@@ -98,14 +100,21 @@ export function createWebhookStore(database: Database, sealingOf: SettingSealing
     claim: (now, { limit, leaseMs, busy }) =>
       database.transaction('taking deliveries that are due', async (transaction) => {
         await lockInTransaction(transaction, outboxLock);
-        let due = transaction.selectFrom('webhook_deliveries').distinctOn('webhook_id').select('id').where('state', '=', 'waiting').where('next_at', '<=', now).orderBy('webhook_id').orderBy('next_at').orderBy('position').limit(limit);
-        if (busy.length > 0) due = due.where('webhook_id', 'not in', [...busy]);
+        // The one that was asked longest ago first: eight that are dead, with long queues, keep no other from its turn.
+        let due = transaction
+          .selectFrom('webhooks as w')
+          .innerJoinLateral((from) => from.selectFrom('webhook_deliveries as d').select('d.id').whereRef('d.webhook_id', '=', 'w.id').where('d.state', '=', 'waiting').where('d.next_at', '<=', now).orderBy('d.next_at').orderBy('d.position').limit(1).as('due'), (join) => join.onTrue())
+          .select('due.id')
+          .orderBy('w.attempted_at', (order) => order.asc().nullsFirst())
+          .limit(limit);
+        if (busy.length > 0) due = due.where('w.id', 'not in', [...busy]);
         const rows = await transaction
           .updateTable('webhook_deliveries')
           .set({ attempts: sql<number>`attempts + 1`, next_at: new Date(now.getTime() + leaseMs), last_at: now })
           .where('id', 'in', due)
           .returning(columns)
           .execute();
+        if (rows.length > 0) await transaction.updateTable('webhooks').set({ attempted_at: now }).where('id', 'in', rows.map((row) => row.webhook_id)).execute();
         return rows.map(deliveryOf);
       }),
 

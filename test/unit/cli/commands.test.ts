@@ -296,3 +296,34 @@ describe('config', () => {
 test('serve as a node without a controller is refused before anything starts', async () => {
   expect(await command(['serve', '--role', 'node', '--host-id', 'h1'])).toMatchObject({ code: 64, notes: expect.stringContaining("controller's address") });
 });
+
+describe('webhooks', () => {
+  const webhook = { id: 'w1', address: 'https://alerts.example.org/****', events: ['run.stranded'], products: [], createdAt: '2026-11-21T03:00:00.000Z', createdBy: 'ci (admin)', disabled: null, waiting: 0, givenUp: 0 };
+  const delivery = { id: 'd1', webhookId: 'w1', state: 'waiting', attempts: 0, createdAt: webhook.createdAt, nextAt: webhook.createdAt, lastAt: null, lastAnswer: null, endedAt: null, message: { event: 'webhook.test' } };
+
+  test('add: the secret alone on standard output, what it is told of as it was asked; an event that there is not is a usage error and asks nobody', async () => {
+    const { run, seen } = await withApi({ 'POST /api/webhooks': { status: 201, json: { ...webhook, secret: 'whsec_abc' } } });
+    const added = await run(['webhooks', 'add', 'https://alerts.example.org/x', '--event', 'run.stranded', '--product', 'lab']);
+    expect([added.code, added.out]).toEqual([0, 'whsec_abc\n']);
+    expect(JSON.parse(seen[0]!.body)).toEqual({ url: 'https://alerts.example.org/x', events: ['run.stranded'], products: ['lab'] });
+    expect((await run(['webhooks', 'add', 'https://alerts.example.org/x', '--event', 'run.dead'])).code).toBe(64);
+    expect(seen).toHaveLength(1);
+  });
+
+  test.each([
+    ['delivered', '204', 0, 'arrived: 204\n'],
+    ['waiting', '500 later', 1, 'did not arrive: 500 later\n'],
+  ])('test: a first attempt that ended %s (%s): exit code %i', async (state, lastAnswer, code, out) => {
+    let looks = 0;
+    const { run } = await withApi({
+      'POST /api/webhooks/w1/test': { status: 202, json: delivery },
+      'GET /api/webhooks/w1/deliveries': () => ({ status: 200, json: { deliveries: [(looks += 1) < 2 ? delivery : { ...delivery, state, attempts: 1, lastAnswer }], nextBefore: null } }),
+    });
+    expect(await run(['webhooks', 'test', 'w1'])).toMatchObject({ code, out });
+  });
+
+  test('test: nobody tries it in time: exit code 8', async () => {
+    const { run } = await withApi({ 'POST /api/webhooks/w1/test': { status: 202, json: delivery }, 'GET /api/webhooks/w1/deliveries': { status: 200, json: { deliveries: [delivery], nextBefore: null } } });
+    expect((await run(['webhooks', 'test', 'w1', '--timeout', '0'])).code).toBe(8);
+  });
+});

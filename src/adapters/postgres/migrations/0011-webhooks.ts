@@ -16,7 +16,8 @@ const statements = [
     after_sequence bigint not null,
     created_at timestamptz not null default now(),
     created_by text not null,
-    disabled text
+    disabled text,
+    attempted_at timestamptz
   )`,
   `create table webhook_deliveries (
     position bigserial primary key,
@@ -33,7 +34,7 @@ const statements = [
     ended_at timestamptz,
     unique (webhook_id, audit_sequence)
   )`,
-  `create index webhook_deliveries_due on webhook_deliveries (next_at) where state = 'waiting'`,
+  `create index webhook_deliveries_due on webhook_deliveries (webhook_id, next_at) where state = 'waiting'`,
   'create index webhook_deliveries_ended on webhook_deliveries (ended_at) where ended_at is not null',
   // How far the audit was read.
   'create table webhook_progress (singleton boolean primary key default true check (singleton), sequence bigint not null)',
