@@ -1,6 +1,8 @@
 import type { KeyScope, Labels } from '../../domain/access/scope.ts';
 import type { RunKind } from '../../domain/run/kind.ts';
 import type { ColumnType, Generated } from 'kysely';
+import type { BigInteger, Defaulted, Instant, Json, NullableInstant, NullableJson } from './column-types.ts';
+import type { WebhookTables } from './webhook-tables.ts';
 import type { PairFacts } from '../../domain/certificate/pair.ts';
 import type { RenewalPlan } from '../../domain/certificate/renewal.ts';
 import type { LastTry } from '../../domain/certificate/status.ts';
@@ -24,22 +26,10 @@ import type { RolloutState } from '../../domain/rollout/state.ts';
 import type { Outcome, RecoveryRecord, RunReport } from '../../domain/run/report.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
 import type { SettingName } from '../../domain/setting/name.ts';
-import type { WebhookEvent } from '../../domain/webhook/event.ts';
-import type { WebhookMessage } from '../../domain/webhook/message.ts';
-import type { WebhookDelivery } from '../../ports/webhook-store.ts';
 import type { Observation } from '../../ports/rollout-store.ts';
 import type { KeyRole } from '../../ports/control-stores.ts';
 
-/** Written as text (see `toJson`), read as a value. */
-type Json<Value> = ColumnType<Value, string, string>;
-type NullableJson<Value> = ColumnType<Value | null, string | null, string | null>;
-/** `bigint` arrives as text. */
-type BigInteger = ColumnType<string, number | string, number | string>;
-type Instant = ColumnType<Date, string | Date, string | Date>;
-type NullableInstant = ColumnType<Date | null, string | Date | null, string | Date | null>;
-type Defaulted<Column> = Column extends ColumnType<infer S, infer I, infer U> ? ColumnType<S, I | undefined, U> : never;
-
-export interface Tables {
+export interface Tables extends WebhookTables {
   releases: {
     position: Generated<string>;
     product: ProductName;
@@ -272,37 +262,6 @@ export interface Tables {
     windows: Json<readonly Window[]>;
     set_by: string;
     set_at: Instant;
-  };
-  webhooks: {
-    id: string;
-    address: string;
-    sealed: ColumnType<Buffer, Buffer, Buffer>;
-    key_id: string;
-    events: Json<readonly WebhookEvent[]>;
-    products: Json<readonly ProductName[]>;
-    after_sequence: BigInteger;
-    created_at: Defaulted<Instant>;
-    created_by: string;
-    disabled: Generated<string | null>;
-    attempted_at: Defaulted<NullableInstant>;
-  };
-  webhook_deliveries: {
-    position: Generated<string>;
-    id: string;
-    webhook_id: string;
-    audit_sequence: ColumnType<string | null, number | null, never>;
-    message: Json<WebhookMessage>;
-    state: Generated<WebhookDelivery['state']>;
-    attempts: Defaulted<ColumnType<number, number, number>>;
-    created_at: Instant;
-    next_at: NullableInstant;
-    last_at: Defaulted<NullableInstant>;
-    last_answer: Generated<string | null>;
-    ended_at: Defaulted<NullableInstant>;
-  };
-  webhook_progress: {
-    singleton: Generated<boolean>;
-    sequence: BigInteger;
   };
   fairlead_migrations: {
     name: string;
