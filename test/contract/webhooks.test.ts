@@ -113,6 +113,7 @@ test('410: the webhook is disabled, what waits for it is given up, and the audit
   expect(received).toHaveLength(1);
   expect((await deliveriesOf(id)).map(({ state }) => state)).toEqual(['given_up', 'given_up']);
   expect((await call('GET', `/api/webhooks/${id}`)).json()).toMatchObject({ disabled: 'it answered 410', waiting: 0, givenUp: 2 });
+  expect((await call('GET', '/metrics')).body).toMatch(/fairlead_webhook_deliveries\{state="waiting"\} 0\nfairlead_webhook_deliveries\{state="given_up"\} 2\n(.*\n)*fairlead_webhooks_disabled 1\n/);
   expect(await auditOf('webhook.disabled')).toMatchObject([{ subject: `webhook/${id}`, detail: { about: 'run.stranded' } }]);
   expect((await call('POST', `/api/webhooks/${id}/test`)).json()).toMatchObject({ code: 'webhook_disabled' });
 });

@@ -39,7 +39,8 @@ export function metricRoutes(app: Api, { settings, stores, gateway, machine }: A
 
   /** Left out while the database is away: a missing series says so, a zero would lie. */
   async function stored(): Promise<Sample[]> {
-    const [outcomes, hosts, certificates] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list(), stores.certificates.list()]);
+    const [outcomes, hosts, certificates, webhooks] = await Promise.all([stores.statistics.runsByOutcome(), stores.hosts.list(), stores.certificates.list(), stores.webhooks.list()]);
+    const deliveries = (state: 'waiting' | 'givenUp'): number => webhooks.reduce((sum, webhook) => sum + webhook[state], 0);
     const statuses = { pending: 0, connected: 0, disconnected: 0, error: 0, maintenance: 0 };
     for (const { status } of hosts) statuses[status] += 1;
     return [
@@ -47,6 +48,8 @@ export function metricRoutes(app: Api, { settings, stores, gateway, machine }: A
       gauge('fairlead_hosts', 'Hosts by status.', Object.entries(statuses).map(([status, value]) => ({ labels: { status }, value }))),
       gauge('fairlead_certificate_not_after_seconds', 'When the certificate that a host serves ends, since the epoch.', certificates.flatMap(({ host, product, facts }) => (facts === null ? [] : [{ labels: { host, product, name: facts.names[0] ?? '' }, value: Date.parse(facts.notAfter) / 1000 }]))),
       gauge('fairlead_certificate_failed_tries', 'How many tries to renew it have failed in a row.', certificates.map(({ host, product, failures }) => ({ labels: { host, product }, value: failures }))),
+      gauge('fairlead_webhook_deliveries', 'Messages to webhooks that wait still, and those of the last seven days that were given up.', [{ labels: { state: 'waiting' }, value: deliveries('waiting') }, { labels: { state: 'given_up' }, value: deliveries('givenUp') }]),
+      gauge('fairlead_webhooks_disabled', 'Webhooks that answered that they want nothing more.', [{ labels: {}, value: webhooks.filter(({ disabled }) => disabled !== null).length }]),
     ];
   }
 }

@@ -21,6 +21,7 @@ const labels: Readonly<Record<string, string>> = {
   code: 'refusals of the gateway, a fixed list',
   host: 'the fleet, of which each host has one certificate for each product',
   product: 'the products of the fleet',
+  state: 'of deliveries to webhooks: waiting, given_up',
 };
 const dashboard = JSON.parse(readFileSync(join(import.meta.dirname, '../../../deploy/grafana/fairlead.json'), 'utf8')) as { panels: { id: number; title: string; targets: { expr: string }[] }[] };
 
