@@ -155,7 +155,7 @@ describe('entity tags', () => {
 
 describe('lists have pages', () => {
   /** What has a list in its answer and none to page through. */
-  const whole = new Set(['/health/ready', '/health/detailed', '/api/updates/status', '/api/services/status', '/api/hosts/{id}', '/api/runs/{id}', '/api/releases/{product}/{releaseId}', '/api/rollouts/{id}']);
+  const whole = new Set(['/health/ready', '/health/detailed', '/api/updates/status', '/api/services/status', '/api/hosts/{id}', '/api/runs/{id}', '/api/releases/{product}/{releaseId}', '/api/rollouts/{id}', '/api/webhooks/{id}']);
 
   test('every GET whose answer has a list takes a limit, and says how to go on', async () => {
     await listen();
