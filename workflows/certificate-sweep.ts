@@ -1,5 +1,4 @@
 import { continueAsNew, ParentClosePolicy, proxyActivities, setCurrentDetails, startChild, workflowInfo } from '@temporalio/workflow';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Done } from '../activities/host/index.ts';
 import type { CertificateLook } from '../src/domain/certificate/look.ts';
 import { planCertificate } from '../src/domain/certificate/plan.ts';
@@ -7,6 +6,7 @@ import type { CertificateRunRequest } from '../src/domain/certificate/wish.ts';
 import { certificateWorkflowId, hostTaskQueue, type HostId, type ProductName } from '../src/domain/ids.ts';
 import type { CertificatePlace, CertificateRow } from '../src/ports/certificate-registry.ts';
 import { certRenewal } from './cert-renewal.ts';
+import { isBegun } from './support/begin.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { attributesOf } from './support/search-attributes.ts';
 import { startDistribution } from './support/start-distribution.ts';
@@ -106,19 +106,15 @@ async function startIfDue({ host, product, wish }: CertificateRow, look: Certifi
   if (releaseId === null) return false;
   const request: CertificateRunRequest = { action: 'renew', host, product, releaseId, wish, originPort: null, force: false, requestedBy: 'schedule', requestId: `sweep-${runId}-${host}-${product}` };
   if (planCertificate(look, request).kind !== 'act') return false;
-  try {
-    await startChild(certRenewal, {
+  // One may be under way, and be waiting to try again.
+  return isBegun(() =>
+    startChild(certRenewal, {
       workflowId: certificateWorkflowId(host, product),
       args: [request],
       parentClosePolicy: ParentClosePolicy.ABANDON,
       memo: { requestId: request.requestId, requestedBy: request.requestedBy },
       staticSummary: `renewal of the certificate of ${product} on ${host}`,
       typedSearchAttributes: attributesOf({ host, product, release: releaseId }),
-    });
-    return true;
-  } catch (error) {
-    // One is under way, and may be waiting to try again.
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
+    }),
+  );
 }

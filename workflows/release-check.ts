@@ -1,11 +1,11 @@
 import { ParentClosePolicy, proxyActivities, setCurrentDetails, startChild } from '@temporalio/workflow';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { Prefetch, ReleaseCheckActivities } from '../activities/control/release-checks.ts';
 import type { Done } from '../activities/host/index.ts';
 import type { RolloutInput } from '../src/domain/rollout/names.ts';
 import { controlTaskQueue, hostTaskQueue, hostWorkflowId, rolloutWorkflowId } from '../src/domain/ids.ts';
 import type { UpdateRequest } from '../src/domain/update/request.ts';
 import { fleetRollout } from './fleet-rollout.ts';
+import { isBegun } from './support/begin.ts';
 import { attributesOf } from './support/search-attributes.ts';
 import { updateApply } from './update-apply.ts';
 
@@ -34,8 +34,9 @@ const checkCalls = proxyActivities<ReleaseCheckActivities>({
 export async function releaseCheck(): Promise<ReleaseCheckResult> {
   const { looked, current, noted, ...due } = await checkCalls.checkReleases();
   const [updates, rollouts, downloaded, away]: [string[], string[], string[], string[]] = [[], [], [], []];
-  for (const update of due.updates) if (await begun(() => startUpdate(update))) updates.push(`${update.host}/${update.product} ${update.releaseId}`);
-  for (const rollout of due.rollouts) if (await begun(() => startRollout(rollout))) rollouts.push(`${rollout.request.product} ${rollout.request.releaseId}`);
+  // Where another run holds the host, or the rollout is there, the next check looks again.
+  for (const update of due.updates) if (await isBegun(() => startUpdate(update))) updates.push(`${update.host}/${update.product} ${update.releaseId}`);
+  for (const rollout of due.rollouts) if (await isBegun(() => startRollout(rollout))) rollouts.push(`${rollout.request.product} ${rollout.request.releaseId}`);
   await Promise.all(due.downloads.map(async (wanted) => ((await fetched(wanted)) ? downloaded : away).push(`${wanted.host}/${wanted.product} ${wanted.artifact.releaseId}`)));
   setCurrentDetails(`${looked} looked at, ${current} current, ${noted} noted; begun: ${[...updates, ...rollouts].join(', ') || 'nothing'}; fetched: ${downloaded.join(', ') || 'nothing'}`);
   return { looked, current, noted, updates, rollouts, downloaded, away };
@@ -62,17 +63,6 @@ const startRollout = (input: RolloutInput) =>
     staticSummary: `${input.request.product} ${input.request.releaseId} across the fleet`,
     typedSearchAttributes: attributesOf({ product: input.request.product, release: input.request.releaseId }),
   });
-
-/** Another run holds the host, or the rollout is there: the next check looks again. */
-async function begun(start: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await start();
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
-}
 
 async function fetched({ host, product, artifact }: Prefetch): Promise<boolean> {
   const { prefetchBundle } = proxyActivities<{ prefetchBundle(wanted: Omit<Prefetch, 'host'>): Promise<Done<unknown>> }>({

@@ -3,7 +3,6 @@ import type { DestinationStream, Logger } from 'pino';
 import { hideSecrets } from '../domain/secret-text.ts';
 
 export type { Logger } from 'pino';
-export { hideSecrets };
 
 export interface LoggerOptions {
   /** The process, as it stands in every line: `api`, `control`, `agent`. */

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { idempotencyHeader, reasonHeader } from '../contract/index.ts';
@@ -9,6 +8,7 @@ import { FairleadError } from '../domain/failure.ts';
 import { hostWorkflowId, rolloutWorkflowId, type HostId, type ProductName, type RolloutId, type RunId } from '../domain/ids.ts';
 import type { AuditLog } from '../ports/control-stores.ts';
 import { actorOf, type Api } from './api.ts';
+import { digest } from './idempotency.ts';
 
 /** What a mutating request leaves in the audit, as it is gathered. */
 interface RequestAudit {
@@ -26,8 +26,6 @@ declare module 'fastify' {
     audit: RequestAudit | null;
   }
 }
-
-const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex');
 
 /** Notes how something was before the request and how it is after; it stands in the audit row of the result. */
 export function noteChange(request: FastifyRequest, change: { readonly before?: unknown; readonly after?: unknown }): void {
@@ -115,7 +113,7 @@ export function auditMutations(app: Api, audit: Pick<AuditLog, 'append'>): void 
     const { runId, workflowId, rolloutId, code } = noted.answer as { readonly runId?: RunId; readonly workflowId?: string; readonly rolloutId?: RolloutId; readonly code?: string };
     const { before, after } = noted;
     const ids = { ...(workflowId === undefined ? {} : { workflowId }), ...(rolloutId === undefined ? {} : { rolloutId }) };
-    const changed = { ...(before === undefined ? {} : { before: askedForAudit(before, sha256) }), ...(after === undefined ? {} : { after: askedForAudit(after, sha256) }) };
+    const changed = { ...(before === undefined ? {} : { before: askedForAudit(before, digest) }), ...(after === undefined ? {} : { after: askedForAudit(after, digest) }) };
     const outcome = status === 202 ? 'accepted' : status < 400 ? 'done' : status < 500 ? 'refused' : 'failed';
     const append = (): Promise<unknown> =>
       audit.append(
@@ -165,7 +163,7 @@ function quietReason(request: FastifyRequest): string | null {
 /** Bundles are not kept in the audit, only that one came; their digest stands in the row about the release. */
 function askedOf(request: FastifyRequest, route: string): unknown {
   if (request.body === undefined || request.body === null) return null;
-  return isJson(request.body) ? askedForAudit(request.body, sha256, route) : { bytes: Number(request.headers['content-length'] ?? 0) || null };
+  return isJson(request.body) ? askedForAudit(request.body, digest, route) : { bytes: Number(request.headers['content-length'] ?? 0) || null };
 }
 
 /** By what rows about one thing are found, also where the request is refused. */

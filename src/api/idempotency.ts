@@ -17,7 +17,8 @@ export const MutationHeaders = z.object({
   [reasonHeader]: z.string().max(1_500).optional().meta({ description: 'Why, percent-encoded; it goes into the audit. Overrides need it, or a `reason` in the body', examples: ['the%20old%20disk%20is%20gone'] }),
 });
 
-const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** SHA-256 in hexadecimal digits. */
+export const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 const keyOf = (request: FastifyRequest): string | undefined => {
   const value = request.headers[idempotencyHeader];

@@ -52,5 +52,7 @@ export const certificateDistributionWorkflowId = (host: HostId, product: Product
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';
 
+/** A rollout's id of our own making, the same for the same digest: a version-8 UUID (RFC 9562). @param hex a SHA-256, in hexadecimal digits */
+export const rolloutIdOfDigest = (hex: string): RolloutId => `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}` as RolloutId;
 /** The workflow id of a rollout; its shards have theirs below it. */
 export const rolloutWorkflowId = (rollout: RolloutId): string => `rollout/${rollout}`;

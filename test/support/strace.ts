@@ -33,9 +33,9 @@ export async function startJob(argv: readonly string[]): Promise<Job> {
   const thread = await poolThread(child.pid as number);
 
   async function under<Result>(options: readonly string[], work: () => Promise<Result>): Promise<Result> {
-    const strace = spawn('strace', ['-q', '-p', String(thread), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const strace = spawn('strace', ['-p', String(thread), ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
     const gone = new Promise<void>((resolve) => strace.once('exit', () => resolve()));
-    await waitUntilTraced(thread, strace, gone);
+    await untilTraced(strace, gone);
     try {
       return await work();
     } finally {
@@ -85,14 +85,17 @@ async function poolThread(pid: number): Promise<number> {
   throw new Error(`process ${pid} has no thread for its file system calls`);
 }
 
-async function waitUntilTraced(thread: number, strace: ChildProcess, gone: Promise<void>): Promise<void> {
+/**
+ * Waits until strace says that it is attached. The kernel shows a tracer (`TracerPid`) a moment before strace has stopped the thread, and what
+ * the thread calls in that moment is neither counted nor disturbed.
+ */
+async function untilTraced(strace: ChildProcess, gone: Promise<void>): Promise<void> {
   let said = '';
-  let over = false;
-  strace.stderr?.on('data', (text: Buffer) => (said += text.toString('utf8')));
-  void gone.then(() => (over = true));
-  while (!over) {
-    if (!/^TracerPid:\s+0$/m.test(await fs.readFile(`/proc/${thread}/status`, 'utf8'))) return;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  throw new Error(`strace did not attach: ${said}`);
+  const attached = new Promise<boolean>((resolve) =>
+    strace.stderr?.on('data', (text: Buffer) => {
+      said += text.toString('utf8');
+      if (/^strace: Process \d+ attached$/m.test(said)) resolve(true);
+    }),
+  );
+  if (!(await Promise.race([attached, gone.then(() => false)]))) throw new Error(`strace did not attach: ${said}`);
 }

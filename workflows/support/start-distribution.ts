@@ -1,8 +1,8 @@
 import { ParentClosePolicy, startChild } from '@temporalio/workflow';
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { DistributionRequest } from '../../src/domain/certificate/distribution.ts';
 import { certificateDistributionWorkflowId, type ReleaseId } from '../../src/domain/ids.ts';
 import { certDistributionWorkflow } from '../../src/domain/run/names.ts';
+import { isBegun } from './begin.ts';
 import { attributesOf } from './search-attributes.ts';
 
 /**
@@ -13,19 +13,15 @@ import { attributesOf } from './search-attributes.ts';
  */
 export async function startDistribution({ action, host, product, wish, requestedBy, requestId }: DistributionRequest, release: ReleaseId): Promise<boolean> {
   if ((wish.alsoOn ?? []).length === 0) return false;
-  try {
-    // By its name: the distribution starts renewals, and a renewal starts it.
-    await startChild<(request: DistributionRequest) => Promise<unknown>>(certDistributionWorkflow, {
+  // By its name: the distribution starts renewals, and a renewal starts it.
+  return isBegun(() =>
+    startChild<(request: DistributionRequest) => Promise<unknown>>(certDistributionWorkflow, {
       workflowId: certificateDistributionWorkflowId(host, product),
       args: [{ action, host, product, wish, requestedBy, requestId }],
       parentClosePolicy: ParentClosePolicy.ABANDON,
       memo: { requestId, requestedBy },
       staticSummary: `certificate ${wish.names[0]} of ${product}, from ${host} to ${wish.alsoOn?.join(', ')}`,
       typedSearchAttributes: attributesOf({ host, product, release }),
-    });
-    return true;
-  } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
-    throw error;
-  }
+    }),
+  );
 }

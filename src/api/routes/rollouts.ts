@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { Rollout, RolloutAbortBody, RolloutAccepted, RolloutBody, RolloutCommandAnswer, RolloutCommandBody, RolloutDecisionBody, RolloutHostList, RolloutHostsQuery, RolloutList, RolloutListQuery, RolloutParams, RolloutPlanAnswer, RolloutPlanBody, RunEventsHeaders } from '../../contract/index.ts';
 import { FairleadError } from '../../domain/failure.ts';
-import { rolloutWorkflowId, type RolloutId, type RunId } from '../../domain/ids.ts';
+import { rolloutIdOfDigest, rolloutWorkflowId, type RolloutId, type RunId } from '../../domain/ids.ts';
 import type { RolloutCommand } from '../../domain/rollout/command.ts';
 import { fleetDigestInput, fleetOf, type FleetHost } from '../../domain/rollout/fleet.ts';
 import { planRollout, type RolloutPlan } from '../../domain/rollout/plan.ts';
@@ -175,11 +175,10 @@ export function rolloutRoutes(app: Api, dependencies: ApiDependencies, streams: 
   }
 }
 
-/** A repetition of the request starts the same rollout. A version-8 UUID (RFC 9562): of our own making. */
+/** A repetition of the request starts the same rollout. */
 function rolloutIdOf(requestId: string): RolloutId {
   if (!requestId.startsWith('idem-')) return randomUUID() as string as RolloutId;
-  const hex = createHash('sha256').update(`rollout ${requestId}`).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}` as RolloutId;
+  return rolloutIdOfDigest(createHash('sha256').update(`rollout ${requestId}`).digest('hex'));
 }
 
 const moved = ({ product }: RolloutRequest): FairleadError =>

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLogger, hideSecrets } from '../../../src/adapters/logger.ts';
+import { createLogger } from '../../../src/adapters/logger.ts';
+import { hideSecrets } from '../../../src/domain/secret-text.ts';
 import { createHostSecrets } from '../../../src/adapters/secrets/host.ts';
 import { hiderOf } from '../../../src/adapters/secrets/known.ts';
 import type { ProductName } from '../../../src/domain/ids.ts';
