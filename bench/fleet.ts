@@ -156,14 +156,20 @@ async function measure({ summary, pids }: RunningDev): Promise<boolean> {
   async function rollOut(product: string, releaseId: string): Promise<RolloutId> {
     const key = (await fs.readFile(summary.adminKeyFile, 'utf8')).trim();
     const strategy = { waves: { by: 'tiers', percents: [1, 10, 100] }, maxParallel, bakeSeconds: 0, budget, onFailure: policy, decisionSeconds: 0, verifySeconds: 60 };
-    const answer = await fetch(new URL('/api/rollouts', summary.api), {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ product, releaseId, strategy, onHost: { bakeSeconds: 0 } }),
-    });
-    const body = (await answer.json()) as { rolloutId: RolloutId };
-    if (answer.status !== 202) throw new Error(`the rollout was not accepted: ${answer.status} ${JSON.stringify(body)}`);
-    return body.rolloutId;
+    const began = performance.now();
+    // A server to which thousands of agents have just come makes their queues first, and may not answer in time: the same request once more, as its answer says.
+    for (;;) {
+      const answer = await fetch(new URL('/api/rollouts', summary.api), {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': `bench-${releaseId}` },
+        body: JSON.stringify({ product, releaseId, strategy, onHost: { bakeSeconds: 0 } }),
+      });
+      const body = (await answer.json()) as { rolloutId: RolloutId; retryable?: boolean; code?: string };
+      if (answer.status === 202) return body.rolloutId;
+      if (body.retryable !== true || performance.now() - began > 300_000) throw new Error(`the rollout was not accepted: ${answer.status} ${JSON.stringify(body)}`);
+      console.log(`  the rollout is asked for again: ${answer.status} ${body.code}, ${((performance.now() - began) / 1000).toFixed(0)} s after the first time`);
+      await sleep(2_000);
+    }
   }
 }
 

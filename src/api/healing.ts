@@ -94,8 +94,8 @@ export function createHealing({ stores, runs }: Pick<ApiDependencies, 'stores' |
     try {
       started = await runs.startUpdate({ host, product, releaseId, strategy: 'rolling', requestedBy: supervisorName, requestId: `heal-${claim}` });
     } catch (error) {
-      const code = error instanceof FairleadError ? error.reason.code : null;
-      if (code === 'run_in_progress' || code === 'orchestrator_unavailable') await stores.healings.withdraw(claim);
+      const passes = error instanceof FairleadError && (error.retryable || error.reason.code === 'run_in_progress');
+      if (passes) await stores.healings.withdraw(claim);
       else await stores.healings.failed(claim, error instanceof Error ? error.message : String(error));
       log.warn({ err: error, host, product, releaseId }, 'no run could be started to repair a host');
       return;

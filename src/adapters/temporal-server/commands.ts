@@ -5,11 +5,13 @@ export const searchAttributes = ['FairleadHost', 'FairleadProduct', 'FairleadRel
  * What Fairlead asks of a Temporal server beyond its defaults. `deploy/temporal/dynamic-config.yaml` says the same for production.
  *
  * A queue that one agent polls needs one partition: with the default of four, a first task to each of 1,000 hosts takes 41 s instead of 2.
- * The default poll rate of the transfer queue makes each step of a run wait for a slot of 50 ms on a server with few shards.
+ * The default poll rate of the transfer queue makes each step of a run wait for a slot of 50 ms on a server with few shards. With the default of
+ * 1,200 requests a second to its queues, a server to which 10,000 agents come back refuses everybody's requests meanwhile.
  */
 export const dynamicConfig: Readonly<Record<string, number | boolean>> = {
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
+  'matching.rps': 20_000,
   'frontend.namespaceCount': 20_000,
   'frontend.WorkerHeartbeatsEnabled': true,
   'frontend.ListWorkersEnabled': true,
