@@ -16,6 +16,9 @@ const commands: Readonly<Record<string, readonly string[]>> = {
   'test:fast': ['scripts/test.ts', 'fast'],
 };
 
+/** What a command says beside its words. */
+const environment: Readonly<Record<string, Readonly<Record<string, string>>>> = { verify: { FAIRLEAD_REQUIRE_ALL: '1' } };
+
 const isTesting = (name: string | undefined): boolean => name !== undefined && name !== 'demo';
 
 async function installPrograms(): Promise<void> {
@@ -40,6 +43,7 @@ async function main(argv: readonly string[]): Promise<number> {
     say(`usage: node scripts/setup.mjs [--run ${Object.keys(commands).join('|')} [arguments…]]`);
     return 64;
   }
+  Object.assign(process.env, environment[name ?? '']);
   await installPrograms();
   const temporal = await ensureTemporalCli(process.env, say);
   if (command.length === 0) {
