@@ -27,7 +27,7 @@ test('production registers the same search attributes as development', () => {
 
 test('the development server gets a database file, loopback, and every setting', () => {
   const argv = developmentServerCommand({ cli: '/t', databaseFile: '/d/t.db', port: 1, uiPort: 2, namespace: 'default' });
-  expect(argv.slice(0, 11)).toEqual(['/t', 'server', 'start-dev', '--db-filename', '/d/t.db', '--ip', '127.0.0.1', '--port', '1', '--ui-port', '2']);
+  expect(argv.slice(0, 15)).toEqual(['/t', 'server', 'start-dev', '--db-filename', '/d/t.db', '--sqlite-pragma', 'journal_mode=WAL', '--sqlite-pragma', 'synchronous=NORMAL', '--ip', '127.0.0.1', '--port', '1', '--ui-port', '2']);
   expect(argv).toEqual(expect.arrayContaining(['FairleadOutcome=Keyword', 'history.transferProcessorMaxPollRPS=2000', 'matching.numTaskqueueReadPartitions=1']));
 });
 
