@@ -9,11 +9,10 @@ import type { RunId } from '../src/domain/ids.ts';
 import type { RecoveryRecord, RunReport } from '../src/domain/run/report.ts';
 import { executeSwitchStep, executeSwitchUndoStep, switchRecoveryInput, type SwitchContext } from './support/certificate-switch-steps.ts';
 import { controlCalls } from './support/control-calls.ts';
-import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal, type StoryStart } from './support/journal.ts';
 import { strand, strandLimits } from './support/recovery-record.ts';
-import { createCourse, StepStopped } from './support/run-course.ts';
+import { createCourse, StepStopped, type StopEvent } from './support/run-course.ts';
 
 /** A run that has its certificate, and has got the host. */
 export interface IssuedRun {
@@ -91,21 +90,22 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
     return strand(() => course.call('strandCertificate', input, 'write the recovery record', strandLimits), { runId, request, backupPath: c.backupPath, at, attempted: release, lastGood: release });
   }
 
-  try {
+  async function look(): Promise<SwitchContext> {
     // The fence of a run that waited for its turn is older than those of the runs that had theirs meanwhile.
     const { fence } = await controlCalls.takeFence({ runId });
     const run: RunRef = { runId, host, product, fence };
     inspection = (await course.call('inspectHost', { product }, 'inspect the host', { startToCloseMs: 60_000 })).value as HostInspection;
     context = { run, request, host: inspection, directory, call: course.call, version: null, backupPath: null, workersBefore: [] };
-    await goForward(context);
-  } catch (error) {
-    const stopped = error instanceof StepStopped ? error : stoppedBefore(error);
-    const c = context;
-    if (c === null) {
-      advance({ type: stopped.cancelled ? 'CancelRequested' : 'StepFailed', step: stopped.step, reason: stopped.reason });
-      advance({ type: 'HostRestored' });
-    } else await CancellationScope.nonCancellable(() => goBack(c, stopped));
+    return context;
   }
+
+  /** Nothing was switched yet: the host serves what it did. */
+  function stopBefore(event: StopEvent): void {
+    advance(event);
+    advance({ type: 'HostRestored' });
+  }
+
+  await course.through({ look, goForward, goBack, isOpen: () => context === null, advance: stopBefore });
   return CancellationScope.nonCancellable(async () => {
     const outcome = certificateOutcomeOf(state);
     if (!outcome) throw new Error(`the run ended in state ${state.phase}`);
@@ -132,13 +132,6 @@ export async function certSwitch({ runId, workflowId, startedAt, request, direct
       recovery,
     });
   });
-
-  /** What ends a run before its first step: a host that cannot be reached, an early cancel. */
-  function stoppedBefore(error: unknown): StepStopped {
-    if (isCancel(error, CancellationScope.current().consideredCancelled)) return new StepStopped('inspect', cancelReason('the first step on the host'), true);
-    if (state.phase !== 'Taken' || context !== null) throw error;
-    return new StepStopped('inspect', readFailure(error, 'inspect', host).reason, false);
-  }
 }
 
 const cancelReason = (step: string): Reason => ({ class: 'request', code: 'cancelled', message: `The run was cancelled at ${step}.`, hint: 'Ask again when it is wanted.' });

@@ -4,13 +4,12 @@ import type { Reason } from '../src/domain/failure.ts';
 import type { RunId } from '../src/domain/ids.ts';
 import type { RecoveryRecord, RunReport } from '../src/domain/run/report.ts';
 import type { ServiceInspection, ServiceManifest } from '../src/domain/service/inspection.ts';
-import { planService, type ServicePlan } from '../src/domain/service/plan.ts';
+import { planService } from '../src/domain/service/plan.ts';
 import type { ServiceRequest } from '../src/domain/service/request.ts';
 import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceState } from '../src/domain/service/state.ts';
 import { isPreparing, serviceStepTitle, type ServiceStep, type ServiceUndoStep } from '../src/domain/service/step.ts';
 import { planServiceUndo } from '../src/domain/service/undo.ts';
 import { controlCalls } from './support/control-calls.ts';
-import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
 import { createJournal, type StoryStart } from './support/journal.ts';
 import { strand, strandLimits } from './support/recovery-record.ts';
@@ -41,7 +40,6 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
   const ended: ServiceStep[] = [];
 
   let state: ServiceState = { phase: 'Requested', service: request.service };
-  let plan: ServicePlan | null = null;
   let manifest: ServiceManifest | null = null;
   let recovery: RecoveryRecord | null = null;
 
@@ -143,37 +141,31 @@ export async function serviceChange(request: ServiceRequest, gathered: GatheredR
     return course.close(report);
   }
 
-  if (!gathered) journal.tell('run_started', null, `${request.action} ${request.service} of ${request.product} on ${request.host}, asked for by ${request.requestedBy}`);
-  try {
+  async function look(): Promise<ServiceContext | null> {
     // The fence of a run that waited for its turn is older than those of the runs that had theirs meanwhile.
     const { fence } = gathered ? await controlCalls.takeFence({ runId }) : await controlCalls.openServiceRun({ runId, workflowId, kind, request, requestedAt: startedAt });
     const run: RunRef = { runId, host: request.host, product: request.product, fence };
-    const { value: inspection } = await call('inspectServices', { product: request.product }, 'look at the services', { startToCloseMs: 60_000 });
-    manifest = (inspection as ServiceInspection).manifest;
-    const decision = planService(inspection as ServiceInspection, request);
+    const { value } = await call('inspectServices', { product: request.product }, 'look at the services', { startToCloseMs: 60_000 });
+    const inspection = value as ServiceInspection;
+    manifest = inspection.manifest;
+    const decision = planService(inspection, request);
     if (decision.kind === 'unchanged') {
       advance({ type: 'NothingToDo', release: decision.releaseId });
-    } else if (decision.kind === 'refuse') {
-      advance({ type: 'PreconditionFailed', reason: decision.reason });
-    } else {
-      plan = decision.plan;
-      course.plan(plan.steps.length);
-      await controlCalls.recordServiceIntent({ runId, request, plan, requestIds: gathered?.requestIds ?? [request.requestId] });
-      advance({ type: 'HostInspected', release: plan.releaseId });
-      const context: ServiceContext = { run, request, manifest: manifest as ServiceManifest, plan, call };
-      try {
-        await goForward(context);
-      } catch (error) {
-        if (!(error instanceof StepStopped)) throw error;
-        await CancellationScope.nonCancellable(() => goBack(context, error));
-      }
+      return null;
     }
-  } catch (error) {
-    // Only what happens before the first step ends here: a host that cannot be reached, an early cancel.
-    if (state.phase !== 'Requested') throw error;
-    if (isCancel(error, CancellationScope.current().consideredCancelled)) advance({ type: 'CancelRequested', step: 'inspect', reason: cancelReason('the first step') });
-    else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
+    if (decision.kind === 'refuse') {
+      advance({ type: 'PreconditionFailed', reason: decision.reason });
+      return null;
+    }
+    const { plan } = decision;
+    course.plan(plan.steps.length);
+    await controlCalls.recordServiceIntent({ runId, request, plan, requestIds: gathered?.requestIds ?? [request.requestId] });
+    advance({ type: 'HostInspected', release: plan.releaseId });
+    return { run, request, manifest: manifest as ServiceManifest, plan, call };
   }
+
+  if (!gathered) journal.tell('run_started', null, `${request.action} ${request.service} of ${request.product} on ${request.host}, asked for by ${request.requestedBy}`);
+  await course.through({ look, goForward, goBack, isOpen: () => state.phase === 'Requested', advance });
   return CancellationScope.nonCancellable(end);
 }
 

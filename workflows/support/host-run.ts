@@ -12,7 +12,6 @@ import { nextUpdateState, outcomeOf, type UpdateEvent, type UpdateState } from '
 import { isPastReturn, isTidying, stepTitle, type UndoStep, type UpdateStep } from '../../src/domain/update/step.ts';
 import { planUndo } from '../../src/domain/update/undo.ts';
 import { controlCalls } from './control-calls.ts';
-import { isCancel, readFailure } from './failures.ts';
 import type { RunTiming } from './host-calls.ts';
 import { createJournal } from './journal.ts';
 import { cameBack, strand, strandLimits } from './recovery-record.ts';
@@ -141,40 +140,34 @@ export async function runOnHost<Request extends PromotionRequest>({ kind, reques
     return answer === 'whole' ? report : { ...report, steps: [], evidence: [] };
   }
 
-  const what = kind === 'promotion' ? `promotion of ${request.product} ${request.releaseId}` : `${request.product} ${request.releaseId}`;
-  journal.tell('run_started', null, `${what} on ${request.host}, asked for by ${request.requestedBy}`);
-  try {
+  async function look(): Promise<(() => StepContext) | null> {
     const opened = await controlCalls.openRun({ runId, kind, request, requestedAt: startedAt });
     artifact = opened.artifact;
     const run: RunRef = { runId, host: request.host, product: request.product, fence: opened.fence };
-    const { value: inspection } = await call('inspectHost', { product: request.product }, 'inspect the host', { startToCloseMs: 60_000 });
-    servedBefore = (inspection as HostInspection).state?.lastGoodReleaseId ?? null;
-    const decision = decide(inspection as HostInspection, artifact, request);
+    const { value } = await call('inspectHost', { product: request.product }, 'inspect the host', { startToCloseMs: 60_000 });
+    const inspection = value as HostInspection;
+    servedBefore = inspection.state?.lastGoodReleaseId ?? null;
+    const decision = decide(inspection, artifact, request);
     if (decision.kind === 'unchanged') {
       advance({ type: 'NothingToDo', active: decision.activeReleaseId });
-    } else if (decision.kind === 'refuse') {
-      advance({ type: 'PreconditionFailed', reason: decision.reason });
-    } else {
-      plan = decision.plan;
-      // The time that a step may take follows the service, also where the instance was added on this host.
-      artifact = { ...artifact, manifest: withExtras(artifact.manifest, (inspection as HostInspection).state?.extras) };
-      course.plan(plan.steps.length);
-      await controlCalls.recordIntent({ runId, request, plan });
-      advance({ type: 'HostInspected', from: plan.fromReleaseId });
-      const context = (): StepContext => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, certificateVersion, pause: sleep, wait: course.wait });
-      try {
-        await goForward(context);
-      } catch (error) {
-        if (!(error instanceof StepStopped)) throw error;
-        await CancellationScope.nonCancellable(() => goBack(context, error));
-      }
+      return null;
     }
-  } catch (error) {
-    // Only what happens before the first step ends here: an unknown release, a host that cannot be reached, an early cancel.
-    if (state.phase !== 'Requested') throw error;
-    if (isCancel(error, CancellationScope.current().consideredCancelled)) advance({ type: 'CancelRequested', step: 'inspect', reason: cancelReason('the first step') });
-    else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', request.host).reason });
+    if (decision.kind === 'refuse') {
+      advance({ type: 'PreconditionFailed', reason: decision.reason });
+      return null;
+    }
+    plan = decision.plan;
+    // The time that a step may take follows the service, also where the instance was added on this host.
+    artifact = { ...artifact, manifest: withExtras(artifact.manifest, inspection.state?.extras) };
+    course.plan(plan.steps.length);
+    await controlCalls.recordIntent({ runId, request, plan });
+    advance({ type: 'HostInspected', from: plan.fromReleaseId });
+    return () => ({ run, request, artifact: artifact as Artifact, plan: plan as UpdatePlan, call, backupPath, shiftedAt, certificateVersion, pause: sleep, wait: course.wait });
   }
+
+  const what = kind === 'promotion' ? `promotion of ${request.product} ${request.releaseId}` : `${request.product} ${request.releaseId}`;
+  journal.tell('run_started', null, `${what} on ${request.host}, asked for by ${request.requestedBy}`);
+  await course.through({ look, goForward, goBack, isOpen: () => state.phase === 'Requested', advance });
   return CancellationScope.nonCancellable(end);
 }
 

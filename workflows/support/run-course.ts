@@ -43,11 +43,26 @@ interface Performed {
   readonly note?: string;
 }
 
-/** What happens on a way back, whatever the run is about: its transition function takes these. */
+/** What stops a run on its way forward, whatever it is about: its transition function takes these. */
+export type StopEvent = { readonly type: 'CancelRequested' | 'StepFailed'; readonly step: string; readonly reason: Reason };
+/** The same for the way back. */
 export type WayBackEvent =
-  | { readonly type: 'CancelRequested' | 'StepFailed' | 'UndoStuck'; readonly step: string; readonly reason: Reason }
+  | StopEvent
+  | { readonly type: 'UndoStuck'; readonly step: string; readonly reason: Reason }
   | { readonly type: 'UndoStepDone'; readonly step: string }
   | { readonly type: 'HostRestored' };
+
+/** The way of a run, from its first look at the host to its last step. */
+export interface Way<Context> {
+  /** Until the first step: looks at the host and decides. Null where nothing is to be done, for which it has already said so. */
+  readonly look: () => Promise<Context | null>;
+  readonly goForward: (context: Context) => Promise<void>;
+  /** Not to be cancelled. */
+  readonly goBack: (context: Context, stopped: StepStopped) => Promise<void>;
+  /** Whether nothing is decided yet: then a failure is told as an event, and there is nothing to take back. */
+  readonly isOpen: () => boolean;
+  readonly advance: (event: StopEvent) => void;
+}
 
 export interface WayBack<Step> {
   readonly stopped: StepStopped;
@@ -110,6 +125,27 @@ export function createCourse({ host, journal, timing, phase, headline, footnote 
     /** More steps are to come than were known. */
     plan(count: number): void {
       stepsPlanned += count;
+    },
+    /**
+     * Goes forward, and back where a step stopped. What stops the run before its first step (an unknown release, a host that cannot be reached, an early
+     * cancel) ends it as well.
+     * @throws what is neither a step that stopped nor came before the first
+     */
+    async through<Context>({ look, goForward, goBack, isOpen, advance }: Way<Context>): Promise<void> {
+      try {
+        const context = await look();
+        if (context === null) return;
+        try {
+          await goForward(context);
+        } catch (error) {
+          if (!(error instanceof StepStopped)) throw error;
+          await CancellationScope.nonCancellable(() => goBack(context, error));
+        }
+      } catch (error) {
+        if (!isOpen()) throw error;
+        if (isCancel(error, CancellationScope.current().consideredCancelled)) advance({ type: 'CancelRequested', step: 'inspect', reason: cancelReason('the first step') });
+        else advance({ type: 'StepFailed', step: 'inspect', reason: readFailure(error, 'inspect', host).reason });
+      }
     },
     /** Shows how the run ended, and keeps its report with the rest of its story. */
     async close(report: RunReport): Promise<RunReport> {
