@@ -75,7 +75,8 @@ export function createActivityPoller(options: PollerOptions) {
   const service = connection.workflowService;
   const failures = new DefaultFailureConverter();
   const codedFailures = new DefaultFailureConverter({ encodeCommonAttributes: true });
-  const pollAbort = new AbortController();
+  const stopping = new AbortController();
+  let openPoll: AbortController | null = null;
   const workAbort = new AbortController();
   const running = new Set<Promise<void>>();
   let polls = 0;
@@ -99,17 +100,23 @@ export function createActivityPoller(options: PollerOptions) {
 
   async function poll(): Promise<Task | null> {
     polls += 1;
-    const task = await connection.withAbortSignal(pollAbort.signal, () =>
-      connection.withDeadline(Date.now() + pollDeadlineMs, () =>
-        service.pollActivityTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity, taskQueueMetadata: {} }),
-      ),
-    );
-    return task.taskToken && task.taskToken.length > 0 ? task : null;
+    // A signal for each poll: the connection never takes its listener off again, and with it every call of the process's life would stay in memory.
+    openPoll = new AbortController();
+    try {
+      const task = await connection.withAbortSignal(openPoll.signal, () =>
+        connection.withDeadline(Date.now() + pollDeadlineMs, () =>
+          service.pollActivityTaskQueue({ namespace, taskQueue: { name: taskQueue }, identity, taskQueueMetadata: {} }),
+        ),
+      );
+      return task.taskToken && task.taskToken.length > 0 ? task : null;
+    } finally {
+      openPoll = null;
+    }
   }
 
   async function loop(): Promise<void> {
     let backoffMs = 0;
-    while (!pollAbort.signal.aborted) {
+    while (!stopping.signal.aborted) {
       if (running.size >= maxConcurrent) {
         await Promise.race(running);
         continue;
@@ -123,11 +130,11 @@ export function createActivityPoller(options: PollerOptions) {
         running.add(work);
         void work.finally(() => running.delete(work));
       } catch (error) {
-        if (pollAbort.signal.aborted) return;
+        if (stopping.signal.aborted) return;
         if (isDeadline(error)) continue;
         if (backoffMs === 0) logger.warn({ taskQueue, error: String(error) }, 'cannot poll; trying again');
         backoffMs = Math.min(longestBackoffMs, Math.max(200, backoffMs * 2));
-        await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal: pollAbort.signal }).catch(() => undefined);
+        await sleep(backoffMs * (0.5 + Math.random() / 2), undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
   }
@@ -272,7 +279,8 @@ export function createActivityPoller(options: PollerOptions) {
     },
     /** Stops polling, lets attempts end for `graceMs`, then aborts what is left; each is answered. */
     async stop(graceMs: number): Promise<void> {
-      pollAbort.abort();
+      stopping.abort();
+      openPoll?.abort();
       // There is nothing to wait for in a poll, and a connection with retries of its own can lose the abort of one.
       await Promise.race([looping, sleep(1_000, undefined, { ref: false })]);
       const timer = setTimeout(() => workAbort.abort(), graceMs);
