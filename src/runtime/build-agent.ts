@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { withAgentMessagesOnly } from './agent-messages.ts';
 import { threadInputs, threadSource } from './thread-source.ts';
 
 /** Where the agent's one file is built from and to, below the project's directory. */
@@ -16,6 +17,14 @@ const noPayloadWalks: Plugin = {
   name: 'no-payload-walks',
   setup(building) {
     building.onLoad({ filter: /\/@temporalio\/proto\/lib\/payload-visitor\.generated\.js$/ }, () => ({ contents: 'module.exports = {};', loader: 'js' }));
+  },
+};
+
+/** Messages of calls that no agent makes. */
+const agentMessages: Plugin = {
+  name: 'agent-messages',
+  setup(building) {
+    building.onLoad({ filter: /\/@temporalio\/proto\/protos\/json-module\.js$/ }, async ({ path }) => ({ contents: withAgentMessagesOnly(await fs.readFile(path, 'utf8')), loader: 'js' }));
   },
 };
 
@@ -57,7 +66,7 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   await fs.rename(temporary, file);
   const inputs: Record<string, string> = {};
   // How it is built counts as well.
-  for (const path of [...Object.keys(metafile.inputs), ...(await threadInputs()), 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
+  for (const path of [...Object.keys(metafile.inputs), ...(await threadInputs()), 'src/runtime/agent-messages.ts', 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
   await fs.writeFile(stampFile, JSON.stringify(inputs));
   return { file, built: true };
 }
@@ -82,7 +91,7 @@ export async function bundleEntry(entry: string): Promise<{ text: Uint8Array; me
     // The agent's memory holds its source as well. Names stay, for the sake of stack traces.
     minifyWhitespace: true,
     minifySyntax: true,
-    plugins: [englishOnly, noPayloadWalks, telemetryAsModules, threadSource],
+    plugins: [agentMessages, englishOnly, noPayloadWalks, telemetryAsModules, threadSource],
     // ws looks for native helpers, unless it is told not to: the agent is one file of pure JavaScript.
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     // Dependencies in CommonJS call require() for Node's own modules, which an ES module does not have.
