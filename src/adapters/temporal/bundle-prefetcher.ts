@@ -90,8 +90,8 @@ export function createTemporalBundlePrefetcher({ connection, address, namespace,
       const about = { workflowId: found.workflowId, releaseId, sha256, sizeBytes, requestedBy, requestedAt, endedAt: found.closeTime?.toISOString() ?? null };
       if (found.status.name === 'RUNNING') {
         const pending = found.raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'prefetchBundle');
-        const isWorking = pending === undefined || pending.state === startedState;
-        const waiting = isWorking ? null : prefetchWaiting(host, requestedAt, await failureMessage(codec, pending.lastFailure));
+        const isWorking = pending?.state === startedState;
+        const waiting = isWorking ? null : prefetchWaiting(pending === undefined ? 'control' : 'host', host, requestedAt, await failureMessage(codec, pending?.lastFailure));
         return { ...about, state: isWorking ? 'running' : 'waiting', progress: await progressOf(pending?.heartbeatDetails?.payloads?.[0]), waiting, reason: null };
       }
       const end = found.status.name === 'COMPLETED' ? await ask(() => client.workflow.getHandle(found.workflowId, found.runId, { followRuns: false }).result() as Promise<PrefetchEnd>) : null;

@@ -50,8 +50,11 @@ export interface PrefetchStanding {
 /** How long a host may take: one that is away for longer is asked again by whoever still wants it. */
 export const prefetchLimitMs = 24 * 3_600_000;
 
-/** What a prefetch waits for where its host does not work on it. @param since when it was asked for @param lastError of the attempt before; null before the first one */
-export function prefetchWaiting(host: HostId, since: string, lastError: string | null): Waiting {
-  const what = lastError === null ? `host ${host} to take it up` : `another attempt of host ${host}, after: ${lastError}`;
-  return { for: what, since, until: new Date(Date.parse(since) + prefetchLimitMs).toISOString(), release: 'the host, when it is connected; a download of another release takes its place' };
+/**
+ * What a prefetch waits for where its host does not work on it.
+ * @param who control before it has asked the host, and once that has answered @param since when it was asked for @param lastError of the attempt before; null before the first one
+ */
+export function prefetchWaiting(who: 'host' | 'control', host: HostId, since: string, lastError: string | null): Waiting {
+  const what = who === 'control' ? 'control to take it up' : lastError === null ? `host ${host} to take it up` : `another attempt of host ${host}, after: ${lastError}`;
+  return { for: what, since, until: new Date(Date.parse(since) + prefetchLimitMs).toISOString(), release: 'the host and control, when both are connected; a download of another release takes its place' };
 }
