@@ -11,12 +11,15 @@ const standing = (more: Partial<UpdateDownload>): UpdateDownload =>
 let stop: (() => Promise<void>) | undefined;
 afterEach(() => stop?.());
 
-/** The status says one of `standings` after the other, and the last one for good. */
-async function download(standings: readonly UpdateDownload[], ...argv: string[]) {
+/** The status says one of `standings` after the other, and the last one for good; null is an API that is away. */
+async function download(standings: readonly (UpdateDownload | null)[], ...argv: string[]) {
   let looks = 0;
   const api = await startFakeApi({
     'POST /api/updates/download': { status: 202, json: accepted },
-    [`GET ${statusPath}`]: () => (standings.length === 0 ? 'hang up' : { status: 200, json: { download: standings[Math.min(looks++, standings.length - 1)] } }),
+    [`GET ${statusPath}`]: () => {
+      const said = standings[Math.min(looks++, standings.length - 1)]!;
+      return said === null ? 'hang up' : { status: 200, json: { download: said } };
+    },
   });
   stop = api.stop;
   return { ...(await command(['update', 'download', 'r2', '--host', 'h1', '--product', 'lab', ...argv], { env: { FAIRLEAD_API_URL: api.url, FAIRLEAD_API_KEY: 'fl_admin_secret' } })), seen: api.seen };
@@ -34,11 +37,15 @@ test.each<[string, readonly UpdateDownload[], string[], number, string]>([
   ['it failed: 1, with why', [standing({ state: 'failed', reason: { class: 'host', code: 'disk_full', message: 'no room on h1', hint: 'Make room.' } })], [], 1, 'no room on h1'],
   ['another bundle took its place: 1', [standing({ releaseId: 'r3' as never, sha256: 'b'.repeat(64) as never })], [], 1, 'somebody asked for r3 instead'],
   ['not there in time: 8, and how to come back', [standing({})], ['--timeout', '0.2'], 8, 'fairlead update download r2 --host h1 --product lab'],
-  ['the API is away meanwhile: it goes on without it', [], ['--timeout', '1'], 8, 'trying again'],
 ])('%s', async (_name, standings, argv, code, told) => {
   const result = await download(standings, ...argv);
   expect([result.code, result.out]).toEqual([code, '']);
   expect(`${result.notes}`).toContain(told);
+});
+
+test('the API is away for longer than a request is repeated: it is asked again, and the end is told', async () => {
+  const { code, notes } = await download([null, null, null, standing({ state: 'fetched', endedAt: '2026-11-21T03:01:00.000Z' })]);
+  expect([code, notes]).toEqual([0, expect.stringContaining('the download goes on without it, trying again')]);
 });
 
 test('--json: exactly how it ended; --detach: what was accepted, and nobody looks', async () => {
