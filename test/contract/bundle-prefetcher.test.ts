@@ -23,23 +23,28 @@ const waitMs = 120_000;
 const silent = createLogger({ name: 'test', level: 'silent' });
 const sealing = createPayloadCodec([{ id: 'k1', secret: randomBytes(32) }]);
 
+// One for both: the SDK's runtime can be installed once in a process.
+let temporal: TestTemporal;
+beforeAll(async () => {
+  temporal = await startTemporal('nobody');
+}, waitMs);
+afterAll(() => temporal?.end(), waitMs);
+
 /** Prefetches on a real Temporal server, with the workflow as it ships; the host's activity is the test's. */
-describe.each([['in the clear', null], ['encrypted', sealing]] as const)('a bundle goes to a host ahead of its update, payloads %s', (_how, codec) => {
-  const host = 'h1' as HostId;
+describe.each([['in the clear', null, 'h1'], ['encrypted', sealing, 'h2']] as const)('a bundle goes to a host ahead of its update, payloads %s', (_how, codec, name) => {
+  const host = name as string as HostId;
   const product = 'lab' as ProductName;
-  let temporal: TestTemporal;
+  const workflowId = `prefetch/${host}/lab`;
   let journal: string;
   const noted: { releaseId: string; outcome: string; code: string | null }[] = [];
   const ends: (() => Promise<unknown>)[] = [];
   const fetching = new Map<string, (context: ActivityContext) => Promise<unknown>>();
 
   beforeAll(async () => {
-    temporal = await startTemporal('nobody');
     journal = await fs.mkdtemp(join(tmpdir(), 'fairlead-journal-'));
   }, waitMs);
   afterAll(async () => {
     for (const end of ends.splice(0).reverse()) await end();
-    await temporal?.end();
     if (journal) await fs.rm(journal, { recursive: true, force: true });
   }, waitMs);
 
@@ -56,7 +61,7 @@ describe.each([['in the clear', null], ['encrypted', sealing]] as const)('a bund
   }
   async function startHost(): Promise<void> {
     const prefetchBundle = async ({ artifact }: { artifact: { releaseId: string } }, context: ActivityContext) => (await fetching.get(artifact.releaseId)?.(context)) ?? { bytes: 7 };
-    const poller = createActivityPoller({ connection: temporal.connect(), namespace: 'default', taskQueue: hostTaskQueue(host), identity: 'agent@h1', maxConcurrent: 4, inFlight: createInFlightJournal(journal), logger: silent, codec, activities: { prefetchBundle } as unknown as PollerOptions['activities'] });
+    const poller = createActivityPoller({ connection: temporal.connect(), namespace: 'default', taskQueue: hostTaskQueue(host), identity: `agent@${host}`, maxConcurrent: 4, inFlight: createInFlightJournal(journal), logger: silent, codec, activities: { prefetchBundle } as unknown as PollerOptions['activities'] });
     await poller.start();
     ends.push(() => poller.stop(0));
   }
@@ -76,9 +81,9 @@ describe.each([['in the clear', null], ['encrypted', sealing]] as const)('a bund
 
     expect(await prefetcher.findPrefetch(host, product)).toBeNull();
     expect([await ask('r1'), await ask('r1')]).toEqual([[false, null], [true, null]]);
-    expect(await until('it waits for control', ({ state }) => state === 'waiting')).toMatchObject({ workflowId: 'prefetch/h1/lab', releaseId: 'r1', requestedBy: 'ada', endedAt: null, progress: null, waiting: { for: 'control to take it up' } });
+    expect(await until('it waits for control', ({ state }) => state === 'waiting')).toMatchObject({ workflowId, releaseId: 'r1', requestedBy: 'ada', endedAt: null, progress: null, waiting: { for: 'control to take it up' } });
     await startControl();
-    const waiting = await until('it waits for the host', (standing) => standing.waiting?.for === 'host h1 to take it up');
+    const waiting = await until('it waits for the host', (standing) => standing.waiting?.for === `host ${host} to take it up`);
     expect(Date.parse(waiting.waiting!.until!) - Date.parse(waiting.requestedAt)).toBe(24 * 3_600_000);
     expect([await ask('r2'), await ask('r2')]).toEqual([[false, 'r1'], [true, null]]);
 
@@ -98,10 +103,10 @@ describe.each([['in the clear', null], ['encrypted', sealing]] as const)('a bund
     expect(await ask('r3')).toEqual([false, null]);
     expect(await until('it has failed', ({ state }) => state === 'failed')).toMatchObject({ releaseId: 'r3', reason: { class: 'release', code: 'signature_invalid' } });
 
-    fetching.set('r4', async () => new Promise(() => undefined));
+    fetching.set('r4', async ({ cancel }) => new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(new Error('cut off')))));
     await ask('r4');
     await until('the host works on it', ({ releaseId, state }) => releaseId === 'r4' && state === 'running');
-    await new Client({ connection: temporal.connect() }).workflow.getHandle('prefetch/h1/lab').terminate();
+    await new Client({ connection: temporal.connect() }).workflow.getHandle(workflowId).terminate();
     expect(await until('it was ended', ({ state }) => state === 'failed')).toMatchObject({ releaseId: 'r4', reason: { code: 'prefetch_ended_outside' } });
     expect(noted).toEqual([{ releaseId: 'r2', outcome: 'fetched', code: null }, { releaseId: 'r3', outcome: 'failed', code: 'signature_invalid' }]);
   }, 300_000);
