@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { renderHistory } from './history-text.ts';
+import { recordBundlePrefetch } from './record-bundle-prefetch.ts';
 import { recordDistribution } from './record-distribution.ts';
 import { recordReleaseChecks } from './record-release-check.ts';
 import { recordHalted, recordRollouts } from './record-rollouts.ts';
@@ -283,6 +284,7 @@ const stories: readonly { readonly names: (name: string) => boolean; readonly re
   { names: (name) => ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'promotion-certificate-undone', 'promoted-with-certificate'].includes(name), record: () => recordDistribution(directory, target) },
   { names: (name) => ['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordHalted(target) },
   { names: (name) => name.startsWith('rollout') && !['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordRollouts(directory, target) },
+  { names: (name) => ['bundle-fetched', 'bundle-not-fetched'].includes(name), record: () => recordBundlePrefetch(directory, target) },
   { names: (name) => name.startsWith('release-check'), record: () => recordReleaseChecks(directory, target) },
 ];
 const single = wanted.filter((name) => !stories.some(({ names }) => names(name)));

@@ -10,3 +10,4 @@ export { certSwitch } from './cert-switch.ts';
 export { certDistribution } from './cert-distribution.ts';
 export { certificateSweep } from './certificate-sweep.ts';
 export { releaseCheck } from './release-check.ts';
+export { bundlePrefetch } from './bundle-prefetch.ts';

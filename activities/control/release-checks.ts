@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { ArtifactRef } from '../../src/domain/bundle/artifact.ts';
-import { hostWorkflowId, rolloutIdOfDigest, type HostId, type ProductName, type ReleaseId, type RolloutId } from '../../src/domain/ids.ts';
+import { hostWorkflowId, prefetchWorkflowId, rolloutIdOfDigest, type HostId, type ProductName, type ReleaseId, type RolloutId } from '../../src/domain/ids.ts';
 import { decideCheck, type CheckDecision, type OwnRollout } from '../../src/domain/release-check/decide.ts';
 import { policyOf, type UpdatePolicy } from '../../src/domain/release-check/policy.ts';
 import { freezeOf, type Freeze } from '../../src/domain/rollout/freeze.ts';
 import { rolloutRequest } from '../../src/domain/rollout/request.ts';
 import type { RolloutInput } from '../../src/domain/rollout/names.ts';
+import type { PrefetchEnd, PrefetchRequest } from '../../src/domain/update/prefetch.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
 import type { Calendar } from '../../src/ports/calendar.ts';
 import type { AuditLog, HostRegistry, HostRow, PublishedRelease, ReleaseCatalog, RunStore } from '../../src/ports/control-stores.ts';
@@ -133,6 +134,13 @@ export function createReleaseCheckActivities({ policies, releases, hosts, runs, 
         })),
         downloads: await artifactsOf(found.filter(({ decision }) => decision.kind === 'download').slice(0, mostActs)),
       };
+    },
+
+    /** The audit row of what came of a bundle that was to be brought to a host ahead of its update. */
+    async notePrefetch({ request, end, execution }: { readonly request: PrefetchRequest; readonly end: PrefetchEnd; readonly execution: string }): Promise<void> {
+      const { host, product, artifact, requestedBy, requestId } = request;
+      const { releaseId, sha256 } = artifact;
+      await audit.append({ at: now().toISOString(), event: 'download.ended', actor: 'fairlead', subject: prefetchWorkflowId(host, product), runId: null, detail: { releaseId, sha256, requestedBy, requestId, ...end } }, `download.ended:${execution}`);
     },
   };
 

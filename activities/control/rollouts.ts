@@ -101,7 +101,10 @@ export function createRolloutActivities({ rollouts, runs, hosts, releases, audit
       await rollouts.keepStanding(rolloutId, standing);
       await runs.appendEvents(input.events);
       // Nothing goes on until a person decides: who is told of anything is told of rows of the audit.
-      if (standing.phase === 'Halted') await audit.append(entry('rollout.halted', rolloutId, 'fairlead', { wave: standing.wave, waiting: standing.waiting }), `${rolloutId}/halted/${standing.waiting?.since ?? ''}`);
+      const { phase, status, wave, waiting, approvals = [] } = standing;
+      const held = phase === 'Halted' ? 'halted' : status === 'paused' ? 'paused' : null;
+      if (held !== null) await audit.append(entry(`rollout.${held}`, rolloutId, 'fairlead', { wave, waiting }), `${rolloutId}/${held}/${waiting?.since ?? ''}`);
+      for (const wanted of approvals) await audit.append(entry('rollout.approval_needed', rolloutId, 'fairlead', { wave, ...wanted }), `${rolloutId}/approval_needed/${wanted.gate}/${wanted.since}`);
     },
 
     /** What a person asked of it, before it is done. */

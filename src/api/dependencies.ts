@@ -14,6 +14,7 @@ import type { Calendar } from '../ports/calendar.ts';
 import type { RolloutStarter } from '../ports/rollout-starter.ts';
 import type { RolloutStore } from '../ports/rollout-store.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
+import type { BundlePrefetcher } from '../ports/bundle-prefetcher.ts';
 import type { RunStarter } from '../ports/run-starter.ts';
 import type { SettingStore } from '../ports/setting-store.ts';
 import type { UpdatePolicyStore } from '../ports/update-policies.ts';
@@ -84,6 +85,7 @@ export interface ApiDependencies {
   readonly stores: ApiStores;
   readonly artifactStore: ArtifactStore;
   readonly runs: RunStarter;
+  readonly prefetcher: BundlePrefetcher;
   readonly rollouts: RolloutStarter;
   readonly calendar: Calendar;
   /** Why control would not ask an address, as far as its text tells; null where it would. Left out, none is refused here: the part that asks does so. */

@@ -9,7 +9,7 @@ import type { ArtifactStore, HostRow } from '../ports/control-stores.ts';
  * The bundle that the host would take, once the controller's copy of it was read whole.
  * @throws FairleadError `artifact_missing`, `artifact_digest_mismatch`, `artifact_size_mismatch`
  */
-export async function heldBundle(store: ArtifactStore, artifact: Artifact, host: HostRow): Promise<UpdateDownloadAnswer> {
+export async function heldBundle(store: ArtifactStore, artifact: Artifact, host: HostRow): Promise<Omit<UpdateDownloadAnswer, 'transfer'>> {
   const { product, releaseId, sha256, sizeBytes, signature } = artifact;
   const what = `The bundle of ${product} ${releaseId} for role ${artifact.role}`;
   const hint = 'Publish the same bundle again: fairlead release publish FILE';

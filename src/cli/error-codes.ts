@@ -320,6 +320,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "port_forbidden": {"class":"host","message":"This user may not listen on {where}.","hint":"Ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with {variable}."},
   "port_in_use": {"class":"host","message":"Port {where} is in use: another program listens there.","hint":"See which: ss -ltnp 'sport = :{port}'. Or choose another with {variable}."},
   "port_taken": {"class":"request","message":"Port {asked}, which {instance} is to listen on, is taken on this host.","hint":"Name another one with --port, or leave it out to have a free one chosen."},
+  "prefetch_ended_outside": {"class":"orchestrator","message":"The download was ended from outside: {…}.","hint":"Ask for it again: fairlead update download"},
   "private_key_unreadable": {"class":"dependency","message":"A private key could not be read as PEM.","hint":"It has to be PKCS #8, PKCS #1 or SEC 1, without a passphrase."},
   "probe_failed": {"class":"release","message":"{instance} says that it is release {releaseId}, not {releaseId}, {startSeconds} s after its start (probe {name}).","hint":"The limit is services.{name}.startSeconds in fairlead.yaml; the log: {logFile}"},
   "probe_undeclared": {"class":"release","message":"Release {releaseId} names a probe {name} that it does not declare.","hint":"Look at probes: in its fairlead.yaml."},

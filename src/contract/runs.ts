@@ -83,6 +83,8 @@ export const RunReport = z
   })
   .meta({ id: 'RunReport', description: 'What a run leaves' }) satisfies z.ZodType<DomainRunReport>;
 
+export const waiting = z.object({ for: z.string(), since: instant, until: instant.nullable(), release: z.string() });
+
 export const RunProgress = z
   .object({
     phase: z.string(),
@@ -90,10 +92,7 @@ export const RunProgress = z
     stepsDone: z.number().int(),
     stepsPlanned: z.number().int(),
     direction: z.enum(['do', 'undo']),
-    waiting: z
-      .object({ for: z.string(), since: instant, until: instant.nullable(), release: z.string() })
-      .nullable()
-      .meta({ description: 'What the run waits for, since when, until when, and who can end the wait' }),
+    waiting: waiting.nullable().meta({ description: 'What the run waits for, since when, until when, and who can end the wait' }),
     steps: z.array(StepReport),
   })
   .meta({ id: 'RunProgress' }) satisfies z.ZodType<DomainRunProgress>;

@@ -3,7 +3,7 @@ import { strategies } from '../domain/update/request.ts';
 import { hostStatus } from './hosts.ts';
 import { hostId, instanceName, instant, nextBefore, page, phase, productName, reason, releaseId, role, runId, sha256 } from './identifiers.ts';
 import { channel, UpdatePolicy } from './policies.ts';
-import { Reason, RunLinks, RunProgress, RunSummary } from './runs.ts';
+import { Reason, RunLinks, RunProgress, RunSummary, waiting } from './runs.ts';
 
 const target = { host: hostId, product: productName };
 
@@ -34,6 +34,23 @@ export const UpdateCheckAnswer = z
   .meta({ id: 'UpdateCheckAnswer' });
 export type UpdateCheckAnswer = z.infer<typeof UpdateCheckAnswer>;
 
+export const UpdateDownload = z
+  .object({
+    workflowId: z.string(),
+    releaseId,
+    sha256,
+    sizeBytes: z.number().int(),
+    requestedBy: z.string(),
+    requestedAt: instant,
+    endedAt: instant.nullable(),
+    state: z.enum(['waiting', 'running', 'fetched', 'failed']).meta({ description: '`waiting`: for the host, or for its next attempt. `fetched` is how it ended: an update to another release since then has removed the bundle' }),
+    progress: z.object({ what: z.string(), done: z.number(), total: z.number() }).nullable().meta({ description: 'What the host told last' }),
+    waiting: waiting.nullable().meta({ description: 'For what, since when, until when, and who can end the wait' }),
+    reason: Reason.nullable().meta({ description: 'Why it failed' }),
+  })
+  .meta({ id: 'UpdateDownload', description: 'A bundle on its way to a host, ahead of its update' });
+export type UpdateDownload = z.infer<typeof UpdateDownload>;
+
 export const UpdateStatusQuery = z.strictObject(target);
 export const UpdateStatusAnswer = z
   .object({
@@ -51,6 +68,7 @@ export const UpdateStatusAnswer = z
     progress: RunProgress.nullable(),
     lastRun: RunSummary.nullable().meta({ description: 'The run that ended last' }),
     links: RunLinks.nullable().meta({ description: 'Of the run that is under way' }),
+    download: UpdateDownload.nullable().default(null).meta({ description: 'The bundle that was to be brought here last, ahead of its update' }),
   })
   .meta({ id: 'UpdateStatusAnswer' });
 export type UpdateStatusAnswer = z.infer<typeof UpdateStatusAnswer>;
@@ -125,6 +143,11 @@ export const UpdateDownloadAnswer = z
     signedBy: z.string().nullable().meta({ description: 'Id of the key that signed it' }),
     signedByTrusted: z.boolean().nullable().meta({ description: 'Null where the host demands no signature' }),
     artifact: z.string().meta({ description: 'Where the host fetches it' }),
+    transfer: z
+      .object({ workflowId: z.string(), joined: z.boolean().meta({ description: 'It was on its way already' }), replaced: releaseId.nullable().meta({ description: 'The release whose bundle was on its way until now' }), links: z.object({ status: z.string(), temporalUi: z.string().nullable() }) })
+      .nullable()
+      .default(null)
+      .meta({ description: 'How it comes to the host: `download` of the status tells how far it is. Null where a service does the updates that does not say' }),
   })
   .meta({ id: 'UpdateDownloadAnswer' });
 export type UpdateDownloadAnswer = z.infer<typeof UpdateDownloadAnswer>;

@@ -49,6 +49,9 @@ export const certificateWorkflowId = (host: HostId, product: ProductName): strin
 /** The workflow id under which the certificate that a host has got is brought to the other hosts that serve it. */
 export const certificateDistributionWorkflowId = (host: HostId, product: ProductName): string => `certificate-distribution/${host}/${product}`;
 
+/** The workflow id under which a bundle is brought to a host ahead of its update; beside the host's own id, since it changes nothing that runs. */
+export const prefetchWorkflowId = (host: HostId, product: ProductName): string => `prefetch/${host}/${product}`;
+
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';
 

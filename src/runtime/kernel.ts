@@ -29,6 +29,7 @@ import { traceStarts } from '../adapters/temporal/trace-header.ts';
 import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-starter.ts';
 import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createHttpWebhookSender } from '../adapters/webhook/http.ts';
+import { createTemporalBundlePrefetcher } from '../adapters/temporal/bundle-prefetcher.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
@@ -105,6 +106,7 @@ export async function apiParts(settings: ApiSettings, logger: Logger): Promise<P
             hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
             workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
           }),
+          prefetcher: createTemporalBundlePrefetcher({ connection, address, namespace, codec, ...traced, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           rollouts: createTemporalRolloutStarter({ connection, address, namespace, codec, ...traced, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
           calendar: createCronerCalendar(),
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),

@@ -253,6 +253,25 @@ test('a rollout is halted: told once, with its product', async () => {
   expect(await deliveriesOf(other.id)).toEqual([]);
 });
 
+test('a rollout that people hold: told once for each pause and each gate of each wave, with what to type', async () => {
+  const { id } = await add();
+  const rolloutId = '01934e4f-6f5f-7c3a-9a53-1c1f6c0d8a11' as RolloutId;
+  const at = '2026-11-21T03:00:00.000Z';
+  const later = '2026-11-21T04:00:00.000Z';
+  await api.stores.rollouts.open({ rolloutId, requestedAt: at, request: rolloutRequest({ product: 'lab' as ProductName, releaseId: 'r2' as ReleaseId, requestedBy: 'ci', requestId: 'x', target: { kind: 'hosts', hosts: ['h1' as HostId] } }) });
+  const { noteRollout } = createRolloutActivities({ ...api.stores, now: () => new Date() } as unknown as RolloutDependencies);
+  const gated = (since: string, approvals = 0) => ({ phase: 'Gated' as const, status: 'gated' as const, wave: 2, behind: null, waiting: null, counts: [], approvals: [{ gate: 'go', role: 'approver', approvals, quorum: 2, since, until: null }] });
+  const paused = { ...gated(at), status: 'paused' as const, waiting: { for: 'a person: paused by ada (graphs look odd)', since: at, until: null, release: 'fairlead rollout resume --reason TEXT, or abort' } };
+  // It comes to the gate a second time after a retry.
+  for (const standing of [gated(at), paused, paused, gated(at, 1), gated(later)]) await noteRollout({ rolloutId, standing, events: [] });
+  for (let look = 0; look < 3; look += 1) await control(60_000);
+  expect((await deliveriesOf(id)).map(({ state, message }) => [state, message.event, message.summary, message.next]).reverse()).toEqual([
+    ['delivered', 'rollout.approval_needed', expect.stringContaining('gate go: 0 of 2 approvals'), `fairlead rollout approve go ${rolloutId}`],
+    ['delivered', 'rollout.paused', expect.stringContaining('paused by ada (graphs look odd)'), `fairlead rollout why ${rolloutId}`],
+    ['delivered', 'rollout.approval_needed', expect.stringContaining('gate go: 0 of 2 approvals'), `fairlead rollout approve go ${rolloutId}`],
+  ]);
+});
+
 test('a host that was heard and is silent for five minutes is told once, also by the next control', async () => {
   const { id } = await add();
   await api.stores.fleet.apply('h1' as HostId, { type: 'SessionBegan' }, 'node');

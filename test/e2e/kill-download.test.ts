@@ -9,7 +9,7 @@ import { tried, type Verdict } from '../support/checkpoints.ts';
 import { brokenActivation } from '../support/invariants.ts';
 import { cutDown } from '../support/matrix-product.ts';
 
-describe('a release check loses the agent that fetches a bundle for it', () => {
+describe('a host fetches a bundle ahead of its update, and loses its agent', () => {
   let stack: CheckedStack;
   let connection: Connection;
   beforeAll(async () => {
@@ -24,7 +24,7 @@ describe('a release check loses the agent that fetches a bundle for it', () => {
     await stack?.end();
   }, 60_000);
 
-  test.each(tried(['prefetchBundle']))('SIGKILL %s %s: the bundle is there and whole, nothing else was changed, and the update takes it', async (point, activity) => {
+  test.each(tried(['prefetchBundle']))('for a release check, SIGKILL %s %s: the bundle is there and whole, nothing else was changed, and the update takes it', async (point, activity) => {
     const releaseId = `fetched-${point}`;
     await stack.publish(releaseId, { edit: cutDown });
     const { root } = stack.dev.summary.hosts[0] as { root: string };
@@ -40,10 +40,45 @@ describe('a release check loses the agent that fetches a bundle for it', () => {
     const check = await workflow.start(releaseCheckWorkflow, { workflowId: `release-check-${point}`, taskQueue: controlTaskQueue });
     expect(await check.result()).toMatchObject({ downloaded: [`h1/${stack.product} ${releaseId}`], away: [] });
     stack.decide(() => 'go');
-    const { body } = await stack.ask<{ artifacts: { sha256: string }[] }>('GET', `/api/releases/${stack.product}/${releaseId}`);
-    const files = (await fs.readdir(root, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile() && entry.name.includes(body.artifacts[0]?.sha256 ?? 'none'));
-    const digests = await Promise.all(files.map(async ({ parentPath, name }) => createHash('sha256').update(await fs.readFile(join(parentPath, name))).digest('hex')));
-    expect({ killed, digests, current: await fs.readlink(join(root, 'opt', stack.product, 'current')), broken: await brokenActivation(root, stack.product) }).toEqual({ killed: true, digests: [body.artifacts[0]?.sha256], current, broken: [] });
+    const { sha256, digests } = await fetched(releaseId);
+    expect({ killed, digests, current: await fs.readlink(join(root, 'opt', stack.product, 'current')), broken: await brokenActivation(root, stack.product) }).toEqual({ killed: true, digests: [sha256], current, broken: [] });
     expect((await stack.apply('h1', releaseId)).outcome).toBe('succeeded');
   }, 180_000);
+
+  test('for an operator, who asks twice: one download, which goes on; the status tells of it, and the audit', async () => {
+    const releaseId = 'asked-for';
+    await stack.publish(releaseId, { edit: cutDown });
+    const { root } = stack.dev.summary.hosts[0] as { root: string };
+    const current = await fs.readlink(join(root, 'opt', stack.product, 'current'));
+    const ask = async () => (await stack.ask<{ transfer: { joined: boolean } }>('POST', '/api/updates/download', { host: 'h1', product: stack.product, releaseId })).body.transfer.joined;
+    const standing = async () => (await stack.ask<{ download: Record<string, unknown> | null }>('GET', `/api/updates/status?host=h1&product=${stack.product}`)).body.download;
+    const seen: unknown[] = [];
+    stack.decide(async (at): Promise<Verdict> => {
+      if (seen.length > 0 || at.program !== 'agent' || at.activity !== 'prefetchBundle' || at.point !== 'during') return 'go';
+      seen.push(await ask(), await standing());
+      await killProcesses([stack.pidOf('agent-h1')]);
+      return 'go';
+    });
+    expect(await ask()).toBe(false);
+    const followed = await stack.fairlead('update', 'download', releaseId, '--host', 'h1', '--product', stack.product, '--json');
+    expect([followed.exitCode, JSON.parse(followed.stdout)]).toMatchObject([0, { releaseId, state: 'fetched', requestedBy: expect.stringContaining('(admin)') }]);
+    stack.decide(() => 'go');
+    expect(seen).toMatchObject([true, { releaseId, state: 'running' }]);
+    const { sha256, digests } = await fetched(releaseId);
+    expect({ digests, current: await fs.readlink(join(root, 'opt', stack.product, 'current')), standing: await standing() }).toMatchObject({ digests: [sha256], current, standing: { releaseId, state: 'fetched', reason: null } });
+    const { rows } = (await stack.ask<{ rows: { event: string; subject: string; detail: Record<string, unknown> }[] }>('GET', '/api/audit?limit=1000')).body;
+    expect(rows.filter(({ event, detail }) => event === 'download.ended' && detail['releaseId'] === releaseId)).toMatchObject([{ subject: `prefetch/h1/${stack.product}`, detail: { outcome: 'fetched', sha256 } }]);
+    // Not a byte of it is fetched again.
+    const artifacts = await fs.readdir(join(stack.dir, 'artifacts'), { recursive: true });
+    await fs.rm(join(stack.dir, 'artifacts', artifacts.find((name) => name.endsWith(sha256))!));
+    expect((await stack.apply('h1', releaseId)).outcome).toBe('succeeded');
+  }, 180_000);
+
+  /** The digest that a release's bundle has, and those of the files on the host that are called so. */
+  async function fetched(releaseId: string): Promise<{ readonly sha256: string; readonly digests: readonly string[] }> {
+    const { body } = await stack.ask<{ artifacts: { sha256: string }[] }>('GET', `/api/releases/${stack.product}/${releaseId}`);
+    const sha256 = body.artifacts[0]?.sha256 ?? 'none';
+    const files = (await fs.readdir(stack.dev.summary.hosts[0]!.root, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile() && entry.name.includes(sha256));
+    return { sha256, digests: await Promise.all(files.map(async ({ parentPath, name }) => createHash('sha256').update(await fs.readFile(join(parentPath, name))).digest('hex'))) };
+  }
 });

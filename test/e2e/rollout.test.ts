@@ -145,6 +145,7 @@ describe('a release across a fleet', () => {
     const why = await fleet.fairlead('rollout', 'why', id);
     expect(why.stdout).toContain('gate go: 0 of 1 approvals');
     expect(why.stdout).toContain('not who asked for the rollout');
+    await eventually('the audit says that somebody is needed', async () => JSON.stringify((await fleet.ask('GET', '/api/audit?limit=1000')).body).includes('"rollout.approval_needed"'), 60_000);
     const own = await fleet.command(id, 'approve', { gate: 'go', comment: 'mine' });
     expect([own.status, own.body.code]).toEqual([403, 'approver_is_requester']);
     const { body } = await fleet.ask<{ text: string }>('POST', '/api/keys', { name: 'second', role: 'admin' });

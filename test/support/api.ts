@@ -10,7 +10,7 @@ import { createCronerCalendar } from '../../src/adapters/calendar/croner.ts';
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
 import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
-import { rolloutWorkflowId, type HostId, type RolloutId, type RunId } from '../../src/domain/ids.ts';
+import { rolloutWorkflowId, type HostId, type ProductName, type RolloutId, type RunId } from '../../src/domain/ids.ts';
 import type { RolloutCommand } from '../../src/domain/rollout/command.ts';
 import type { RolloutInput } from '../../src/domain/rollout/names.ts';
 import { standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
@@ -21,6 +21,8 @@ import type { ServiceInspection } from '../../src/domain/service/inspection.ts';
 import type { CertificateRunRequest } from '../../src/domain/certificate/wish.ts';
 import type { RestartRequest, ServiceRequest } from '../../src/domain/service/request.ts';
 import type { UpdateRequest } from '../../src/domain/update/request.ts';
+import type { PrefetchRequest, PrefetchStanding, PrefetchStart } from '../../src/domain/update/prefetch.ts';
+import type { BundlePrefetcher } from '../../src/ports/bundle-prefetcher.ts';
 import type { RolloutStarter } from '../../src/ports/rollout-starter.ts';
 import { heldBy } from '../../src/ports/run-starter.ts';
 import type { OrchestratorHealth, PendingActivity, RunStarter } from '../../src/ports/run-starter.ts';
@@ -109,6 +111,25 @@ export class MemoryRunStarter implements RunStarter {
   }
 }
 
+/** Prefetches that are under way until a test says otherwise. */
+export class MemoryPrefetcher implements BundlePrefetcher {
+  readonly started: PrefetchRequest[] = [];
+  readonly standings = new Map<string, PrefetchStanding>();
+  async startPrefetch(request: PrefetchRequest): Promise<PrefetchStart> {
+    const { host, product, artifact, requestedBy } = request;
+    const workflowId = `prefetch/${host}/${product}`;
+    const before = this.standings.get(workflowId);
+    if (before?.state === 'running' && before.sha256 === artifact.sha256) return { workflowId, joined: true, replaced: null };
+    this.started.push(request);
+    const { releaseId, sha256, sizeBytes } = artifact;
+    this.standings.set(workflowId, { workflowId, releaseId, sha256, sizeBytes, requestedBy, requestedAt: '2026-11-21T03:00:00.000Z', endedAt: null, state: 'running', progress: { what: 'bytes downloaded', done: 1, total: sizeBytes }, waiting: null, reason: null });
+    return { workflowId, joined: false, replaced: before?.state === 'running' ? before.releaseId : null };
+  }
+  async findPrefetch(host: HostId, product: ProductName): Promise<PrefetchStanding | null> {
+    return this.standings.get(`prefetch/${host}/${product}`) ?? null;
+  }
+}
+
 /** Rollouts that are accepted and never begin. */
 export class MemoryRolloutStarter implements RolloutStarter {
   readonly started: RolloutInput[] = [];
@@ -138,6 +159,7 @@ export interface TestApi {
   readonly databaseUrl: string;
   readonly runs: MemoryRunStarter;
   readonly rollouts: MemoryRolloutStarter;
+  readonly prefetcher: MemoryPrefetcher;
   readonly adminKey: string;
   readonly agentKey: string;
   /** Every line that was logged. */
@@ -155,6 +177,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
   const stores = createStores(database, changes.settingSealing);
   const runs = new MemoryRunStarter();
   const rollouts = new MemoryRolloutStarter();
+  const prefetcher = new MemoryPrefetcher();
   const fleetBus = createFleetBus(url);
   const log: string[] = [];
   const app = createApi({
@@ -177,6 +200,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     artifactStore: createFilesystemArtifactStore(join(directory, 'artifacts')),
     runs,
     rollouts,
+    prefetcher,
     calendar: createCronerCalendar(),
     codec: changes.codec ?? null,
     gateway: () => ({ openPolls: 1, passed: [{ method: 'PollActivityTaskQueue', count: 1 }], refused: [{ method: 'StartWorkflowExecution', code: 'method_not_allowed', count: 1 }] }),
@@ -198,6 +222,7 @@ export async function startApi(postgres: TestPostgres, changes: { settings?: Par
     databaseUrl: url,
     runs,
     rollouts,
+    prefetcher,
     adminKey,
     agentKey,
     log,

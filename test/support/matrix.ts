@@ -31,7 +31,7 @@ import { startStack, type Stack } from './stack.ts';
 export const changeActivities: readonly string[] = [...Object.keys(createPromotionActivities({} as never)), ...Object.keys(createTrafficActivities({} as never))];
 /** The activities on a host that only runs about certificates have. */
 export const certificateActivities: readonly string[] = [createCertificateLook, createIssuingActivities, createCertificateActivities, createCertificateProof, createCertificateRecovery].flatMap((create) => Object.keys(create({} as never)));
-/** What a release check has a host do, and no update: kill-download.test.ts. */
+/** What a release check or an operator has a host do ahead of an update: kill-download.test.ts. */
 const checkActivities: readonly string[] = ['prefetchBundle'];
 export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !checkActivities.includes(name) && !isOfServices(name) && !isOfCertificates(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));

@@ -64,9 +64,11 @@ const ofRollouts: Readonly<Record<string, object>> = {
   'certificate-held-back': { hosts: [{ host: 'h2', outcome: 'rolled_back' }, { host: 'h3', outcome: 'held_back' }] },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },
 };
-/** Checks for newer releases: what each began. */
+/** Checks for newer releases, and bundles that were brought to a host ahead of their update: what each began, or ended with. */
 const ofChecks: Readonly<Record<string, object>> = {
   'release-check': { updates: ['h1/noderax-platform r2'], rollouts: ['noderax-platform r2'], downloaded: ['h4/noderax-platform r2'], away: [] },
+  'bundle-fetched': { outcome: 'fetched', reason: null },
+  'bundle-not-fetched': { outcome: 'failed', bytes: 0, reason: { code: 'injected' } },
   'release-check-nothing': { updates: [], rollouts: [], downloaded: [] },
 };
 /** A shard for which control could not keep what became of a host: it fails, and tells its rollout why. */

@@ -12,11 +12,11 @@ export const updateSchemas = {
   plan: { tags, summary: 'What an update would do, without doing it', body: UpdatePlanBody, response: { 200: UpdatePlanAnswer } },
   download: {
     tags,
-    summary: 'Make sure of the bundle that a host would take, ahead of the update',
-    description: 'The controller reads its copy whole and computes its digest again; hosts fetch it from there when an update is applied, and from nowhere else. Nothing is changed on the host.',
+    summary: 'Bring a bundle to a host, ahead of the update',
+    description: 'The controller reads its copy whole and computes its digest again; then the host fetches it from there and verifies it, so that an update finds it. Asked again for the same bundle, the request joins; asked for another one, that takes its place. Nothing that runs on the host is changed. A service that does updates instead answers 200.',
     headers: MutationHeaders,
     body: UpdateDownloadBody,
-    response: { 200: UpdateDownloadAnswer },
+    response: { 200: UpdateDownloadAnswer, 202: UpdateDownloadAnswer },
   },
   apply: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted },
   rollback: {

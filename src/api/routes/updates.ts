@@ -8,9 +8,10 @@ import { FairleadError } from '../../domain/failure.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
+import { noteChange } from '../auditing.ts';
 import { heldBundle } from '../held-bundle.ts';
 import { answerOnce, requestIdOf } from '../idempotency.ts';
-import { linksOf } from '../links.ts';
+import { linksOf, temporalUiOf } from '../links.ts';
 import { noteStarted } from '../note-started.ts';
 import { pageOf } from '../page.ts';
 import { planAnswer } from '../plan-answer.ts';
@@ -23,7 +24,7 @@ import { updateSchemas } from './update-schemas.ts';
 
 /** Updates of one host. Nothing is changed in here: a run does that, on the host. */
 export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
-  const { stores, runs, settings, artifactStore } = dependencies;
+  const { stores, runs, prefetcher, settings, artifactStore } = dependencies;
 
   app.post(
     '/api/updates/check',
@@ -67,6 +68,7 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
         progress: progress as UpdateStatusAnswer['progress'],
         lastRun: lastRun === undefined ? null : summaryOf(lastRun),
         links: open === undefined ? null : linksOf(settings, open.runId, open.workflowId),
+        download: await prefetcher.findPrefetch(query.host, query.product).catch((error: unknown) => (log.warn({ err: error }, 'nobody could say what is on its way to the host'), null)),
       };
     },
   );
@@ -94,9 +96,14 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
         const host = await knownHost(stores, body.host);
         await requireProduct(stores, body.product, host);
         const artifact = await knownArtifact(stores, body.product, body.releaseId, body.role ?? host.role);
-        return { status: 200, body: await heldBundle(artifactStore, artifact, host) };
+        const held = await heldBundle(artifactStore, artifact, host);
+        const { manifest: _manifest, ...reference } = artifact;
+        const { workflowId, joined, replaced } = await prefetcher.startPrefetch({ host: body.host, product: body.product, artifact: reference, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) });
+        if (replaced !== null) noteChange(request, { before: { onItsWay: replaced }, after: { onItsWay: body.releaseId } });
+        const status = `/api/updates/status?${new URLSearchParams({ host: body.host, product: body.product }).toString()}`;
+        return { status: 202, body: { ...held, transfer: { workflowId, joined, replaced, links: { status, temporalUi: temporalUiOf(settings, workflowId, null) } } } };
       });
-      return answer.body;
+      return reply.code(202).send(answer.body);
     },
   );
 

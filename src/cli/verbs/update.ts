@@ -1,13 +1,14 @@
 import { Option, type Command } from 'commander';
 import { actionText, registerPolicy } from './update-policy.ts';
 import { strategies, type Strategy } from '../../domain/update/request.ts';
-import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
+import type { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdateDownloadAnswer, UpdatePlanAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import type { ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { followAccepted } from './follow-accepted.ts';
+import { followDownload, lineOf } from './update-download.ts';
 import { renderPlan } from './plan-text.ts';
 import { apiCommand, because, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
@@ -74,6 +75,17 @@ export function registerUpdate(program: Command, context: Context): void {
   });
 
   apiCommand(
+    target(update.command('download').description('bring the bundle of a release to a host ahead of the update, which then finds it there'))
+      .argument('[release]', 'release id (default: the newest one)')
+      .option('--release <release>', 'the same as the argument')
+      .option('--role <role>', "artifact to take: controller or node (default: the host's role)")
+      .option('--detach', 'have it fetched and leave')
+      .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
+    context,
+    async (api, options: ChangeOptions, argument?: string) => followDownload(api, await api.post<UpdateDownloadAnswer>('/api/updates/download', { body: await changeBody(api, options, argument, context) }), options, context),
+  );
+
+  apiCommand(
     change(update.command('apply').description('bring a host to a release, and follow it to its end'))
       .option('--reason <text>', 'why; goes into the audit, and --allow-failed needs it')
       .option('--detach', 'print the run and leave')
@@ -122,7 +134,7 @@ function noteOf(row: UpdateCheckAnswer['candidates'][number]): string {
 }
 
 function renderStatus(status: UpdateStatusAnswer): string {
-  const { run, progress, lastRun, stranded } = status;
+  const { run, progress, lastRun, stranded, download } = status;
   const pairs: [string, string][] = [
     ['host', `${status.host}, ${status.hostStatus}, seen ${status.lastSeenAt}`],
     ['product', `${status.product}, phase ${status.phase ?? 'not installed'}`],
@@ -133,6 +145,7 @@ function renderStatus(status: UpdateStatusAnswer): string {
   if (stranded !== null) pairs.push(['STRANDED', `${stranded.reason.message} (run ${stranded.runId})`]);
   if (run !== null) pairs.push(['under way', `${run.runId} to ${run.toReleaseId}${progress === null ? '' : `, ${progress.direction === 'undo' ? 'undoing, ' : ''}step ${progress.stepsDone + 1} of ${progress.stepsPlanned}: ${progress.step ?? progress.phase}`}`]);
   if (progress?.waiting) pairs.push(['waits for', `${progress.waiting.for}, since ${progress.waiting.since}${progress.waiting.until === null ? '' : `, until ${progress.waiting.until}`}; ends with: ${progress.waiting.release}`]);
+  if (download) pairs.push(['download', `${download.releaseId}: ${lineOf(download)}`]);
   if (lastRun !== null) pairs.push(['last run', `${lastRun.runId} to ${lastRun.toReleaseId}: ${lastRun.outcome ?? 'under way'}${lastRun.endedAt === null ? '' : ` at ${lastRun.endedAt}`}`]);
   return renderPairs(pairs) + renderTable(['INSTANCE', 'PORT', 'RELEASE', 'TRAFFIC'], status.instances.map(({ name, port, releaseId, admitted }) => [name, String(port), releaseId, admitted ? 'yes' : 'no']));
 }

@@ -11,6 +11,7 @@ export const certificateSweepWorkflow = 'certificateSweep';
 export const certificateSchedule = 'certificates';
 export const releaseCheckWorkflow = 'releaseCheck';
 export const releaseSchedule = 'releases';
+export const bundlePrefetchWorkflow = 'bundlePrefetch';
 /** Has a run that waits to ask the CA again ask now. */
 export const tryNowSignal = 'tryNow';
 /** Adds a request to a restart that has not begun. */

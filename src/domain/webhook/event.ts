@@ -12,6 +12,8 @@ export const webhookEvents = [
   'rollout.succeeded',
   'rollout.failed',
   'rollout.halted',
+  'rollout.paused',
+  'rollout.approval_needed',
   'certificate.renewed',
   'certificate.renewal_failed',
   'certificate.expiring',
@@ -23,8 +25,8 @@ export const webhookEvents = [
 ] as const;
 export type WebhookEvent = (typeof webhookEvents)[number];
 
-/** Those that a person should hear of at three in the morning: what a webhook gets that names none. */
-export const alarmEvents: readonly WebhookEvent[] = ['run.rolled_back', 'run.stranded', 'rollout.failed', 'rollout.halted', 'certificate.renewal_failed', 'certificate.expiring', 'certificate.expired', 'host.away'];
+/** Those after which something stands still, or soon will, until a person does something: what a webhook gets that names none. */
+export const alarmEvents: readonly WebhookEvent[] = ['run.rolled_back', 'run.stranded', 'rollout.failed', 'rollout.halted', 'rollout.paused', 'rollout.approval_needed', 'certificate.renewal_failed', 'certificate.expiring', 'certificate.expired', 'host.away'];
 
 /** What an attempt of somebody to see whether a webhook works is called; no webhook chooses it. */
 export const testEvent = 'webhook.test';

@@ -72,9 +72,15 @@ const readers: Readonly<Record<string, (row: AuditRow, context: MessageContext) 
     const outcome = textOf(row.detail, 'outcome');
     return { ...ofRollout(rollout, row), event: row.detail['ok'] === true ? 'rollout.succeeded' : 'rollout.failed', outcome, reason: reasonOf(row.detail), summary: `The rollout of ${rollout?.product ?? 'a product'} ${rollout?.releaseId ?? ''} ended ${outcome?.replaceAll('_', ' ')}.` };
   },
-  'rollout.halted': (row, { rollout }) => {
-    const waiting = (row.detail['waiting'] ?? {}) as Detail;
-    return { ...ofRollout(rollout, row), event: 'rollout.halted', summary: `The rollout of ${rollout?.product ?? 'a product'} ${rollout?.releaseId ?? ''} waits for ${textOf(waiting, 'for') ?? 'a decision'}.` };
+  'rollout.halted': (row, { rollout }) => held(row, rollout, 'rollout.halted', 'a decision'),
+  'rollout.paused': (row, { rollout }) => held(row, rollout, 'rollout.paused', 'a person'),
+  'rollout.approval_needed': (row, { rollout }) => {
+    const { detail } = row;
+    const gate = textOf(detail, 'gate') ?? '';
+    const until = textOf(detail, 'until');
+    const about = ofRollout(rollout, row);
+    const summary = `The rollout of ${rollout?.product ?? 'a product'} ${rollout?.releaseId ?? ''} waits before wave ${detail['wave']} for gate ${gate}: ${detail['approvals']} of ${detail['quorum']} approvals by somebody with the role ${textOf(detail, 'role')}${until === null ? '' : `, until ${until}`}.`;
+    return { ...about, event: 'rollout.approval_needed', summary, next: `fairlead rollout approve ${gate} ${about.rolloutId}` };
   },
   'certificate.expiring': (row) => expiry(row, 'certificate.expiring'),
   'certificate.expired': (row) => expiry(row, 'certificate.expired'),
@@ -107,6 +113,11 @@ function runEvent(outcome: string | null, kind: RunKind | null): WebhookEvent | 
 function ofRollout(rollout: MessageContext['rollout'], { subject }: AuditRow): Partial<Told> {
   const rolloutId = rollout?.rolloutId ?? (subject.split('/')[1] as RolloutId);
   return { rolloutId, product: rollout?.product ?? null, releaseId: rollout?.releaseId ?? null, path: `/api/rollouts/${rolloutId}`, next: `fairlead rollout why ${rolloutId}` };
+}
+
+function held(row: AuditRow, rollout: MessageContext['rollout'], event: 'rollout.halted' | 'rollout.paused', otherwise: string): Told {
+  const waiting = (row.detail['waiting'] ?? {}) as Detail;
+  return { ...ofRollout(rollout, row), event, summary: `The rollout of ${rollout?.product ?? 'a product'} ${rollout?.releaseId ?? ''} waits for ${textOf(waiting, 'for') ?? otherwise}.` };
 }
 
 function expiry({ subject, detail }: AuditRow, event: 'certificate.expiring' | 'certificate.expired'): Told {

@@ -6,6 +6,7 @@ import type { RolloutEvent } from '../../../../src/domain/rollout/event.ts';
 import { noHosts, type HostCounts } from '../../../../src/domain/rollout/outcome.ts';
 import type { RolloutStrategy } from '../../../../src/domain/rollout/request.ts';
 import { IllegalRolloutTransition, nextRolloutState, requestedRollout, type RolloutState } from '../../../../src/domain/rollout/state.ts';
+import { standingNow } from '../../../../src/domain/rollout/standing.ts';
 import { statusOf, totalsOf } from '../../../../src/domain/rollout/waiting.ts';
 import { approvalGate, at, later, metricGate, sampleEvents, sampleOutline, sampleStates, windowGate } from '../../../support/rollout-samples.ts';
 
@@ -72,6 +73,13 @@ describe('a rollout', () => {
     expect(after(state, { ...stale, retries: 1 })).toMatchObject({ stopping: { cause: 'budget' } });
     // It ended before it heard of the retry: one attempt more, with what is left.
     expect(after(state, { ...e.ShardEnded, counts: counts({ updated: 3, failed: 1 }) })).toMatchObject({ phase: 'Rolling', shards: [{ standing: 'unstarted', attempt: 2, counts: { updated: 3, failed: 0 } }] });
+  });
+
+  test('where it stands names the gates that wait for people, also while it is paused, and none of those that are open or ask something else', () => {
+    const wanted = (state: RolloutState) => standingNow(state, at).approvals?.map(({ gate, approvals, quorum, since }) => [gate, approvals, quorum, since]);
+    const gated = after(begin({ gates: [{ ...approvalGate, quorum: 2 }, metricGate] }), ...controller);
+    const approvedOnce = after(gated, e.GateApproved);
+    expect([wanted(begin()), wanted(gated), wanted(after(gated, e.PauseRequested)), wanted(approvedOnce), wanted(after(gated, e.PromoteRequested))]).toEqual([[], [[approvalGate.name, 0, 2, at]], [[approvalGate.name, 0, 2, at]], [[approvalGate.name, 1, 2, at]], []]);
   });
 
   test('a metric that passed before the approval came, and fails now, does not let the wave begin', () => {

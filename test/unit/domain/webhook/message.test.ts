@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { AuditRow } from '../../../../src/domain/audit/chain.ts';
 import type { HostId, ProductName, ReleaseId, RolloutId } from '../../../../src/domain/ids.ts';
 import { enrolledAt, nextFleetState } from '../../../../src/domain/fleet/host-state.ts';
@@ -56,6 +57,8 @@ test.each([
   ['rollout.ended', { outcome: 'succeeded', ok: true, reason: null }, ofRollout, 'rollout.succeeded'],
   ['rollout.ended', { outcome: 'partial', ok: false, reason: null }, ofRollout, 'rollout.failed'],
   ['rollout.halted', { waiting: { for: 'a decision' } }, ofRollout, 'rollout.halted'],
+  ['rollout.paused', { waiting: { for: 'a person: paused by ada' } }, ofRollout, 'rollout.paused'],
+  ['rollout.approval_needed', { wave: 2, gate: 'go', role: 'approver', approvals: 0, quorum: 1, since: '2026-11-21T03:00:00.000Z', until: null }, ofRollout, 'rollout.approval_needed'],
   ['certificate.expiring', { names: ['app.example.org'], notAfter: '2026-11-24T00:00:00.000Z' }, none, 'certificate.expiring'],
   ['certificate.expired', { names: ['app.example.org'], notAfter: '2026-11-21T00:00:00.000Z' }, none, 'certificate.expired'],
   ['release.published', { role: 'node' }, none, 'release.published'],
@@ -71,6 +74,23 @@ test.each([
   const message = messageOf(row, context, 'https://deploy');
   expect([isTold(row), message?.event ?? null]).toEqual([told !== null, told]);
   expect(message === null ? '' : JSON.stringify(message)).not.toContain('undefined');
+});
+
+test('a gate waits for approval: how many are there, whose counts, until when, and what to type', () => {
+  const detail = { wave: 2, gate: 'go', role: 'approver', approvals: 1, quorum: 2, since: '2026-11-21T03:00:00.000Z', until: '2026-11-21T09:00:00.000Z' };
+  expect(messageOf(rowOf('rollout.approval_needed', detail, { subject: `rollout/${rolloutId}` }), ofRollout, 'https://deploy')).toMatchObject({
+    rolloutId,
+    product: 'lab',
+    releaseId: 'r2',
+    summary: 'The rollout of lab r2 waits before wave 2 for gate go: 1 of 2 approvals by somebody with the role approver, until 2026-11-21T09:00:00.000Z.',
+    link: `https://deploy/api/rollouts/${rolloutId}`,
+    next: `fairlead rollout approve go ${rolloutId}`,
+  });
+});
+
+test('docs/webhooks.md says of every event when it comes, and whether it is told unasked', () => {
+  const rows = [...readFileSync(new URL('../../../../docs/webhooks.md', import.meta.url), 'utf8').matchAll(/^\| `([a-z._]+)` \| (yes)? ?\|/gm)].map(([, event, unasked]) => [event, unasked !== undefined]);
+  expect(rows.sort()).toEqual(webhookEvents.map((event) => [event, alarmEvents.includes(event)]).sort());
 });
 
 test('secrets and endless texts of a reason do not go out', () => {

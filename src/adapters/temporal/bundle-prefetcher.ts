@@ -1,0 +1,118 @@
+import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type ClientInterceptors, type Connection, type WorkflowExecutionDescription } from '@temporalio/client';
+import { TypedSearchAttributes, defaultPayloadConverter, defineSearchAttributeKey, type Payload, type PayloadCodec } from '@temporalio/common';
+import type { Reason } from '../../domain/failure.ts';
+import { controlTaskQueue, prefetchWorkflowId, type HostId, type ProductName } from '../../domain/ids.ts';
+import { bundlePrefetchWorkflow, searchAttributes } from '../../domain/run/names.ts';
+import { prefetchWaiting, type PrefetchEnd, type PrefetchRequest, type PrefetchStanding } from '../../domain/update/prefetch.ts';
+import type { BundlePrefetcher } from '../../ports/bundle-prefetcher.ts';
+import { createAsk } from './ask-server.ts';
+import { failureMessage } from './payload-codec.ts';
+
+interface Options {
+  readonly connection: Connection;
+  readonly address: string;
+  readonly namespace: string;
+  /** What payloads are encrypted with; null where they are not. */
+  readonly codec?: PayloadCodec | null;
+  /** Stands before every call of the client. */
+  readonly interceptors?: ClientInterceptors;
+  readonly workflowTaskTimeoutMs: number;
+}
+
+/** What the server keeps beside a prefetch, and answers without anybody's help. */
+type Memo = Pick<PrefetchStanding, 'releaseId' | 'sha256' | 'sizeBytes' | 'requestedBy'> & { readonly requestId: string };
+type Progress = NonNullable<PrefetchStanding['progress']>;
+
+const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
+/** PENDING_ACTIVITY_STATE_STARTED (temporal.api.enums.v1.PendingActivityState). */
+const startedState = 2;
+
+/** Prefetches on a Temporal server: a workflow for each host and product, whose id is the lock. */
+export function createTemporalBundlePrefetcher({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: Options): BundlePrefetcher {
+  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+  const ask = createAsk(connection, address);
+
+  async function start(request: PrefetchRequest, workflowIdConflictPolicy: 'FAIL' | 'TERMINATE_EXISTING'): Promise<void> {
+    const { host, product, artifact, requestedBy, requestId } = request;
+    const { releaseId, sha256, sizeBytes } = artifact;
+    const memo: Memo = { releaseId, sha256, sizeBytes, requestedBy, requestId };
+    await ask(() =>
+      client.workflow.start(bundlePrefetchWorkflow, {
+        workflowId: prefetchWorkflowId(host, product),
+        taskQueue: controlTaskQueue,
+        workflowIdConflictPolicy,
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+        args: [request],
+        workflowTaskTimeout: workflowTaskTimeoutMs,
+        memo: { ...memo },
+        staticSummary: `bring ${product} ${releaseId} to ${host}`,
+        staticDetails: `Asked for by ${requestedBy}, ahead of the update.`,
+        typedSearchAttributes: new TypedSearchAttributes([
+          { key: keyword(searchAttributes.host), value: host },
+          { key: keyword(searchAttributes.product), value: product },
+          { key: keyword(searchAttributes.release), value: releaseId },
+        ]),
+      }),
+    );
+  }
+
+  async function describe(host: HostId, product: ProductName): Promise<WorkflowExecutionDescription | null> {
+    try {
+      return await ask(() => client.workflow.getHandle(prefetchWorkflowId(host, product)).describe());
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return null;
+      throw error;
+    }
+  }
+
+  return {
+    async startPrefetch(request) {
+      const { host, product, artifact } = request;
+      const workflowId = prefetchWorkflowId(host, product);
+      try {
+        await start(request, 'FAIL');
+        return { workflowId, joined: false, replaced: null };
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      }
+      const open = await describe(host, product);
+      const before = open?.status.name === 'RUNNING' ? memoOf(open) : null;
+      if (before?.sha256 === artifact.sha256) return { workflowId, joined: true, replaced: null };
+      await start(request, 'TERMINATE_EXISTING');
+      return { workflowId, joined: false, replaced: before?.releaseId ?? null };
+    },
+
+    async findPrefetch(host, product) {
+      const found = await describe(host, product);
+      if (found === null) return null;
+      const { releaseId, sha256, sizeBytes, requestedBy } = memoOf(found);
+      const requestedAt = found.startTime.toISOString();
+      const about = { workflowId: found.workflowId, releaseId, sha256, sizeBytes, requestedBy, requestedAt, endedAt: found.closeTime?.toISOString() ?? null };
+      if (found.status.name === 'RUNNING') {
+        const pending = found.raw.pendingActivities?.find(({ activityType }) => activityType?.name === 'prefetchBundle');
+        const isWorking = pending?.state === startedState;
+        const waiting = isWorking ? null : prefetchWaiting(pending === undefined ? 'control' : 'host', host, requestedAt, await failureMessage(codec, pending?.lastFailure));
+        return { ...about, state: isWorking ? 'running' : 'waiting', progress: await progressOf(pending?.heartbeatDetails?.payloads?.[0]), waiting, reason: null };
+      }
+      const end = found.status.name === 'COMPLETED' ? await ask(() => client.workflow.getHandle(found.workflowId, found.runId, { followRuns: false }).result() as Promise<PrefetchEnd>) : null;
+      const { outcome, reason } = end ?? { outcome: 'failed' as const, reason: endedOutside(found.status.name) };
+      return { ...about, state: outcome, progress: null, waiting: null, reason };
+    },
+  };
+
+  /** What the host told with its last heartbeat; what does not open, or is something else, tells nothing. */
+  async function progressOf(payload: Payload | null | undefined): Promise<Progress | null> {
+    if (!payload) return null;
+    try {
+      const [opened] = codec === null ? [payload] : await codec.decode([payload]);
+      const { what, done, total } = defaultPayloadConverter.fromPayload<Partial<Progress>>(opened as Payload);
+      return typeof what === 'string' && typeof done === 'number' && typeof total === 'number' ? { what, done, total } : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+const memoOf = ({ memo }: WorkflowExecutionDescription): Memo => memo as unknown as Memo;
+
+const endedOutside = (status: string): Reason => ({ class: 'orchestrator', code: 'prefetch_ended_outside', message: `The download was ended from outside: ${status.toLowerCase()}.`, hint: 'Ask for it again: fairlead update download' });
