@@ -6,7 +6,7 @@ import { openRcNames, renderLaunchFile, watcherIdentity } from '../../src/adapte
 import { createOpenRcServiceManager } from '../../src/adapters/service-manager/openrc/index.ts';
 import { parseProcessNote } from '../../src/adapters/service-manager/openrc/parse.ts';
 import { completeMark, hostLayout } from '../../src/domain/host/layout.ts';
-import type { ReleaseId } from '../../src/domain/ids.ts';
+import { ownProduct, type InstanceName, type ReleaseId, type ServiceName } from '../../src/domain/ids.ts';
 import { createHostRoot, eventually } from '../support/host-root.ts';
 import { openRcRequirements, useOpenRcStandIn, useRealOpenRc, type OpenRcMachine } from '../support/openrc-machine.ts';
 import { describeWith, type Requirement } from '../support/requirement.ts';
@@ -79,6 +79,19 @@ function describeSuite(name: string, requirements: readonly Requirement[], use: 
         await bench.services.start({ ...bench.spec('r1'), command: ['/bin/sh', '-c', 'echo done'] });
         await eventually('OpenRC says so too', async () => !(await exists(join(machine.stateDir, 'started', names().service))) && (await findByEnvironment({ FAIRLEAD_ROOT: host.root })).length === 0);
         expect(await bench.services.status(ref)).toEqual({ status: 'inactive', releaseId: null, pid: null, lastExit: 'exit 0' });
+      });
+
+      test("Fairlead's own agent is told by a stranger to end: it ends well, and OpenRC starts it anew until it is told to stop it", async () => {
+        const layout = hostLayout(host.root, ownProduct);
+        const own = { product: ownProduct, service: 'agent' as ServiceName, instance: 'agent-main' as InstanceName };
+        const spec = { ...bench.spec('r1'), ...own, configFile: layout.configFile(own.instance), logFile: layout.logFile(own.instance) };
+        await bench.services.start(spec);
+        const { pid } = await answering('it answers');
+        await machine.kill(pid, 'SIGTERM');
+        const after = await answering('it answers again', (answer) => answer.pid !== pid);
+        expect(await bench.services.status(own)).toMatchObject({ status: 'active', pid: after.pid });
+        expect(await bench.services.stop(spec)).toBe('stopped');
+        await eventually('nothing is left of its supervision', async () => (await findByEnvironment({ FAIRLEAD_ROOT: host.root })).length === 0);
       });
 
       test.each(['SIGINT', 'SIGQUIT'] as const)('%s as the stop signal reaches the program, which does not ignore it', async (stopSignal) => {

@@ -16,6 +16,7 @@ import { eventually } from '../support/host-root.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
+import { describeOwnAgent } from '../support/openrc-own-agent.ts';
 import { openRcRequirements, useRealOpenRc, type OpenRcMachine } from '../support/openrc-machine.ts';
 import { describeWith, program } from '../support/requirement.ts';
 import { project, shortStart, startStack, type Stack } from '../support/stack.ts';
@@ -23,6 +24,7 @@ import { project, shortStart, startStack, type Stack } from '../support/stack.ts
 const product = 'bloom-runtime' as ProductName;
 const instances = ['runtime-a', 'runtime-b'] as InstanceName[];
 const key = 'runtime-key-of-this-test';
+const settings = `RUNTIME_API_KEY='${key}'\nMEMBRIDGE_ADMIN_KEY='abcd-admin-key-of-the-file-wxyz'\n`;
 /** The load itself: nothing is waited for but that clients go on for a while. */
 const asking = () => new Promise((resolve) => setTimeout(resolve, 700));
 
@@ -110,7 +112,7 @@ describeWith([...openRcRequirements, program('nginx')], 'bloom-runtime on a host
     // So that whatever the host makes of OpenRC goes away in the end.
     machine.create(hostRoot());
     await mkdir(layout().configDir, { recursive: true });
-    await writeFile(layout().envFile, `RUNTIME_API_KEY='${key}'\nMEMBRIDGE_ADMIN_KEY='abcd-admin-key-of-the-file-wxyz'\n`, { mode: 0o600 });
+    await writeFile(layout().envFile, settings, { mode: 0o600 });
     stack = await startStack({
       dir,
       start: startDevProgram,
@@ -216,6 +218,8 @@ describeWith([...openRcRequirements, program('nginx')], 'bloom-runtime on a host
     });
     expect(after.name).toBe(first.name);
   }, 60_000);
+
+  describeOwnAgent(() => ({ machine, stack, dir }), product, settings);
 
   test('agent and control gone in the middle of an update: the recovery script alone brings the old release back', async () => {
     const runId = await start('r6');

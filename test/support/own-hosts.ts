@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createBundle } from '../../src/adapters/bundle/create.ts';
 import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
-import type { HostState } from '../../src/domain/host/state.ts';
+import type { HostState, ServiceManagerKind } from '../../src/domain/host/state.ts';
 import { ownProduct, type HostId, type InstanceName, type ReleaseId } from '../../src/domain/ids.ts';
 import type { Role } from '../../src/domain/product/manifest.ts';
 import type { InstanceStatus } from '../../src/ports/service-manager.ts';
@@ -80,19 +80,29 @@ export interface OwnHost {
   end(): Promise<void>;
 }
 
-export async function startOwnHost({ api, temporal, key }: HomeOfHosts, name: string, bundleFile: string, instances: readonly string[] = ['agent-main']): Promise<OwnHost> {
-  const { root, end } = await createHostRoot();
+/** What runs the agent: by default the host itself. */
+export interface OwnHostOptions {
+  readonly services?: Extract<ServiceManagerKind, 'embedded' | 'openrc'>;
+  /** The directory in which the host is made. */
+  readonly parent?: string;
+  /** Called with the host's root before anything is started there. */
+  readonly prepare?: (root: string) => Promise<void> | void;
+}
+
+export async function startOwnHost({ api, temporal, key }: HomeOfHosts, name: string, bundleFile: string, { services = 'embedded', parent, prepare }: OwnHostOptions = {}): Promise<OwnHost> {
+  const { root, end } = await createHostRoot(parent);
+  await prepare?.(root);
   const answer = await fetch(new URL('/api/keys', api), { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ name, role: 'agent' }) });
   const created = (await answer.json()) as { text: string };
   if (answer.status !== 201) throw new Error(`no key for ${name}: ${JSON.stringify(created)}`);
   const { agentKeyFile, configDir } = agentLayout(root);
   await fs.mkdir(configDir, { recursive: true });
   await fs.writeFile(agentKeyFile, created.text, { mode: 0o600 });
-  const settings = { FAIRLEAD_HOST_ID: name, FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_HEAL: 'report', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds };
+  const settings = { FAIRLEAD_HOST_ID: name, FAIRLEAD_API_URL: api, FAIRLEAD_HOST_TEMPORAL: 'direct', FAIRLEAD_TEMPORAL_ADDRESS: temporal, FAIRLEAD_PORTS: 'free', FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_SERVICES: services, FAIRLEAD_HEAL: 'report', FAIRLEAD_DEAD_MAN_SLACK_SECONDS: deadManSlackSeconds };
   await fs.writeFile(join(configDir, 'agent.env'), Object.entries(settings).map(([key, value]) => `${key}=${value}\n`).join(''), { mode: 0o600 });
   // Whatever other Node this machine has: the one that runs the test.
-  for (const instance of instances) await fs.writeFile(hostLayout(root, ownProduct).configFile(instance as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
-  const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services: 'embedded', routerAddress: '127.0.0.1', apiUrl: api, readKey: async () => created.text, routerEntry: [] });
+  await fs.writeFile(hostLayout(root, ownProduct).configFile('agent-main' as InstanceName), `PATH=${dirname(process.execPath)}:/usr/bin:/bin\n`, { mode: 0o600 });
+  const host = await composeHost({ hostId: name as HostId, root, ports: 'free', router: 'embedded', services, routerAddress: '127.0.0.1', apiUrl: api, readKey: async () => created.text, routerEntry: [] });
   const said: string[] = [];
   try {
     await adoptOwnProduct(host, { bundleFile, say: (line) => said.push(line) });

@@ -80,6 +80,8 @@ export function renderOwnInitScript(service: OwnService): string {
     'respawn_delay=2',
     'respawn_max=0',
     `retry=TERM/${service.stopSeconds}/KILL/5`,
+    // What /etc/rc.conf may have OpenRC kill at a stop: whatever is left in the control group.
+    ...(service.role === 'node' ? ['rc_cgroup_cleanup=no'] : []),
     '',
     'depend() {',
     '  use net dns',

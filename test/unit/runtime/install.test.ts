@@ -46,6 +46,8 @@ test('the init script is sh, and hands each word of the command on as it is', ()
   const script = `${text}\neval "set -- $command_args"; printf '%s|' "$command" "$@" "$supervisor" "$retry" "$MALLOC_ARENA_MAX"; depend`;
   const words = execFileSync('/bin/sh', ['-c', `use() { :; }; after() { :; }\n${script}`], { encoding: 'utf8' });
   expect(words).toBe(`${[...agent.command, 'supervise-daemon', 'TERM/45/KILL/5', '1'].join('|')}|`);
+  // What an agent started outlives it, whatever /etc/rc.conf says.
+  expect([text, renderOwnInitScript({ ...agent, role: 'controller' })].map((script) => script.includes('\nrc_cgroup_cleanup=no\n'))).toEqual([true, false]);
 });
 
 describe('fairlead host install', () => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { completeMark, hostLayout } from '../../../domain/host/layout.ts';
 import { quoteForShell } from '../../../domain/shell-word.ts';
 import type { InstanceRef, InstanceSpec } from '../../../ports/service-manager.ts';
+import { isOwnAgent } from '../own-agent.ts';
 
 /**
  * The text of the two files of an instance, pure (openrc-run(8), supervise-daemon(8)).
@@ -48,7 +49,8 @@ export const instanceIdentity = (root: string, { product, instance }: Pick<Insta
  * `/etc/init.d/<name>`.
  *
  * A crash is seen as one for two seconds or more, which is what a run that proves a release waits for; then the instance is started anew, which is what
- * whoever sleeps at 3 a.m. waits for. The sixth crash within a minute ends that: the service has then failed until somebody starts it.
+ * whoever sleeps at 3 a.m. waits for. The sixth crash within a minute ends that: the service has then failed until somebody starts it. Fairlead's own agent
+ * is started anew for ever.
  *
  * The signal to stop is sent by the launch file, not by supervise-daemon's schedule: that reaches only its own child, which is the shell that waits for
  * the program and notes how it ended. The schedule is for that shell alone.
@@ -71,9 +73,11 @@ export function renderInitScript(root: string, ref: InstanceRef, names: OpenRcNa
     `output_log=${word(word(log))}`,
     `error_log=${word(word(log))}`,
     'respawn_delay="${respawn_delay:-1}"',
-    'respawn_max="${respawn_max:-5}"',
+    `respawn_max="\${respawn_max:-${isOwnAgent(ref) ? 0 : 5}}"`,
     'respawn_period="${respawn_period:-60}"',
     'retry=SIGTERM/3/SIGKILL/2',
+    // What it started outlives it, also where /etc/rc.conf has OpenRC kill whatever is left in the control group of a service.
+    ...(isOwnAgent(ref) ? ['rc_cgroup_cleanup=no'] : []),
     `fairlead_launch=${word(names.launchFile)}`,
     '',
     'depend() {',
@@ -179,7 +183,7 @@ export function renderLaunchFile(root: string, spec: InstanceSpec, command: read
     '  if [ -e "$files.stop" ]; then leave; fi',
     '  # supervise-daemon misses a child that ends before it has begun to wait.',
     '  sleep 1',
-    '  if [ "$status" = 0 ]; then leave; fi',
+    ...(isOwnAgent(spec) ? [] : ['  if [ "$status" = 0 ]; then leave; fi']),
     '  exit "$status"',
     '}',
     '',

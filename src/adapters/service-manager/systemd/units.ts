@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { hostLayout } from '../../../domain/host/layout.ts';
-import { ownProduct, type InstanceName, type ProductName, type ServiceName } from '../../../domain/ids.ts';
+import type { InstanceName, ProductName, ServiceName } from '../../../domain/ids.ts';
 import { shortNameOf, type InstanceRef, type InstanceSpec, type StopSpec } from '../../../ports/service-manager.ts';
+import { isOwnAgent } from '../own-agent.ts';
 
 /**
  * The text of the units, pure. A product is a target; each service is a template that is wanted by the target; what depends on the release that an
@@ -62,7 +63,8 @@ export function renderTemplate(root: string, ref: Pick<InstanceRef, 'product' | 
   const layout = hostLayout(root, ref.product);
   // A `%` of the root must not become a specifier, and `%i` must: so it is put in afterwards.
   const perInstance = (pathOf: (instance: InstanceName) => string) => escapeSpecifiers(pathOf(`${ref.service}-\u0000` as InstanceName)).replaceAll('\u0000', '%i');
-  const isAgent = administers(ref);
+  // As the unit that `fairlead host install` writes, it is not shut in: it writes units, releases (its own among them) and configuration, and runs the hooks of releases.
+  const isAgent = isOwnAgent(ref);
   return lines(
     ownerLine(root, ref.product, ref.service),
     '# Written by Fairlead; each instance has its command and release in a drop-in. Yours goes into another one: systemctl edit.',
@@ -90,12 +92,6 @@ export function renderTemplate(root: string, ref: Pick<InstanceRef, 'product' | 
     `WantedBy=${names.target}`,
   );
 }
-
-/**
- * Fairlead's own agent is not shut in: it writes units, releases (its own among them) and configuration, and runs the hooks of releases. Routers are its children
- * and outlive it; whatever made it end it has to come back, for nobody else brings the host back. As the unit that `fairlead host install` writes.
- */
-const administers = ({ product, service }: Pick<InstanceRef, 'product' | 'service'>): boolean => product === ownProduct && service === 'agent';
 
 /** What an instance can do without. Not MemoryDenyWriteExecute=, which breaks every just-in-time compiler, V8's too; not ProtectHome=, where many have their Node. */
 function sandboxOf(root: string, product: ProductName): string[] {

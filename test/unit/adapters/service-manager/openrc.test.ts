@@ -6,7 +6,7 @@ import * as commands from '../../../../src/adapters/service-manager/openrc/comma
 import { createOpenRcServiceManager } from '../../../../src/adapters/service-manager/openrc/index.ts';
 import { openRcNames, ownerLine, renderInitScript, renderLaunchFile, word } from '../../../../src/adapters/service-manager/openrc/init-script.ts';
 import { parseExitNote, parseProcessNote, parseStatusExit, saysNotInRunlevel } from '../../../../src/adapters/service-manager/openrc/parse.ts';
-import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../../../src/domain/ids.ts';
+import { ownProduct, type InstanceName, type ProductName, type ReleaseId, type ServiceName } from '../../../../src/domain/ids.ts';
 import type { InstanceSpec } from '../../../../src/ports/service-manager.ts';
 
 const spec: InstanceSpec = {
@@ -74,6 +74,16 @@ describe('openrc: files', () => {
   test('the init script says nothing of the release: it stays as it is in an update', () => {
     const next = { ...spec, releaseId: 'r3' as ReleaseId, releaseDir: '/opt/bloom-runtime/releases/r3', env: {}, command: ['other'], stopSeconds: 1 };
     expect(renderInitScript('/', next, names)).toBe(renderInitScript('/', spec, names));
+  });
+
+  test("Fairlead's own agent comes back for ever, whatever ended it, and what it started is left alone when it ends; its API is an instance like others", () => {
+    const of = (service: string) => ({ ...spec, product: ownProduct, service: service as ServiceName });
+    const agent = renderInitScript('/', of('agent'), names).split('\n');
+    expect(agent).toEqual(expect.arrayContaining(['respawn_max="${respawn_max:-0}"', 'rc_cgroup_cleanup=no']));
+    expect(renderLaunchFile('/', of('agent'), command, env)).not.toContain('"$status" = 0');
+    expect(renderInitScript('/', of('api'), names)).toContain('respawn_max:-5');
+    expect(renderInitScript('/', of('api'), names)).not.toContain('rc_cgroup_cleanup');
+    expect(renderLaunchFile('/', of('api'), command, env)).toContain('if [ "$status" = 0 ]; then leave; fi');
   });
 
   const shells = [['sh'], ['dash'], ['bash', '--posix'], ['busybox', 'sh']].filter(([shell = '']) => spawnSync(shell, ['-c', 'true'], { stdio: 'ignore' }).error === undefined);
