@@ -11,8 +11,8 @@ import type { RolloutStanding } from '../src/domain/rollout/standing.ts';
 import { rolloutCalls } from './support/rollout-calls.ts';
 import { createRolloutStory, type CarriedStory } from './support/rollout-story.ts';
 import { commandDetail, eventOfCommand } from './support/rollout-commands.ts';
-import { startShard } from './support/rollout-shards.ts';
-import { controlFailure, saidBy } from './support/failures.ts';
+import { shardLost, startShard } from './support/rollout-shards.ts';
+import { controlFailure } from './support/failures.ts';
 
 const commandUpdate = defineUpdate<RolloutStanding, [RolloutCommand & { readonly commandId: string }]>(rolloutCommandUpdate);
 const shardReported = defineSignal<[ShardReport]>(shardReportSignal);
@@ -183,7 +183,7 @@ export async function fleetRollout(input: RolloutInput, carried: Carried | null 
         startShard(input, action, (handle) => (entry.handle = handle as never))
           .then(
             ({ retries, counts }) => take({ type: 'ShardEnded', at: now(), ...place, retries, counts }),
-            (error: unknown) => take({ type: 'ShardLost', at: now(), ...place, reason: { class: 'orchestrator', code: 'shard_lost', message: `Shard ${place.shard} of wave ${action.wave} did not come to its end: ${saidBy(error)}`, hint: 'Retry takes its hosts up again.' } }),
+            (error: unknown) => take({ type: 'ShardLost', at: now(), ...place, reason: shardLost(action, error) }),
           )
           .finally(() => shards.delete(key));
         return true;

@@ -59,9 +59,10 @@ export async function startRolloutBed(): Promise<RolloutBed> {
       return { kind: 'planned', outline: outlineOf(decision.plan, asked) };
     }),
     readShard: guarded('readShard', ({ rolloutId, wave, from, count }) => (rows.get(`${rolloutId} ${wave}`) ?? []).slice(from, from + count)),
-    concludeHost: guarded('concludeHost', ({ rolloutId, host }) => {
-      for (const [key, list] of rows) if (key.startsWith(rolloutId)) rows.set(key, list.map((row) => (row.host === host ? { ...row, outcome: 'updated' as const } : row)));
-      return { outcome: 'updated' as const, reasonClass: null };
+    concludeHost: guarded('concludeHost', ({ rolloutId, host, direction }) => {
+      const outcome = direction === 'back' ? ('returned' as const) : ('updated' as const);
+      for (const [key, list] of rows) if (key.startsWith(rolloutId)) rows.set(key, list.map((row) => (row.host === host ? { ...row, outcome } : row)));
+      return { outcome, reasonClass: null };
     }),
     settleHosts: guarded('settleHosts', () => undefined),
     hostsThere: guarded('hostsThere', ({ hosts }) => hosts),

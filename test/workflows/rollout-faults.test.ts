@@ -34,6 +34,18 @@ describe('control fails a rollout for good', () => {
     expect(await rollout.result()).toMatchObject({ outcome: 'failed', ok: false, reason: { code: 'shard_lost', message: said(refusal) } });
   }, limitMs);
 
+  test('a shard is lost on the way back: the waves before it go back all the same, and the end tells which one was lost, why, and what to do', async () => {
+    bed.faults = { askGate: () => true };
+    const rollout = await bed.start(['h1', 'h2', 'h3'], { waves: { by: 'count', hosts: 1 }, gates: [{ ...metricGate, before: [3], everySeconds: 1 }] });
+    await rollout.until('two waves are updated, and the third is held', ({ status, counts }) => status === 'gated' && counts[1]?.updated === 1);
+    bed.faults = { ...bed.faults, readShard: ({ wave }) => wave === 2 };
+    await rollout.command({ command: 'abort', updated: 'roll-back-all' });
+    const end = await rollout.result();
+    expect(end).toMatchObject({ outcome: 'aborted', ok: false, reason: { class: 'orchestrator', code: 'shard_not_returned', message: said(`Shard 0 of wave 2 did not come to its end while its hosts were taken back: ${refusal}`), hint: said('fairlead rollout status') } });
+    expect(end.reason?.message).toContain('because: Aborted by bob');
+    expect((await rollout.standing()).counts.slice(0, 2)).toMatchObject([{ updated: 1, returned: 1 }, { updated: 1, returned: 0 }]);
+  }, limitMs);
+
   test('it cannot be planned: refused, with the reason', async () => {
     bed.faults = { planRollout: () => true };
     expect(await (await bed.start(['h1'])).result()).toMatchObject({ outcome: 'refused', ok: false, reason: { code: 'control_failed', message: said(refusal) } });

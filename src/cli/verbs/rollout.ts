@@ -56,7 +56,7 @@ export function registerRollout(program: Command, context: Context): void {
     const { standing, outcome, reason, rolloutId } = await rolloutOf(api, id);
     if (options.json) return printJson(context, { rolloutId, status: standing.status, wave: standing.wave, waiting: standing.waiting, outcome, reason });
     const { waiting } = standing;
-    context.out(renderPairs(waiting === null || outcome !== null ? [['ended', outcome ?? ''], ...(reason === null ? [] : [['why', reason.message] as const])] : [['status', standing.status], ['waits for', waiting.for], ['since', waiting.since], ['until', waiting.until ?? 'it comes'], ['released by', waiting.release]]));
+    context.out(renderPairs(waiting === null || outcome !== null ? [['ended', outcome ?? ''], ...(reason === null ? [] : [['why', reason.message] as const]), ...(reason?.hint === undefined ? [] : [['hint', reason.hint] as const])] : [['status', standing.status], ['waits for', waiting.for], ['since', waiting.since], ['until', waiting.until ?? 'it comes'], ['released by', waiting.release]]));
   });
 
   apiCommand(rollout.command('history').description('rollouts, newest first').option('--product <product>').option('--limit <count>', 'at most so many', numberFrom(1, '--limit'), 20).option('--before <rollout>', 'only older ones than this'), context, async (api, { json, product, limit, before }: CommonOptions & { product?: string; limit: number; before?: string }) => {

@@ -1,3 +1,4 @@
+import type { Reason } from '../failure.ts';
 import { budgetExceeded, budgetReason, failuresBorne } from './budget.ts';
 import type { RolloutEventOf } from './event.ts';
 import { gatesBefore, standingOf, type Gate, type JudgedGate, type WindowGate } from './gate.ts';
@@ -103,14 +104,23 @@ export function failuresAllowed(outline: RolloutOutline, wave: number, failed: n
 function rollBack(state: PlannedState, waves: readonly number[], stop: Stop, at: string): RolloutState {
   const [wave, ...remaining] = waves;
   if (wave === undefined) return end(state, stop, at);
-  return { ...baseOf(state), window: null, phase: 'RollingBack', wave, remaining, since: at, shards: shardsOfWave(state.outline, wave), stop, stopping: null };
+  const lost = lostOf(state);
+  return { ...baseOf(state), window: null, phase: 'RollingBack', wave, remaining, since: at, shards: shardsOfWave(state.outline, wave), stop, stopping: null, ...(lost ? { lost } : {}) };
 }
 
-function end({ outline, counts }: RolloutBase, stop: Stop | null, at: string): RolloutState {
+function end(state: PlannedState, stop: Stop | null, at: string): RolloutState {
+  const { outline, counts } = state;
   const sum = sumOfCounts(counts);
   const ok = onRelease(sum) + outline.unchanged === outline.scope;
-  return { phase: 'Ended', outcome: outcomeOf(sum, stop, ok), ok, reason: stop?.reason ?? null, at, outline, counts };
+  const outcome = outcomeOf(sum, stop, ok);
+  const lost = lostOf(state);
+  // Somebody has to look at hosts of which nobody knows whether they are back, and needs that reason first. Where all were told to be back, none is missing.
+  const isMissing = lost !== null && sum.returned < sum.updated;
+  const reason = isMissing ? { ...lost, message: `${lost.message} (on the way back, because: ${stop?.reason.message ?? 'unknown'})` } : (stop?.reason ?? null);
+  return { phase: 'Ended', outcome, ok, reason, at, outline, counts };
 }
+
+const lostOf = (state: PlannedState): Reason | null => (state.phase === 'RollingBack' ? (state.lost ?? null) : null);
 
 function outcomeOf(sum: HostCounts, stop: Stop | null, ok: boolean): RolloutOutcome {
   if (stop === null) return ok ? 'succeeded' : 'partial';

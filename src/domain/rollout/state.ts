@@ -52,6 +52,8 @@ export type RolloutState =
       readonly shards: readonly ShardProgress[];
       readonly stop: Stop;
       readonly stopping: Stop | null;
+      /** Why the first shard was lost that did not come to its end on the way back. Left out as long as none was, and in what an older worker has carried over. */
+      readonly lost?: Reason;
     })
   | {
       readonly phase: 'Ended';
@@ -158,7 +160,11 @@ export function nextRolloutState(state: RolloutState, event: RolloutEvent): Roll
       if (event.type === 'ShardStarted') return { ...state, shards: started(state.shards, event) };
       if (event.type === 'ShardReported') return settleShards({ ...state, shards: reported(state.shards, event) }, at);
       if (event.type === 'ShardEnded') return settleShards({ ...state, shards: ended(state.shards, event) }, at);
-      if (event.type === 'ShardLost') return settleShards({ ...state, shards: lost(state.shards, event) }, at);
+      if (event.type === 'ShardLost') {
+        const shards = lost(state.shards, event);
+        // The waves that are left go back all the same: what became of the hosts of this one is for a person to see.
+        return settleShards({ ...state, shards, ...(shards.some((shard) => shard.lost) ? { lost: state.lost ?? event.reason } : {}) }, at);
+      }
       if (event.type === 'AbortRequested') return settleShards({ ...state, stopping: abortStop(event) }, at);
       break;
   }

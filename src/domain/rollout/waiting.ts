@@ -65,7 +65,7 @@ export function waitingOf(state: RolloutState, now: string): Waiting {
   if (state.pause) {
     return { for: `a person: paused by ${state.pause.by}${state.pause.comment === null ? '' : ` (${state.pause.comment})`}${draining}`, since: state.pause.since, until: null, release: 'fairlead rollout resume --reason TEXT, or abort' };
   }
-  if (state.phase === 'RollingBack') return { for: `hosts of wave ${wave?.number} on their way back`, since: state.since, until: null, release: 'the end of their runs' };
+  if (state.phase === 'RollingBack') return { for: `hosts of wave ${wave?.number} on their way back${state.lost ? `; ${state.lost.message}` : ''}`, since: state.since, until: null, release: 'the end of their runs' };
   if (state.freeze && !reached(now, state.freeze.until)) {
     return { for: `the end of a freeze: ${state.freeze.reason}${draining}`, since: state.freeze.since, until: state.freeze.until, release: `${state.freeze.setBy}, who set it, or its end` };
   }

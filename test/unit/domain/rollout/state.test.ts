@@ -46,6 +46,10 @@ describe('a rollout', () => {
     ['aborted on its way back: what is in flight finishes, then it ends', { onFailure: 'roll-back-all' }, [...controller, ...wave({ updated: 2, failed: 2 }), e.ShardStarted, abort('keep'), e.ShardEnded], 'aborted not ok rollout_aborted'],
     ['superseded in a wave: hosts in flight finish, updated ones are kept', { onFailure: 'roll-back-all' }, [...controller, e.ShardStarted, e.NewerRolloutCame, { ...e.ShardEnded, counts: counts({ updated: 1 }) }], 'superseded not ok rollout_superseded'],
     ['a shard is lost: halted as no fault of the release', {}, [...controller, e.ShardStarted, e.ShardLost], 'failed not ok shard_lost'],
+    ['a shard is lost on the way back: the waves before it go back all the same', { onFailure: 'roll-back-all' }, [...controller, ...wave({ updated: 2, failed: 2 }), e.ShardStarted, e.ShardLost], 'RollingBack'],
+    ['a shard is lost on the way back: failed, and its reason is the one that is told', { onFailure: 'roll-back-all' }, [...controller, ...wave({ updated: 2, failed: 2 }), e.ShardStarted, e.ShardLost, ...wave({ returned: 1 })], 'failed not ok shard_lost'],
+    ['all were told to be back before it was lost: rolled back', { onFailure: 'roll-back-wave' }, [{ ...e.ShardStarted }, { ...e.ShardEnded, counts: counts({ unchanged: 1 }) }, ...wave({ updated: 2, failed: 2 }), e.ShardStarted, { ...e.ShardReported, counts: counts({ returned: 2 }) }, e.ShardLost], 'rolled_back not ok budget_exceeded'],
+    ['aborted, and a shard is lost on the way back: its reason is the one that is told', {}, [...controller, e.ShardStarted, { ...e.ShardReported, counts: counts({ updated: 1 }) }, abort('roll-back-wave'), { ...e.ShardEnded, counts: counts({ updated: 1 }) }, e.ShardStarted, e.ShardLost], 'aborted not ok shard_lost'],
     ['a shard ends before its hosts did: not taken for done', {}, [...controller, ...wave({ updated: 3 })], 'failed not ok shard_incomplete'],
     ['bakes after a wave', { bakeSeconds: 60 }, controller, 'Baking'],
     ['promoted while it bakes: the next wave', { bakeSeconds: 60 }, [...controller, e.PromoteRequested], 'Rolling'],
@@ -57,6 +61,16 @@ describe('a rollout', () => {
     ['the metric has no data: neither', { gates: [metricGate] }, [...controller, { ...e.GateAnswered, verdict: 'no_data' }], 'Gated'],
   ])('%s', (_name, strategy, events, expected) => {
     expect(short(after(begin(strategy), ...events))).toBe(expected);
+  });
+
+  test('a shard that was lost on the way back is told while the others go on, and at the end with why there was a way back', () => {
+    const state = after(begin({ onFailure: 'roll-back-all' }), ...controller, ...wave({ updated: 2, failed: 2 }), e.ShardStarted, e.ShardLost);
+    expect(nextActions(state, at).at(-1)).toMatchObject({ do: 'wait', waiting: { for: 'hosts of wave 0 on their way back; its workflow failed' } });
+    // An older worker carried none over; the first one is kept.
+    const { lost: _, ...older } = state as Extract<RolloutState, { phase: 'RollingBack' }>;
+    expect(after(older, ...wave({ returned: 1 }))).toMatchObject({ outcome: 'failed', reason: { code: 'budget_exceeded' } });
+    const another = { ...e.ShardLost, reason: { ...e.ShardLost.reason, message: 'another one' } };
+    expect(after(state, e.ShardStarted, another)).toMatchObject({ outcome: 'failed', reason: { code: 'shard_lost', message: 'its workflow failed (on the way back, because: 2 of 11 hosts failed; 1 may.)' } });
   });
 
   test('a plan with nothing to change: succeeded at once', () => {
