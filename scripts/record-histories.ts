@@ -8,7 +8,7 @@ import { renderHistory } from './history-text.ts';
 import { recordBundlePrefetch } from './record-bundle-prefetch.ts';
 import { recordDistribution } from './record-distribution.ts';
 import { recordReleaseChecks } from './record-release-check.ts';
-import { recordHalted, recordRollouts } from './record-rollouts.ts';
+import { fromMemory, recordFromMemory, recordRollouts } from './record-rollouts.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../src/domain/host/instance-config.ts';
 import { hostWorkflowId, type HostId, type InstanceName } from '../src/domain/ids.ts';
 import type { Outcome, RunProgress, RunReport } from '../src/domain/run/report.ts';
@@ -282,8 +282,8 @@ const wanted = given.filter((word) => word !== '--alone');
 /** What is recorded together, because it is one story, or because it needs another stack. */
 const stories: readonly { readonly names: (name: string) => boolean; readonly record: () => Promise<void> }[] = [
   { names: (name) => ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'promotion-certificate-undone', 'promoted-with-certificate'].includes(name), record: () => recordDistribution(directory, target) },
-  { names: (name) => ['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordHalted(target) },
-  { names: (name) => name.startsWith('rollout') && !['rollout-halted', 'rollout-shard-broken'].includes(name), record: () => recordRollouts(directory, target) },
+  ...Object.entries(fromMemory).map(([story, { files }]) => ({ names: (name: string) => files.includes(name), record: () => recordFromMemory(story, target) })),
+  { names: (name) => name.startsWith('rollout') && !Object.values(fromMemory).some(({ files }) => files.includes(name)), record: () => recordRollouts(directory, target) },
   { names: (name) => ['bundle-fetched', 'bundle-not-fetched'].includes(name), record: () => recordBundlePrefetch(directory, target) },
   { names: (name) => name.startsWith('release-check'), record: () => recordReleaseChecks(directory, target) },
 ];

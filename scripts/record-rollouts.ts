@@ -4,7 +4,8 @@ import { Client, Connection } from '@temporalio/client';
 import { rolloutWorkflowId, type RolloutId } from '../src/domain/ids.ts';
 import type { RolloutOutcome } from '../src/domain/rollout/outcome.ts';
 import { startFleet, type Fleet } from '../test/support/fleet.ts';
-import { startRolloutBed } from '../test/support/rollout-bed.ts';
+import { startRolloutBed, type RolloutBed } from '../test/support/rollout-bed.ts';
+import { approvalGate } from '../test/support/rollout-samples.ts';
 import { renderHistory } from './history-text.ts';
 
 interface Recording {
@@ -78,16 +79,40 @@ export async function recordRollouts(directory: string, target: string): Promise
   }
 }
 
-/** What it is that control fails at cannot be brought about from outside: a control that answers from memory stands in, on a real server. */
-export async function recordHalted(target: string): Promise<void> {
+/** Where a rollout from memory is to be recorded: its own history and those of its shards, by file. */
+type Course = (bed: RolloutBed) => Promise<readonly (readonly [file: string, workflowId: string])[]>;
+
+/** What it is that control fails at cannot be brought about from outside: a control that answers from memory stands in, on a real server. By the name of the first file. */
+export const fromMemory: Readonly<Record<string, { readonly files: readonly string[]; readonly run: Course }>> = {
+  'rollout-halted': {
+    files: ['rollout-halted', 'rollout-shard-broken'],
+    async run(bed) {
+      bed.faults = { concludeHost: ({ host }) => host === 'h2' };
+      const rollout = await bed.start(['h1', 'h2', 'h3', 'h4'], { maxParallel: 2 });
+      await rollout.until('it is halted', ({ status }) => status === 'halted');
+      await rollout.command({ command: 'abort', updated: 'keep' });
+      await rollout.result();
+      return [['rollout-halted', rollout.workflowId], ['rollout-shard-broken', `${rollout.workflowId}/wave-1/shard-0-1`]];
+    },
+  },
+  'rollout-not-returned': {
+    files: ['rollout-not-returned'],
+    async run(bed) {
+      const rollout = await bed.start(['h1', 'h2', 'h3'], { waves: { by: 'count', hosts: 1 }, gates: [{ ...approvalGate, before: [3], timeoutSeconds: null }] });
+      await rollout.until('it stands at the gate', ({ status }) => status === 'gated');
+      bed.faults = { readShard: ({ wave }) => wave === 2 };
+      await rollout.command({ command: 'abort', updated: 'roll-back-all' });
+      await rollout.result();
+      return [['rollout-not-returned', rollout.workflowId]];
+    },
+  },
+};
+
+/** @param name of {@link fromMemory} @param target where the recordings go */
+export async function recordFromMemory(name: string, target: string): Promise<void> {
   const bed = await startRolloutBed();
   try {
-    bed.faults = { concludeHost: ({ host }) => host === 'h2' };
-    const rollout = await bed.start(['h1', 'h2', 'h3', 'h4'], { maxParallel: 2 });
-    await rollout.until('it is halted', ({ status }) => status === 'halted');
-    await rollout.command({ command: 'abort', updated: 'keep' });
-    await rollout.result();
-    for (const [file, workflowId] of [['rollout-halted', rollout.workflowId], ['rollout-shard-broken', `${rollout.workflowId}/wave-1/shard-0-1`]] as const) {
+    for (const [file, workflowId] of (await fromMemory[name]?.run(bed)) ?? []) {
       await fs.writeFile(join(target, `${file}.json`), renderHistory(await bed.temporal.client.workflow.getHandle(workflowId).fetchHistory()));
       process.stdout.write(`${file}\n`);
     }

@@ -60,6 +60,7 @@ const ofRollouts: Readonly<Record<string, object>> = {
   'rollout-undone': { outcome: 'rolled_back', ok: false, reason: { code: 'budget_exceeded' } },
   'rollout-shard-failed': { direction: 'forward', counts: { updated: 1, failed: 1 } },
   'rollout-halted': { outcome: 'aborted', ok: false },
+  'rollout-not-returned': { outcome: 'aborted', ok: false, reason: { code: 'shard_not_returned' } },
   'certificate-distributed': { hosts: [{ host: 'h2', outcome: 'succeeded' }, { host: 'h3', outcome: 'succeeded' }] },
   'certificate-held-back': { hosts: [{ host: 'h2', outcome: 'rolled_back' }, { host: 'h3', outcome: 'held_back' }] },
   'rollout-shard-back': { direction: 'back', counts: { returned: 1, notReturned: 0 } },

@@ -37,8 +37,8 @@ const mark = 'FAIRLEAD_HANDOVER';
 
 /**
  * Helpers as shell scripts below the product's `handover` directory. Where systemd runs the agent, ending its unit ends everything in its control group, so that
- * systemd is asked to start the helper as a transient unit (systemd-run(1)); elsewhere a session of its own (setsid(2)) is enough: OpenRC and the embedded
- * manager end the agent by its process.
+ * systemd is asked to start the helper as a transient unit (systemd-run(1)); elsewhere a session of its own (setsid(2)) is enough: the embedded manager
+ * ends the agent by its process, and so does OpenRC, whose init script of the agent has it leave the control group alone.
  *
  * A dead-man outlives the agent and its restarts. A reboot ends it; then the agent that starts has it watched again. Needs `sh` and `/proc/uptime`.
  */
