@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { findByEnvironment, readProcess } from '../../src/adapters/process/proc.ts';
 import { openRcNames } from '../../src/adapters/service-manager/openrc/init-script.ts';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
-import type { HostDetail } from '../../src/contract/index.ts';
+import type { HostDetail, RunDetail } from '../../src/contract/index.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type InstanceName, type ProductName } from '../../src/domain/ids.ts';
 import { eventually } from './host-root.ts';
@@ -68,7 +68,9 @@ export function describeOwnAgent(bed: () => OpenRcBed, product: ProductName, set
 
     test('another release: the successor is a service of OpenRC in its place, what the old one started lives on untouched, and nobody is left who would take it back', async () => {
       const { machine, stack } = bed();
-      expect((await stack.apply(name, 'r1', { product, bakeSeconds: 0 })).outcome).toBe('succeeded');
+      const { body } = await stack.ask<{ runId: string }>('POST', '/api/updates/apply', { host: name, product, releaseId: 'r1', phase: 'installed', bakeSeconds: 0 });
+      const run = await eventually(`run ${body.runId} has ended`, async () => (await stack.ask<RunDetail>('GET', `/api/runs/${body.runId}`)).body.report, limitMs);
+      expect([run.reason, run.outcome]).toEqual([null, 'succeeded']);
       const before = { session: (await shown()).session!.bootId, agent: await host.status('agent-main'), others: await others() };
       expect(before.agent).toMatchObject({ status: 'active', releaseId: 'f1' });
       // A router and two instances, each with a shell that waits and a supervisor.
