@@ -159,7 +159,7 @@ test('an incompatible change is found: a restart that waits for its turn without
 
 test('an incompatible change is found: a rollout that does not look for a freeze', async () => {
   await alteredBundle('workflows/fleet-rollout.ts', '      await lookForFreeze();\n', '', async (codePath) => {
-    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-halted', 'rollout-undone']);
+    expect([...(await failing(codePath)).keys()].sort()).toEqual(['rollout', 'rollout-halted', 'rollout-not-returned', 'rollout-undone']);
   });
 });
 
