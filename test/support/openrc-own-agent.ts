@@ -71,7 +71,7 @@ export function describeOwnAgent(bed: () => OpenRcBed, product: ProductName, set
       const { body } = await stack.ask<{ runId: string }>('POST', '/api/updates/apply', { host: name, product, releaseId: 'r1', phase: 'installed', bakeSeconds: 0 });
       const run = await eventually(`run ${body.runId} has ended`, async () => (await stack.ask<RunDetail>('GET', `/api/runs/${body.runId}`)).body.report, limitMs);
       expect([run.reason, run.outcome]).toEqual([null, 'succeeded']);
-      const before = { session: (await shown()).session!.bootId, agent: await host.status('agent-main'), others: await others() };
+      const before = { session: (await shown()).lastSession!.bootId, agent: await host.status('agent-main'), others: await others() };
       expect(before.agent).toMatchObject({ status: 'active', releaseId: 'f1' });
       // A router and two instances, each with a shell that waits and a supervisor.
       expect(before.others.length).toBeGreaterThanOrEqual(7);
