@@ -43,7 +43,7 @@ describe('the fleet connection and the release check, with every part as it is',
       expect(session).toMatchObject({ transport: 'websocket', releases: [{ artifactRole: 'node' }] });
       expect(session.connectedAt > began).toBe(true);
     }
-    const before = (await shown()).session!;
+    const before = await connected('connected', () => true);
     await killProcesses([stack.dev.pids()['agent-h1'] as number]);
     const after = await connected('back after SIGKILL', (host) => host.session!.bootId !== before.bootId && tells(host.session, 'r2'));
     const ended = (await sessions()).find(({ id }) => id === before.id)!;
@@ -53,7 +53,7 @@ describe('the fleet connection and the release check, with every part as it is',
   }, 400_000);
 
   test('control killed and back: the same agent begins another session, and there is no conflict', async () => {
-    const before = (await shown()).session!;
+    const before = await connected('connected', () => true);
     await killProcesses([stack.dev.pids()['api'] as number]);
     const after = await eventually('connected again', async () => {
       const host = await shown().catch(() => null);
@@ -65,7 +65,7 @@ describe('the fleet connection and the release check, with every part as it is',
   }, 200_000);
 
   test('two agents with one identity: both refused, until a person says which one is the host', async () => {
-    const own = (await shown()).session!;
+    const own = await connected('connected', () => true);
     const root = join(scratch, 'twin');
     const keyFile = agentLayout(stack.dev.summary.hosts[0]!.root).agentKeyFile;
     const command = agentCommand(join(project, 'dist/agent.mjs'));
