@@ -152,7 +152,8 @@ export function createCertificateMatrix(stack: CheckedStack, scope: MatrixScope)
       const wanted = isAtAll ? at.point : wantedPoint(place, count);
       const own = isOfHost ? 'agent' : 'control';
       const ownKey = isAtAll ? `${own} ${key} ${at.point}` : `${own} ${key}`;
-      const isItsTurn = !isOfHost || isAtAll || scope.hosts.length < 2 || scope.hosts[place % scope.hosts.length] === at.host || !scope.hosts.includes(at.host);
+      // Only one of them is on its way back.
+      const isItsTurn = !isOfHost || isAtAll || at.direction === 'undo' || scope.hosts.length < 2 || scope.hosts[place % scope.hosts.length] === at.host || !scope.hosts.includes(at.host);
       if (isItsTurn && !done.has(ownKey)) {
         if (at.point === wanted) {
           done.add(ownKey);

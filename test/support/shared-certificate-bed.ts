@@ -148,26 +148,25 @@ export async function createSharedCertificateBed(): Promise<SharedCertificateBed
 }
 
 export interface PromotedHost {
-  /** What plain HTTP answers for the first name: the status, and where it sends to. */
+  /** What plain HTTP answers for the name: the status, and where it sends to. */
   plain(): Promise<readonly [number, string]>;
   end(): void;
 }
 
-/** Has the fourth host in its setup phase, which is complete for the first of the names; the authority comes to its router for all of them. */
-export async function startPromotedHost({ stack, pebble }: SharedCertificateBed, names: readonly string[]): Promise<PromotedHost> {
-  const [name] = names;
+/** Has the fourth host in its setup phase, which is complete for this name; the authority comes to its router for it. */
+export async function startPromotedHost({ stack, pebble }: SharedCertificateBed, name: string): Promise<PromotedHost> {
   const started = await stack.apply(promotedHost, 'r1', { phase: 'setup' });
   expect([started.outcome, (await stack.state(promotedHost)).phase]).toEqual(['succeeded', 'setup']);
   await fetch(`${await stack.address(promotedHost)}/api/setup/complete`, { method: 'POST', headers: { connection: 'close' }, body: JSON.stringify({ publicOrigin: `https://${name}`, administrator: 'ops' }) });
   const port = (await stack.state(promotedHost)).router?.port as number;
-  // The authority asks every name on one port: these have an address of their own.
+  // The authority asks every name on one port: this one has an address of its own.
   const way = createServer((from) => {
     const to = connect(port, '127.0.0.1');
     from.pipe(to).pipe(from);
     for (const socket of [from, to]) socket.on('error', () => socket.destroy());
   });
   await new Promise<void>((resolve) => way.listen(pebble.httpPort, '127.0.0.2', resolve));
-  for (const each of names) await pebble.setAddress(each, '127.0.0.2');
+  await pebble.setAddress(name, '127.0.0.2');
   return {
     plain: () =>
       new Promise((resolve, reject) => {
