@@ -67,8 +67,8 @@ async function withTls(directory: string): Promise<void> {
 export async function createSharedCertificateBed(): Promise<SharedCertificateBed> {
   const dir = await fs.mkdtemp(join(tmpdir(), 'fairlead-shared-'));
   const other = program('nginx').missing === null ? 'nginx' : 'embedded';
-  // A killed worker holds its run up for as long as these say; the outcome is the same.
-  const env = { FAIRLEAD_ROUTER: 'embedded', [routersVariable]: JSON.stringify({ h2: other, [promotedHost]: other }), FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' };
+  // A killed worker holds its run up for as long as these say; three runs at once need longer than one.
+  const env = { FAIRLEAD_ROUTER: 'embedded', [routersVariable]: JSON.stringify({ h2: other, [promotedHost]: other }), FAIRLEAD_STICKY_TIMEOUT_MS: '1000', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '3000' };
   const stack = await startCheckedStack({ dir, hosts: 4, env, checksControl: true });
   let pebble: TestPebble | null = null;
   let acme: FaultProxy | null = null;
