@@ -59,6 +59,7 @@ export async function recordDistribution(directory: string, target: string): Pro
     await get('renew', { force: true, reason: 'recorded' });
     await eventually('the next distribution', async () => (await workflow.getHandle(distribution).describe()).runId !== before, 240_000);
     await keep('certificate-held-back', distribution);
+    await keep('certificate-not-taken', certificateWorkflowId(hosts[1] as HostId, stack.product));
     stack.decide(() => 'go');
     await stack.report(await stack.start(promoted, 'r1', { phase: 'setup' }));
     await fetch(`${await stack.address(promoted)}/api/setup/complete`, { method: 'POST', body: JSON.stringify({ publicOrigin: 'https://shop.example.org', administrator: 'ops' }) });

@@ -281,7 +281,7 @@ const given = process.argv.slice(2);
 const wanted = given.filter((word) => word !== '--alone');
 /** What is recorded together, because it is one story, or because it needs another stack. */
 const stories: readonly { readonly names: (name: string) => boolean; readonly record: () => Promise<void> }[] = [
-  { names: (name) => ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'promotion-certificate-undone', 'promoted-with-certificate'].includes(name), record: () => recordDistribution(directory, target) },
+  { names: (name) => ['certificate-shared', 'certificate-distributed', 'certificate-delivered', 'certificate-held-back', 'certificate-not-taken', 'promotion-certificate-undone', 'promoted-with-certificate'].includes(name), record: () => recordDistribution(directory, target) },
   ...Object.entries(fromMemory).map(([story, { files }]) => ({ names: (name: string) => files.includes(name), record: () => recordFromMemory(story, target) })),
   { names: (name) => name.startsWith('rollout') && !Object.values(fromMemory).some(({ files }) => files.includes(name)), record: () => recordRollouts(directory, target) },
   { names: (name) => ['bundle-fetched', 'bundle-not-fetched'].includes(name), record: () => recordBundlePrefetch(directory, target) },

@@ -4,7 +4,7 @@
  * The longest, longest first: two workers share the suites, and one that begins late with a long one ends alone. Without a cache, as on a fresh clone,
  * jest would go by the size of the files, which says nothing here.
  */
-export const longest: readonly string[] = ['rollout', 'planted-secrets', 'kill-change-control', 'release', 'kill-control', 'kill-agent', 'kill-change', 'kill-certificate', 'strategies', 'production', 'self-update-controller', 'self-update', 'certificate-renewal', 'certificates', 'shared-certificate', 'certificate-schedule', 'certificate-issuer-kill', 'kill-restart', 'openrc', 'service-manager-openrc', 'promotion', 'load', 'fleet', 'router-traffic', 'service-manager-compose', 'service-manager-systemd', 'services', 'alone-beside-power-cut', 'systemd', 'drift', 'alone-after-power-cut', 'compose', 'power-cut', 'recovery', 'messages', 'server-kill', 'router', 'demo', 'outcomes', 'node-role', 'dev'];
+export const longest: readonly string[] = ['rollout', 'planted-secrets', 'kill-change-control', 'release', 'kill-control', 'kill-agent', 'kill-change', 'kill-certificate', 'shared-certificate', 'strategies', 'production', 'self-update-controller', 'self-update', 'certificate-renewal', 'certificates', 'certificate-schedule', 'certificate-issuer-kill', 'kill-restart', 'openrc', 'service-manager-openrc', 'promotion', 'load', 'fleet', 'router-traffic', 'service-manager-compose', 'service-manager-systemd', 'services', 'alone-beside-power-cut', 'systemd', 'drift', 'alone-after-power-cut', 'compose', 'power-cut', 'recovery', 'messages', 'server-kill', 'router', 'demo', 'outcomes', 'node-role', 'dev'];
 
 /**
  * Run only on a machine that is there for testing (FAIRLEAD_REQUIRE_ALL=1): minutes each, on top of a suite that shows the same on fewer parts or at
@@ -24,6 +24,7 @@ export const thorough: Readonly<Record<string, string>> = {
   rollout: 'fleet',
   'router-traffic': 'router',
   'self-update-controller': 'self-update',
+  'shared-certificate': 'certificates',
   strategies: 'outcomes',
 };
 

@@ -11,7 +11,7 @@ import { hostWorkflowId, type RunId } from '../src/domain/ids.ts';
 import { tryNowSignal } from '../src/domain/run/names.ts';
 import type { RunReport } from '../src/domain/run/report.ts';
 import { certSwitch, type IssuedRun } from './cert-switch.ts';
-import { obtainCertificate, openDelivered, type ObtainedCertificate } from './support/certificate-issuing-steps.ts';
+import { forgetDelivered, obtainCertificate, openDelivered, type ObtainedCertificate } from './support/certificate-issuing-steps.ts';
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
@@ -58,6 +58,8 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
   let failures = 0;
   let release = request.releaseId;
   let isKept = false;
+  /** Set once something may have been opened on the host. */
+  let opening: RunRef | null = null;
 
   const course = createCourse({ host, journal, timing: timing.steps, phase: () => state.phase, headline: () => `**${state.phase}**: ${title}, by ${wish.issuer.name}`, cancelReason });
   setHandler(tryNow, () => {
@@ -211,13 +213,14 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
       release = decision.plan.releaseId;
       await controlCalls.recordCertificateIntent({ runId, request, plan: decision.plan });
       advance({ type: 'RenewalDue' });
+      opening = run;
       const obtained = await obtain(run);
       if (obtained !== null) {
         advance({ type: 'CertificateIssued', issued: { serial: obtained.facts.serial, notAfter: obtained.facts.notAfter } });
         const report = await switchOnHost(obtained);
         await CancellationScope.nonCancellable(async () => {
           await keep(report);
-          if (report.outcome === 'succeeded') await startDistribution(request, release);
+          await (report.outcome === 'succeeded' ? startDistribution(request, release) : forgetDelivered(run, request, timing.steps));
         });
         return report;
       }
@@ -227,6 +230,7 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
     else advance({ type: 'StepFailed', step: error instanceof StepStopped ? error.step : state.phase, reason: error instanceof StepStopped ? error.reason : readFailure(error, state.phase, host).reason });
   }
   return CancellationScope.nonCancellable(async () => {
+    if (opening !== null) await forgetDelivered(opening, request, timing.steps);
     if (state.phase === 'Unchanged') {
       // Which hosts serve it is wanted anew, also where the certificate itself stays.
       const isWanted = request.action === 'issue' && (wish.alsoOn !== undefined || wish.orderedBy !== undefined);

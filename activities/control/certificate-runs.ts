@@ -64,7 +64,8 @@ export function createCertificateRunActivities({ runs, audit, certificates, now 
         const detail = { serial, names, notAfter, daysLeft: days, lastTry: row.lastTry, nextTryAt: row.nextTryAt };
         await audit.append({ at: at.toISOString(), event: days === 0 ? 'certificate.expired' : 'certificate.expiring', actor: 'fairlead', subject: hostWorkflowId(row.host, row.product), runId: null, detail }, `certificate.expiring:${row.host}/${row.product}:${serial}:${days}`);
       }
-      const due = rows.filter(({ facts, wish, nextTryAt }) => (facts !== null || wish.orderedBy !== undefined) && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
+      // One that was got and not seen since is looked at all the same: the host may have been lost between the two.
+      const due = rows.filter(({ facts, wish, lastTry, nextTryAt }) => (facts !== null || wish.orderedBy !== undefined || lastTry?.succeeded === true) && (nextTryAt === null || Date.parse(nextTryAt) <= at.getTime()));
       // A receiving host's orderer may stand on another page.
       const orderers: CertificateRow[] = [];
       for (const { product, wish } of due) {

@@ -1,5 +1,7 @@
 import type { UpdatePlanAnswer } from '../contract/index.ts';
+import { issuingSteps } from '../domain/certificate/step.ts';
 import type { HostId, ProductName, ReleaseId } from '../domain/ids.ts';
+import type { PromotionCertificate } from '../domain/promotion/request.ts';
 import type { PlanDecision } from '../domain/update/plan.ts';
 
 export interface PlannedRun {
@@ -8,10 +10,12 @@ export interface PlannedRun {
   readonly decision: PlanDecision;
   readonly activeReleaseId: ReleaseId | null;
   readonly observedAt: string;
+  /** Of a promotion that gets one. */
+  readonly certificate?: PromotionCertificate | undefined;
 }
 
 /** A decision as the API tells it. */
-export function planAnswer({ host, product, decision, activeReleaseId, observedAt }: PlannedRun): UpdatePlanAnswer {
+export function planAnswer({ host, product, decision, activeReleaseId, observedAt, certificate }: PlannedRun): UpdatePlanAnswer {
   const plan = decision.kind === 'apply' ? decision.plan : null;
   return {
     host,
@@ -19,7 +23,15 @@ export function planAnswer({ host, product, decision, activeReleaseId, observedA
     decision: decision.kind,
     plan: plan && { ...plan, steps: [...plan.steps], instancesBefore: [...plan.instancesBefore], instancesAfter: [...plan.instancesAfter], warnings: [...plan.warnings] },
     activeReleaseId,
+    ...(certificate === undefined ? {} : { certificate: told(certificate) }),
     reason: decision.kind === 'refuse' ? decision.reason : null,
     observedAt,
   };
 }
+
+const told = ({ wish, originPort }: PromotionCertificate) => ({
+  names: [...wish.names],
+  issuer: wish.issuer.name,
+  challenge: wish.challenge.kind,
+  obtaining: issuingSteps(originPort !== null).map(({ name }) => name),
+});

@@ -16,4 +16,5 @@ export const PromotionBody = z
   .meta({ examples: [{ host: 'h1', product: 'noderax-platform' }] });
 export type PromotionBody = z.input<typeof PromotionBody>;
 
-export const PromotionPlanBody = z.strictObject(target);
+export const PromotionPlanBody = z.strictObject({ ...target, certificate: PromotionCertificate.optional() });
+export type PromotionPlanBody = z.input<typeof PromotionPlanBody>;

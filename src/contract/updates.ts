@@ -106,6 +106,10 @@ export const UpdatePlanAnswer = z
     decision: z.enum(['apply', 'unchanged', 'refuse']),
     plan: UpdatePlan.nullable().meta({ description: 'Set where the decision is `apply`' }),
     activeReleaseId: releaseId.nullable(),
+    certificate: z
+      .object({ names: z.array(z.string()), issuer: z.string(), challenge: z.string().meta({ examples: ['http-01'] }), obtaining: z.array(z.string()).meta({ description: 'What the step `obtain-certificate` consists of; what an order that is under way has behind it is left out' }) })
+      .optional()
+      .meta({ description: 'Of a promotion that was asked for with one: what it would be, with all that was left out filled in' }),
     reason: Reason.nullable().meta({ description: 'Set where the decision is `refuse`' }),
     observedAt: instant.meta({ description: 'When the host last told what the plan was made from. A run looks again before it acts' }),
   })

@@ -108,6 +108,19 @@ describeWith([pebbleIsThere], 'an ACME server at fault', () => {
       expect(proxy.seen.filter(isNewOrder).slice(2).map(({ status, payload }) => [status, typeof payload?.['replaces']])).toEqual([[409, 'string'], [201, 'undefined']]);
     }, 60_000);
 
+    test('that the CA fails at for what it replaces, each time, is ordered without; one that it fails at altogether is not made', async () => {
+      const [issuer, request] = [bed.issuer(), await bed.request()];
+      const first = await certificateOf(await issue(issuer, request));
+      await issuer.forget(request);
+      const asked = () => proxy.seen.filter(isNewOrder).map(({ payload }) => typeof payload?.['replaces']).slice(1);
+      proxy.inject({ on: isNewOrder, answer: () => problem(500, 'serverInternal') });
+      expect(await reasonOf(issuer.order(request, first))).toMatchObject({ class: 'dependency', code: 'ca_unavailable', retryable: true });
+      expect(asked()).toEqual(['string', 'undefined']);
+      proxy.inject({ on: (seen) => isNewOrder(seen) && seen.payload?.['replaces'] !== undefined, answer: () => problem(500, 'serverInternal') });
+      await expect(issuer.order(request, first)).resolves.toMatchObject({ status: 'pending', replaces: false });
+      expect(asked()).toEqual(['string', 'undefined', 'string', 'undefined']);
+    }, 60_000);
+
     test('whose finalization is not answered goes on as the same one, and is not finalized twice', async () => {
       const { issuer, request } = await untilReady();
       proxy.inject({ on: isFinalize, times: 1, change: () => null });

@@ -9,7 +9,7 @@ import type { RunReport } from '../../src/domain/run/report.ts';
 import { caFaults, isFinalize, isNewOrder, passingFaults, renewalInformationFaults, staysProcessing } from '../support/ca-faults.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
 import { createTestAuthority, stagePair } from '../support/certificates.ts';
-import { brokenService, createCertificateMatrix, ofControl, ofTheHost, type CertificateMatrix } from '../support/certificate-matrix.ts';
+import { brokenService, createCertificateMatrix, ofControl, ofTheHost, renewals, type CertificateMatrix } from '../support/certificate-matrix.ts';
 import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
 import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
@@ -35,7 +35,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     // A killed worker holds its run up for as long as these say; the outcome is the same.
     bed = await createCertificateStack('nginx', { checksControl: true, proxied: true, resolves: true, env: { FAIRLEAD_SCHEDULER: 'on', FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' } });
     proxy = bed.proxy as FaultProxy;
-    matrix = createCertificateMatrix(bed);
+    matrix = createCertificateMatrix(bed.stack, renewals);
     elsewhere = createServer((_request, response) => response.end('Welcome to nginx!'));
     await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
     temporal = await Connection.connect({ address: bed.stack.dev.summary.temporal });
@@ -195,11 +195,11 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     }, limitMs);
 
     test('at all activities of these runs somebody was, before, during and after their effect', () => {
-      const at = (victim: string, activity: string) => points.filter((point) => [...matrix.killed].some((key) => key.startsWith(`${victim} ${activity} `) && key.endsWith(` ${point}`))).length;
-      expect(ofTheHost.filter((activity) => at('agent', activity) < (activity === 'strandCertificate' ? points.length : turns.length))).toEqual([]);
-      // Control at one point of each, a third of them in each turn; what has one run alone is left out.
-      const once = [...ofTheHost, ...ofControl].filter((activity) => !['restoreCertificate', 'strandCertificate'].includes(activity));
-      if (triesEverything) expect(once.filter((activity) => at('control', activity) === 0)).toEqual([]);
+      expect(ofTheHost.filter((activity) => matrix.tried('agent', activity) < (activity === 'strandCertificate' ? points.length : turns.length))).toEqual([]);
+      expect(ofControl.filter((activity) => matrix.tried('control', activity) < turns.length)).toEqual([]);
+      // While a host is at work, control is the same at all points: one of each, a third of them in each turn; what has one run alone is left out.
+      const once = ofTheHost.filter((activity) => !['restoreCertificate', 'strandCertificate'].includes(activity));
+      if (triesEverything) expect(once.filter((activity) => matrix.tried('control', activity) === 0)).toEqual([]);
     });
   });
 

@@ -1,232 +1,241 @@
 import * as fs from 'node:fs/promises';
-import { request } from 'node:http';
-import { connect, createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import pg from 'pg';
 import { createTlsProbe } from '../../src/adapters/tls-probe/node.ts';
-import type { CertificateList, RunDetail } from '../../src/contract/index.ts';
-import { targetsOf } from '../../src/domain/certificate/served.ts';
 import { agentLayout } from '../../src/domain/host/layout.ts';
 import { controlTaskQueue } from '../../src/domain/ids.ts';
 import { certificateSweepWorkflow } from '../../src/domain/run/names.ts';
-import type { RunReport } from '../../src/domain/run/report.ts';
-import { startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
-import type { Verdict } from '../support/checkpoints.ts';
-import { startFaultProxy, type FaultProxy } from '../support/fault-proxy.ts';
-import { eventually } from '../support/host-root.ts';
-import { cutDown } from '../support/matrix-product.ts';
-import { pebbleIsThere, startPebble, type TestPebble } from '../support/pebble.ts';
+import { isFinalize } from '../support/ca-faults.ts';
+import { watchHandshakes } from '../support/certificate-bed.ts';
+import { createCertificateMatrix, issuing, leftovers, ofDistributing, ofOpening, ofOrdering, ofPromotingControl, ofTheHost, unspent, type CertificateMatrix } from '../support/certificate-matrix.ts';
+import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
+import { certificateActivities } from '../support/matrix.ts';
+import { pebbleIsThere } from '../support/pebble.ts';
 import { describeWith } from '../support/requirement.ts';
+import { createSharedCertificateBed, promotedHost, sharedNames as names, sharingHosts as hosts, startPromotedHost, type PromotedHost, type SharedCertificateBed } from '../support/shared-certificate-bed.ts';
+import { keysOf, placesOf } from '../support/shared-certificate-secrets.ts';
 
-const names = ['app.example.org', 'api.example.org'];
-const hosts = ['h1', 'h2', 'h3'] as const;
 const limitMs = 240_000;
-
-async function withTls(directory: string): Promise<void> {
-  await cutDown(directory);
-  await fs.appendFile(join(directory, 'fairlead.yaml'), 'certificates: { listen: 4443, redirect: true }\n');
-}
+/** Elsewhere than on a machine that is there for testing each activity is tried at one of the points. */
+const turns = triesEverything ? points.map((_, turn) => turn) : [0];
+const pointsOfOwn = triesEverything ? points.length : 1;
+/** Of what renewals have: what only the host has that orders, and what only one has that is stranded or goes back. */
+const withoutDelivery = [...issuing.filter((activity) => activity !== 'forgetOrder'), 'checkPublicOrigin', 'strandCertificate'];
+/** Of those, what a promotion has of its own certificate: got once; served, and served no more, in every turn; and kept in the one that ends well. A renewal prunes. */
+const inSuccessAlone = ['commitCertificate', 'lookAtCertificate', 'forgetOrder'];
+const ofObtaining = issuing.filter((activity) => activity !== 'forgetOrder');
+const ofServing = certificateActivities.filter((activity) => ![...ofObtaining, ...inSuccessAlone, 'checkPublicOrigin', 'armCertificateRecovery', 'strandCertificate', 'pruneCertificates'].includes(activity));
 
 describeWith([pebbleIsThere], 'one certificate on three hosts of a whole Fairlead, and a promotion of a fourth that gets its own', () => {
-  let dir: string;
-  let stack: CheckedStack;
-  let pebble: TestPebble;
-  let acme: FaultProxy;
+  let bed: SharedCertificateBed;
   /** Every private key that any host has had at the end of a test. */
   const keys = new Set<string>();
 
   beforeAll(async () => {
-    dir = await fs.mkdtemp(join(tmpdir(), 'fairlead-shared-'));
-    stack = await startCheckedStack({ dir, hosts: 4, env: { FAIRLEAD_ROUTER: 'embedded' } });
-    await stack.publish('r1', { edit: withTls });
-    for (const { outcome, reason } of await Promise.all(hosts.map((host) => stack.apply(host, 'r1')))) if (outcome !== 'succeeded') throw new Error(JSON.stringify(reason));
-    pebble = await startPebble({ httpPort: (await stack.state('h1')).router?.port as number });
-    acme = await startFaultProxy(pebble.address, pebble.tls);
-    await fs.writeFile(join(dir, 'issued-roots.pem'), await pebble.roots());
+    bed = await createSharedCertificateBed();
   }, limitMs);
   afterEach(async () => {
-    stack?.decide(() => 'go');
-    for (const host of hosts) {
-      const { acmeDir } = stack.layout(host);
-      for (const file of (await fs.readdir(acmeDir, { recursive: true }).catch(() => [])).filter((name) => name.endsWith('key.pem'))) keys.add(await fs.readFile(join(acmeDir, file), 'utf8'));
-      keys.add(await fs.readFile(agentLayout(rootOf(host)).sealingKeyFile, 'utf8'));
-    }
+    bed?.stack.decide(() => 'go');
+    for (const host of bed === undefined ? [] : hosts) for (const key of await keysOf(bed, host)) keys.add(key);
   });
-  afterAll(async () => {
-    await stack?.end();
-    await acme?.stop();
-    await pebble?.stop();
-    if (dir) await fs.rm(dir, { recursive: true, force: true });
-  }, limitMs);
+  afterAll(() => bed?.end(), limitMs);
 
-  const rootOf = (host: string): string => stack.dev.summary.hosts.find((each) => each.host === host)?.root as string;
-  const orders = () => acme.count(({ path, method, status }) => method === 'POST' && path === '/order-plz' && status === 201);
-  const status = async () => (await stack.ask<CertificateList>('GET', '/api/certificates')).body.certificates;
-  const issuer = () => ({ kind: 'acme', name: 'pebble', directoryUrl: `${acme.url}/dir`, contact: ['mailto:ops@example.org'], caBundleFile: pebble.caBundleFile, rootsFile: join(dir, 'issued-roots.pem'), profile: 'default' });
-
-  /** Every fingerprint that a host serves, on each listener and for each name. */
-  async function served(host: string): Promise<string[]> {
-    const probe = createTlsProbe();
-    const shown = await Promise.all(targetsOf({ names, ports: (await stack.state(host)).tls?.ports ?? [] }, '127.0.0.1').map((target) => probe.handshake(target)));
-    return [...new Set(shown.map(({ chain, error }) => chain[0] ?? `none: ${error}`))];
-  }
-  async function post(path: 'issue' | 'renew', body: object): Promise<RunReport> {
-    const answer = await stack.ask<{ runId: string }>('POST', `/api/certificates/${path}`, { host: 'h1', product: stack.product, reason: 'a test', ...body });
-    if (answer.status !== 202) throw new Error(`${answer.status}: ${JSON.stringify(answer.body)}`);
-    return eventually(`run ${answer.body.runId} ends`, async () => (await stack.ask<RunDetail>('GET', `/api/runs/${answer.body.runId}`)).body.report as RunReport | null, limitMs);
-  }
-  interface Row {
-    readonly sequence: number;
-    readonly event: string;
-    readonly detail: { readonly hosts: readonly { readonly host: string; readonly outcome: string; readonly code: string | null }[] };
-  }
-  const distributions = async () => (await stack.ask<{ rows: Row[] }>('GET', '/api/audit?limit=500')).body.rows.filter(({ event }) => event === 'certificate.distributed').sort((a, b) => a.sequence - b.sequence);
-  /** How the next distribution ends that this brings about. */
-  async function distributed(act: () => Promise<unknown>) {
-    const before = (await distributions()).length;
-    await act();
-    const row = await eventually('the distribution ends', async () => (await distributions())[before], limitMs);
-    return row.detail.hosts.map(({ host, outcome, code }) => [host, outcome, code]).sort();
-  }
-  const renewal = async (outcome = 'succeeded', force = true): Promise<void> => expect((await post('renew', { force })).outcome).toBe(outcome);
+  const served = (host: string) => bed.served(host);
+  const servedByAll = () => Promise.all(hosts.map(served));
+  const failsAfter = (at: Checkpoint, activity: string, host: string): boolean => at.activity === activity && at.host === host && at.direction === 'do' && at.point === 'after';
+  /** What runs that have ended should not have left on the hosts that share the certificate. */
+  const left = async () => (await Promise.all(hosts.map(async (host) => [...(await leftovers(bed.stack, host, names[0] as string)), ...(await unspent(bed.stack, host))].map((what) => `${host}: ${what}`)))).flat();
 
   test('one order, and every host serves the same certificate: the first one, another one, and then the rest', async () => {
+    const { stack } = bed;
     const taken: string[] = [];
     stack.decide(({ activity, host, point }): Verdict => {
       if (activity === 'openSealedCertificate' && point === 'before') taken.push(`open ${host}`);
       if (activity === 'commitCertificate' && point === 'before') taken.push(`commit ${host}`);
       return 'go';
     });
-    const asked = await stack.fairlead('cert', 'issue', '--host', 'h1', '--host', 'h2', '--host', 'h3', '--product', stack.product, '--names', names.join(','), '--issuer', `${acme.url}/dir`, '--contact', 'ops@example.org', '--ca-bundle', pebble.caBundleFile, '--roots', join(dir, 'issued-roots.pem'), '--no-origin-check');
-    expect([asked.exitCode, asked.stderr]).toEqual([0, expect.stringMatching(/h2: serves[\s\S]*h3: serves/)]);
-    const [first] = await served('h1');
-    expect(await Promise.all(hosts.map(served))).toEqual([[first], [first], [first]]);
-    expect(orders()).toBe(1);
+    const issue = () => stack.fairlead('cert', 'issue', '--host', 'h1', '--host', 'h2', '--host', 'h3', '--product', stack.product, '--names', names.join(','), '--issuer', `${bed.acme.url}/dir`, '--contact', 'ops@example.org', '--ca-bundle', bed.pebble.caBundleFile, '--roots', join(bed.dir, 'issued-roots.pem'), '--no-origin-check');
+    const ended = await bed.distributed(async () => {
+      const asked = await issue();
+      expect([asked.exitCode, asked.stderr]).toEqual([0, expect.stringMatching(/h2: serves[\s\S]*h3: serves/)]);
+      const [first] = await served('h1');
+      expect(await servedByAll()).toEqual([[first], [first], [first]]);
+    });
+    expect(ended).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
+    expect(bed.orders()).toBe(1);
     expect(taken).toEqual(['commit h1', 'open h2', 'commit h2', 'open h3', 'commit h3']);
-    const ended = await eventually('the distribution ends', async () => (await distributions())[0], limitMs);
-    expect(ended.detail.hosts.map(({ host, outcome, code }) => [host, outcome, code]).sort()).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
-    expect((await status()).map(({ host, alsoOn, orderedBy }) => [host, alsoOn, orderedBy])).toEqual([['h1', ['h2', 'h3'], null], ['h2', [], 'h1'], ['h3', [], 'h1']]);
+    expect((await bed.status()).map(({ host, alsoOn, orderedBy }) => [host, alsoOn, orderedBy])).toEqual([['h1', ['h2', 'h3'], null], ['h2', [], 'h1'], ['h3', [], 'h1']]);
     // What was opened does not stay beside the pair that is served.
-    expect(await fs.readdir(join(stack.layout('h2').acmeDir, 'received'))).toEqual([]);
+    expect(await left()).toEqual([]);
     const shown = (await stack.fairlead('nodes', 'show', 'h2')).stdout;
-    const told = (await stack.ask<{ rows: { event: string; detail: { recipients?: { host: string; key: string }[]; now?: string } }[] }>('GET', '/api/audit?limit=500')).body.rows;
-    const key = told.flatMap(({ event, detail }) => (event === 'certificate.sealing_intended' ? (detail.recipients ?? []) : [])).find(({ host }) => host === 'h2')?.key as string;
+    const intended = await bed.audited<{ recipients?: { host: string; key: string }[] }>('certificate.sealing_intended');
+    const key = intended.flatMap(({ detail }) => detail.recipients ?? []).find(({ host }) => host === 'h2')?.key as string;
     expect(shown).toContain(key);
-    expect(told.some(({ event, detail }) => event === 'host.sealing_key_told' && detail.now === key)).toBe(true);
+    expect((await bed.audited<{ now?: string }>('host.sealing_key_told')).some(({ detail }) => detail.now === key)).toBe(true);
   }, limitMs);
 
   test('a renewal of the first one is one more order, and brings the new one to all; a receiving host is not renewed by itself', async () => {
     const [before] = await served('h2');
-    const ordered = orders();
-    const refused = await stack.ask<{ code: string }>('POST', '/api/certificates/renew', { host: 'h2', product: stack.product });
+    const ordered = bed.orders();
+    const refused = await bed.stack.ask<{ code: string }>('POST', '/api/certificates/renew', { host: 'h2', product: bed.stack.product });
     expect([refused.status, refused.body.code]).toEqual([400, 'certificate_ordered_elsewhere']);
-    expect(await distributed(renewal)).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
+    expect(await bed.distributed(bed.renewal)).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
     const [now] = await served('h1');
-    expect([now === before, ...(await Promise.all(hosts.map(served)))]).toEqual([false, [now], [now], [now]]);
-    expect(orders() - ordered).toBe(1);
+    expect([now === before, ...(await servedByAll())]).toEqual([false, [now], [now], [now]]);
+    expect(bed.orders() - ordered).toBe(1);
   }, limitMs);
 
   test('the first host of a wave that cannot prove it goes back to its old one, and the rest is held back; the next time it comes to all', async () => {
     const [old] = await served('h2');
-    const ordered = orders();
-    stack.decide(({ activity, host, direction, point }): Verdict => (activity === 'proveServed' && host === 'h2' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
-    expect(await distributed(renewal)).toEqual([['h2', 'rolled_back', expect.any(String)], ['h3', 'held_back', 'certificate_held_back']]);
+    const ordered = bed.orders();
+    bed.stack.decide((at): Verdict => (failsAfter(at, 'proveServed', 'h2') ? 'fail' : 'go'));
+    expect(await bed.distributed(bed.renewal)).toEqual([['h2', 'rolled_back', expect.any(String)], ['h3', 'held_back', 'certificate_held_back']]);
     const [now] = await served('h1');
-    expect([now === old, ...(await Promise.all(hosts.map(served)))]).toEqual([false, [now], [old], [old]]);
-    expect((await status()).map(({ host, status: { lastTry, nextTryAt } }) => [host, lastTry?.succeeded, nextTryAt !== null])).toEqual([['h1', true, false], ['h2', false, true], ['h3', false, true]]);
-    stack.decide(() => 'go');
+    expect([now === old, ...(await servedByAll())]).toEqual([false, [now], [old], [old]]);
+    expect((await bed.status()).map(({ host, status: { lastTry, nextTryAt } }) => [host, lastTry?.succeeded, nextTryAt !== null])).toEqual([['h1', true, false], ['h2', false, true], ['h3', false, true]]);
+    // Nor does what was opened and not taken into use.
+    expect(await left()).toEqual([]);
+    bed.stack.decide(() => 'go');
     // Nothing is due, so that nothing is ordered.
-    expect(await distributed(() => renewal('unchanged', false))).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
-    expect([await Promise.all(hosts.map(served)), orders() - ordered]).toEqual([[[now], [now], [now]], 1]);
+    expect(await bed.distributed(() => bed.renewal('unchanged', false))).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
+    expect([await servedByAll(), bed.orders() - ordered]).toEqual([[[now], [now], [now]], 1]);
   }, limitMs);
 
   test('a host of the rest that cannot prove it keeps its old one, and the others have the new one', async () => {
     const [old] = await served('h3');
-    stack.decide(({ activity, host, direction, point }): Verdict => (activity === 'proveServed' && host === 'h3' && direction === 'do' && point === 'after' ? 'fail' : 'go'));
-    expect(await distributed(renewal)).toEqual([['h2', 'succeeded', null], ['h3', 'rolled_back', expect.any(String)]]);
+    bed.stack.decide((at): Verdict => (failsAfter(at, 'proveServed', 'h3') ? 'fail' : 'go'));
+    expect(await bed.distributed(bed.renewal)).toEqual([['h2', 'succeeded', null], ['h3', 'rolled_back', expect.any(String)]]);
     const [now] = await served('h1');
-    expect(await Promise.all(hosts.map(served))).toEqual([[now], [now], [old]]);
+    expect(await servedByAll()).toEqual([[now], [now], [old]]);
     // Once its next try is due, the sweep sees that it has another one than the host that orders for it.
-    stack.decide(() => 'go');
-    await withDatabase(stack, (client) => client.query("update certificates set next_try_at = now() where host = 'h3'"));
+    bed.stack.decide(() => 'go');
+    await bed.withDatabase((client) => client.query("update certificates set next_try_at = now() where host = 'h3'"));
     const sweep = async (): Promise<void> => {
-      const temporal = await Connection.connect({ address: stack.dev.summary.temporal });
-      try {
-        const swept = await new Client({ connection: temporal }).workflow.execute(certificateSweepWorkflow, { workflowId: 'sweep', taskQueue: controlTaskQueue, args: [] });
-        expect(swept).toMatchObject({ looked: 3, started: [`h3/${stack.product}`], away: [] });
-      } finally {
-        await temporal.close();
-      }
+      const swept = await bed.withTemporal(({ workflow }) => workflow.execute(certificateSweepWorkflow, { workflowId: 'sweep', taskQueue: controlTaskQueue, args: [] }));
+      expect(swept).toMatchObject({ looked: 3, started: [`h3/${bed.stack.product}`], away: [] });
     };
-    expect(await distributed(sweep)).toEqual([['h2', 'unchanged', null], ['h3', 'succeeded', null]]);
+    expect(await bed.distributed(sweep)).toEqual([['h2', 'unchanged', null], ['h3', 'succeeded', null]]);
     expect(await served('h3')).toEqual([now]);
   }, limitMs);
 
   test('an ordering host that has pinned keys seals for nobody else: the others keep theirs, and the audit says why', async () => {
     const [old] = await served('h2');
-    const { sealingPeersFile } = agentLayout(rootOf('h1'));
+    const { sealingPeersFile } = agentLayout(bed.rootOf('h1'));
     await fs.writeFile(sealingPeersFile, `h2 ${'A'.repeat(43)}\n`);
-    expect(await distributed(renewal)).toEqual([['h2', 'refused', 'sealing_peer_unknown'], ['h3', 'held_back', 'certificate_held_back']]);
+    expect(await bed.distributed(bed.renewal)).toEqual([['h2', 'refused', 'sealing_peer_unknown'], ['h3', 'held_back', 'certificate_held_back']]);
     expect(await served('h2')).toEqual([old]);
     await fs.rm(sealingPeersFile);
   }, limitMs);
 
+  describe('somebody is killed', () => {
+    const own = [...ofOrdering, ...ofOpening];
+    let matrix: CertificateMatrix;
+    beforeAll(() => {
+      // What a delivery forgets is not an order, but what was opened: a thing of its own.
+      const atAllPoints = triesEverything ? [...own, 'forgetOrder', ...ofDistributing] : [];
+      matrix = createCertificateMatrix(bed.stack, { hosts: ['h2', 'h3'], certificate: names[0] as string, ofTheHost: [...ofTheHost, ...own], ofControl: ofDistributing, atAllPoints, besides: triesEverything ? own : [], turns: 1 });
+    });
+    afterAll(() => matrix?.end(), limitMs);
+
+    test('at every activity of a distribution in turn: all serve the new one, which was ordered once and sealed once for each wave, and no handshake failed', async () => {
+      const [[old], ordered, sealings] = [await served('h2'), bed.orders(), (await bed.audited('certificate.sealing_intended')).length];
+      const watch = watchHandshakes([...(await bed.targets('h2')), ...(await bed.targets('h3'))]);
+      matrix.turn(0, ({ host, activity }) => (host === 'h1' ? ofOrdering.includes(activity) : !ofOrdering.includes(activity)));
+      const ended = await bed.distributed(bed.renewal).finally(() => matrix.calm());
+      expect([ended, matrix.broken]).toEqual([[['h2', 'succeeded', null], ['h3', 'succeeded', null]], []]);
+      const [now] = await served('h1');
+      expect([now === old, ...(await servedByAll()), bed.orders() - ordered]).toEqual([false, [now], [now], [now], 1]);
+      const seen = await watch.stop();
+      expect([seen.failed, [...new Set(Object.values(seen.seen).flat())].sort(), await left()]).toEqual([[], [old, now].sort(), []]);
+      expect((await bed.audited('certificate.sealing_intended')).length - sealings).toBe(2);
+    }, limitMs);
+
+    test('on the way back of the first host: its old one is back and served, the rest is held back, and what was opened is gone', async () => {
+      const [old] = await served('h2');
+      matrix.turn(1, ({ host, activity, direction }) => host === 'h2' && (direction === 'undo' || activity === 'forgetOrder'), (at) => failsAfter(at, 'proveServed', 'h2'));
+      const ended = await bed.distributed(bed.renewal).finally(() => matrix.calm());
+      expect([ended, matrix.broken]).toEqual([[['h2', 'rolled_back', expect.any(String)], ['h3', 'held_back', 'certificate_held_back']], []]);
+      expect([(await servedByAll()).slice(1), await left()]).toEqual([[[old], [old]], []]);
+      expect(await bed.distributed(() => bed.renewal('unchanged', false))).toEqual([['h2', 'succeeded', null], ['h3', 'succeeded', null]]);
+      const [now] = await served('h1');
+      expect([now === old, ...(await servedByAll()), await left()]).toEqual([false, [now], [now], [now], []]);
+    }, limitMs);
+
+    test('at everything that only distributions have somebody was, before, during and after its effect', () => {
+      expect([...own, 'forgetOrder'].filter((activity) => matrix.tried('agent', activity) < pointsOfOwn)).toEqual([]);
+      expect(ofDistributing.filter((activity) => matrix.tried('control', activity) < pointsOfOwn)).toEqual([]);
+      if (triesEverything) expect(own.filter((activity) => matrix.tried('control', activity) === 0)).toEqual([]);
+      // The rest of a delivery is that of a renewal, which has a matrix of its own.
+      const notInIt = ofTheHost.filter((activity) => matrix.tried('agent', activity) === 0);
+      expect(notInIt.sort()).toEqual(withoutDelivery.toSorted());
+    });
+  });
+
   describe('a promotion with a certificate', () => {
     const name = 'shop.example.org';
-    let authorityComesTo: Server;
-    const plain = async () => {
-      const port = (await stack.state('h4')).router?.port as number;
-      return new Promise<[number, string]>((resolve, reject) => {
-        request({ host: '127.0.0.1', port, path: '/health', agent: false, headers: { host: name } }, (response) => resolve((response.resume(), [response.statusCode ?? 0, response.headers.location ?? '']))).on('error', reject).end();
-      });
-    };
-    const certificate = () => ({ names: [name], issuer: issuer(), originPort: null });
+    let matrix: CertificateMatrix;
+    let promoted: PromotedHost;
+    const state = () => bed.stack.state(promotedHost);
+    const certificate = () => ({ names: [name], issuer: bed.issuer(), originPort: null });
+    const finalized = () => bed.acme.count((seen) => isFinalize(seen) && seen.status === 200);
+    const inSuccess = [...inSuccessAlone, ...ofPromotingControl];
     beforeAll(async () => {
-      const started = await stack.report(await stack.start('h4', 'r1', { phase: 'setup' }), limitMs);
-      expect([started.outcome, (await stack.state('h4')).phase]).toEqual(['succeeded', 'setup']);
-      await fetch(`${await stack.address('h4')}/api/setup/complete`, { method: 'POST', body: JSON.stringify({ publicOrigin: `https://${name}`, administrator: 'ops' }) });
-      // The authority asks every name on one port: this one has an address of its own.
-      const port = (await stack.state('h4')).router?.port as number;
-      authorityComesTo = createServer((from) => {
-        const to = connect(port, '127.0.0.1');
-        from.pipe(to).pipe(from);
-        for (const socket of [from, to]) socket.on('error', () => socket.destroy());
-      });
-      await new Promise<void>((resolve) => authorityComesTo.listen(pebble.httpPort, '127.0.0.2', resolve));
-      await pebble.setAddress(name, '127.0.0.2');
+      promoted = await startPromotedHost(bed, name);
+      const [atAllPoints, besides] = triesEverything ? [inSuccess, ofServing] : [[], []];
+      matrix = createCertificateMatrix(bed.stack, { hosts: [promotedHost], certificate: name, ofTheHost: [...ofObtaining, ...ofServing, ...inSuccessAlone], ofControl: ofPromotingControl, atAllPoints, besides, turns: points.length });
     }, limitMs);
-    afterAll(() => void authorityComesTo?.close());
+    afterAll(async () => {
+      await matrix?.end();
+      promoted?.end();
+    }, limitMs);
 
-    test('the installed phase is not healthy: back to the set-up over plain HTTP as before, and no TLS', async () => {
+    test('--plan shows the steps about it that the run then takes, and whose it would be; nothing is ordered', async () => {
+      const ordered = bed.orders();
+      const { exitCode, stdout } = await bed.stack.fairlead('promote', '--host', promotedHost, '--plan', '--tls', '--names', name, '--issuer', `${bed.acme.url}/dir`, '--no-origin-check');
+      expect([exitCode, stdout]).toEqual([0, expect.stringMatching(/With a certificate for shop\.example\.org, by \S+, proven by http-01/)]);
+      expect(stdout.split('\n').flatMap((line) => /^ +\d+ {2}([a-z]+-certificate.*)$/.exec(line)?.[1] ?? [])).toEqual([expect.stringMatching(/^obtain-certificate: order, .*, download$/), 'serve-certificate', 'commit-certificate', 'keep-certificate']);
+      expect([bed.orders() - ordered, (await state()).phase]).toEqual([0, 'setup']);
+    }, limitMs);
+
+    test.each(turns)('somebody is killed at every step about it, and the installed phase is not healthy (turn %i): back to the set-up over plain HTTP as before, and no TLS', async (turn) => {
+      const [ordered, final] = [bed.orders(), finalized()];
       const tls: (number | undefined)[] = [];
-      stack.decide(async ({ activity, host, direction, point }): Promise<Verdict> => {
-        if (activity !== 'verifyHealth' || host !== 'h4' || direction !== 'do' || point !== 'after') return 'go';
-        tls.push((await stack.state('h4')).tls?.ports[0]);
-        return 'fail';
+      // What was got stays for the next turn.
+      matrix.turn(turn, ({ activity }) => turn === 0 || !ofObtaining.includes(activity), async (at) => {
+        if (!failsAfter(at, 'verifyHealth', promotedHost)) return false;
+        tls.push((await state()).tls?.ports[0]);
+        return true;
       });
-      const report = await stack.promote('h4', { certificate: certificate() });
-      expect([report.outcome, report.steps.filter(({ direction, outcome }) => direction === 'undo' && outcome === 'done').map((step) => step.name)]).toEqual(['rolled_back', expect.arrayContaining(['restore-certificate', 'verify-health'])]);
-      expect([tls.at(-1), (await stack.state('h4')).tls ?? null, (await stack.state('h4')).phase]).toEqual([expect.any(Number), null, 'setup']);
-      expect(await plain()).toEqual([200, '']);
+      const report = await bed.stack.promote(promotedHost, { certificate: certificate() }).finally(() => matrix.calm());
+      expect([report.outcome, report.reason?.code, matrix.broken]).toEqual(['rolled_back', 'injected', []]);
+      expect(report.steps.filter(({ direction, outcome }) => direction === 'undo' && outcome === 'done').map((step) => step.name)).toEqual(expect.arrayContaining(['restore-certificate', 'verify-health']));
+      expect([bed.orders() - ordered, finalized() - final]).toEqual(turn === 0 ? [1, 1] : [0, 0]);
+      expect([tls.at(-1), (await state()).tls ?? null, (await state()).phase, await leftovers(bed.stack, promotedHost, name)]).toEqual([expect.any(Number), null, 'setup', []]);
+      expect(await promoted.plain()).toEqual([200, '']);
       const { error } = await createTlsProbe().handshake({ address: '127.0.0.1', port: tls.at(-1) as number, name });
       expect(error).not.toBe(null);
     }, limitMs);
 
-    test('it is got over the plain HTTP of the set-up, with the order from before; the installed phase is served over TLS, and plain HTTP is redirected', async () => {
-      const before = orders();
-      const report = await stack.promote('h4', { certificate: certificate() });
-      expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
-      const { phase, tls } = await stack.state('h4');
-      expect([phase, tls?.names, tls?.proven, orders() - before]).toEqual(['installed', [name], true, 0]);
+    test('it is got over the plain HTTP of the set-up, with the order from before, and somebody is killed where it is kept; the installed phase is served over TLS, and plain HTTP is redirected', async () => {
+      const before = bed.orders();
+      matrix.turn(0, ({ activity }) => inSuccess.includes(activity));
+      const report = await bed.stack.promote(promotedHost, { certificate: certificate() }).finally(() => matrix.calm());
+      expect([report.outcome, report.reason, matrix.broken]).toEqual(['succeeded', null, []]);
+      const { phase, tls } = await state();
+      expect([phase, tls?.names, tls?.proven, bed.orders() - before]).toEqual(['installed', [name], true, 0]);
       const shown = await createTlsProbe().handshake({ address: '127.0.0.1', port: tls?.ports[0] as number, name });
       expect([shown.error, shown.chain.length > 0]).toEqual([null, true]);
-      expect(await plain()).toEqual([308, expect.stringMatching(/^https:\/\/shop\.example\.org/)]);
-      expect((await status()).find(({ host }) => host === 'h4')).toMatchObject({ issuerName: 'pebble', status: { state: 'valid', names: [name], lastTry: { succeeded: true }, plan: { because: 'ari' } } });
-      expect((await stack.promote('h4', { certificate: certificate() })).outcome).toBe('unchanged');
+      expect(await promoted.plain()).toEqual([308, expect.stringMatching(/^https:\/\/shop\.example\.org/)]);
+      expect([await leftovers(bed.stack, promotedHost, name), await unspent(bed.stack, promotedHost)]).toEqual([[], []]);
+      expect((await bed.status()).find(({ host }) => host === promotedHost)).toMatchObject({ issuerName: 'pebble', status: { state: 'valid', names: [name], lastTry: { succeeded: true }, plan: { because: 'ari' } } });
+      expect((await bed.stack.promote(promotedHost, { certificate: certificate() })).outcome).toBe('unchanged');
     }, limitMs);
+
+    test('at every activity about it somebody was, before, during and after its effect', () => {
+      expect(ofObtaining.filter((activity) => matrix.tried('agent', activity) === 0)).toEqual([]);
+      expect(ofServing.filter((activity) => matrix.tried('agent', activity) < turns.length)).toEqual([]);
+      if (triesEverything) expect(ofServing.filter((activity) => matrix.tried('control', activity) === 0)).toEqual([]);
+      expect(inSuccess.filter((activity) => Math.max(matrix.tried('agent', activity), matrix.tried('control', activity)) < pointsOfOwn)).toEqual([]);
+    });
   });
 
   test('no private key, of a certificate or for sealing, stands in a history, in the database, in a log or in an answer', async () => {
@@ -234,50 +243,13 @@ describeWith([pebbleIsThere], 'one certificate on three hosts of a whole Fairlea
     expect(new Set(secrets).size).toBeGreaterThan(12);
     // The bytes in every way that JSON and PEM would write them.
     const needles = [...new Set(secrets.flatMap((line) => [line, line.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''), Buffer.from(line, 'base64').toString('hex')]))];
-    const texts: [string, string][] = [];
-    const temporal = await Connection.connect({ address: stack.dev.summary.temporal });
-    try {
-      const { workflow } = new Client({ connection: temporal });
-      for await (const { workflowId, runId, type } of workflow.list()) {
-        if (!type.startsWith('cert')) continue;
-        const json = historyToJSON(await workflow.getHandle(workflowId, runId).fetchHistory());
-        texts.push([`history of ${workflowId}`, json + [...json.matchAll(/"data": ?"([A-Za-z0-9+/=]+)"/g)].map((match) => Buffer.from(match[1] as string, 'base64').toString()).join('\n')]);
-      }
-    } finally {
-      await temporal.close();
-    }
+    const { texts, home } = await placesOf(bed);
     expect(texts.filter(([where, text]) => where.includes('certificate/h') && text.includes('fairlead-seal-1')).length).toBeGreaterThan(6);
     expect(texts.some(([where]) => where.includes('certificate-distribution/h1'))).toBe(true);
-    for (const [table, rows] of await tablesOf(stack)) texts.push([`table ${table}`, rows]);
     expect(texts.find(([where]) => where === 'table certificates')?.[1]).toContain('orderedBy');
-    const own = [...hosts, 'h4'].flatMap((host) => [stack.layout(host).acmeDir, agentLayout(rootOf(host)).sealingKeyFile]);
-    const files = (await fs.readdir(stack.dir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-    for (const file of files) if (!own.some((place) => file.startsWith(place))) texts.push([file, await fs.readFile(file, 'latin1').catch(() => '')]);
     expect(texts.some(([where]) => where.endsWith('.log'))).toBe(true);
     // Each of them would be found where it may stand.
-    const atHome = (await Promise.all(own.map(async (place) => ((await fs.stat(place)).isFile() ? [place] : (await fs.readdir(place, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)))))).flat();
-    const home = (await Promise.all(atHome.map((file) => fs.readFile(file, 'latin1')))).join('\n');
     expect(secrets.some((secret) => home.includes(secret))).toBe(true);
     expect(texts.filter(([, text]) => needles.some((needle) => text.includes(needle))).map(([where]) => where)).toEqual([]);
   }, limitMs);
 });
-
-/** Every row of every table, as text. */
-const tablesOf = (stack: CheckedStack): Promise<[string, string][]> =>
-  withDatabase(stack, async (client) => {
-    const tables = (await client.query<{ name: string }>("select quote_ident(table_schema) || '.' || quote_ident(table_name) as name from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema')")).rows;
-    const found: [string, string][] = [];
-    for (const { name } of tables) found.push([name.replace('public.', ''), (await client.query<{ row: string }>(`select t::text as row from ${name} t`)).rows.map(({ row }) => row).join('\n')]);
-    return found;
-  });
-
-async function withDatabase<Result>(stack: CheckedStack, use: (client: pg.Client) => Promise<Result>): Promise<Result> {
-  const environment = (await fs.readFile(`/proc/${stack.pidOf('control')}/environ`, 'utf8')).split('\0');
-  const client = new pg.Client(environment.find((line) => line.startsWith('FAIRLEAD_DATABASE_URL='))?.slice('FAIRLEAD_DATABASE_URL='.length));
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
-}

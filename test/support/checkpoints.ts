@@ -85,6 +85,9 @@ const aheadMs = (file: string): number => (existsSync(file) ? Number(readFileSyn
 export const namesVariable = 'FAIRLEAD_TEST_NAMES';
 const addressesOf = (file: string, name: string): readonly string[] => (JSON.parse(readFileSync(file, 'utf8')) as Record<string, string[]>)[name] ?? [];
 
+/** JSON: which hosts of a stack have another router than the rest, and which. */
+export const routersVariable = 'FAIRLEAD_TEST_ROUTERS';
+
 interface Scope {
   readonly at: Omit<Checkpoint, 'point'>;
   told: boolean;

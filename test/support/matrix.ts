@@ -35,7 +35,7 @@ export const certificateActivities: readonly string[] = [createCertificateLook, 
 const checkActivities: readonly string[] = ['prefetchBundle'];
 export const hostActivities = Object.keys(createHostActivities({} as never).activities).filter((name) => !checkActivities.includes(name) && !isOfServices(name) && !isOfCertificates(name) && !changeActivities.includes(name));
 export const controlActivities = Object.keys(createControlActivities({} as never));
-/** Renewals have a matrix of their own: kill-certificate.test.ts. What brings one to other hosts has none yet. */
+/** Renewals have a matrix of their own: kill-certificate.test.ts; so has what brings one to other hosts: shared-certificate.test.ts. */
 function isOfCertificates(name: string): boolean {
   return certificateActivities.includes(name) || [createCertificateInspection, createCertificateSealing, createCertificateOpening].some((create) => name in create({} as never));
 }

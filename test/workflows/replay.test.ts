@@ -50,6 +50,7 @@ const certificateRecordings: Readonly<Record<string, Outcome>> = {
   'certificate-switched-back': 'rolled_back',
   'certificate-shared': 'succeeded',
   'certificate-delivered': 'succeeded',
+  'certificate-not-taken': 'rolled_back',
 };
 /** Workflows that gather requests and hand them over: they end without an outcome. */
 const handedOver = ['restart-gathered', 'restart-after-another'];

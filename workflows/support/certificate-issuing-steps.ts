@@ -1,4 +1,4 @@
-import { CancellationScope, sleep } from '@temporalio/workflow';
+import { CancellationScope, patched, sleep } from '@temporalio/workflow';
 import type { RunRef } from '../../activities/host/dependencies.ts';
 import type { CertificateFacts } from '../../src/domain/certificate/facts.ts';
 import type { SealedDelivery } from '../../src/domain/certificate/seal.ts';
@@ -6,6 +6,7 @@ import { issuingSteps, openingStep, type IssuingStep } from '../../src/domain/ce
 import type { CertificateRunRequest } from '../../src/domain/certificate/wish.ts';
 import type { OrderProgress } from '../../src/ports/certificate-issuer.ts';
 import { StepFault } from './failures.ts';
+import { createHostCalls, defaultTiming, type RunTiming } from './host-calls.ts';
 import { StepStopped, type Course } from './run-course.ts';
 
 /** A pair that was checked, and where it lies on the host. */
@@ -90,6 +91,13 @@ export async function openDelivered({ run, request, course }: IssuingContext, de
     const { value, attempt } = await course.call('openSealedCertificate', { run, direction: 'do', wish: request.wish, ...delivery }, openingStep.name, limits);
     return { attempts: attempt, ...value, note: `serial ${value.facts.serial}, valid until ${value.facts.notAfter}, sealed by ${delivery.context.from}` };
   });
+}
+
+/** What was brought and not taken into use does not stay: the next distribution seals it anew. A host that is away is not waited for; what lies there goes with the next delivery. */
+export async function forgetDelivered(run: RunRef, { delivery, wish }: Pick<CertificateRunRequest, 'delivery' | 'wish'>, timing: Partial<RunTiming>): Promise<void> {
+  if (delivery === undefined || !patched('forget-delivered')) return;
+  const call = createHostCalls(run.host, { ...defaultTiming, ...timing, hostWaitMs: 0 }, () => undefined);
+  await call('forgetOrder', { run, direction: 'do', wish }, 'forget what was brought', { startToCloseMs: 60_000, maximumAttempts: 5 }).catch(() => undefined);
 }
 
 /** Asks where the order stands until it got somewhere, no more often than the issuer wants to be asked. */

@@ -50,8 +50,8 @@ export async function keep(c: StepContext): Promise<StepResult> {
   const { wish } = certificateOf(c);
   const { host, product } = c.request;
   await controlCalls.keepCertificateWish({ host, product, wish });
-  // The CA is asked when it is to be renewed; where it is away, the next sweep asks.
-  const look = await c.call('lookAtCertificate', { product, wish, known: null }, 'look at the certificate', { startToCloseMs: 60_000, maximumAttempts: 1 }).then(
+  // The CA is asked when it is to be renewed; where host or CA is away, the next sweep asks.
+  const look = await c.call('lookAtCertificate', { product, wish, known: null }, 'look at the certificate', { startToCloseMs: 60_000, maximumAttempts: 5 }).then(
     ({ value }) => value,
     () => null,
   );

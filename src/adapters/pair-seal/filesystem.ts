@@ -7,7 +7,7 @@ import { agentLayout, hostLayout } from '../../domain/host/layout.ts';
 import { namePattern, type HostId } from '../../domain/ids.ts';
 import type { PairSeal, SealRecipient } from '../../ports/pair-seal.ts';
 import { readPair, splitPem } from '../certificate-store/facts.ts';
-import { ensureDirectory, exists, readIfThere, writeFileDurably } from '../files/durable.ts';
+import { ensureDirectory, exists, readIfThere, syncDirectory, writeFileDurably } from '../files/durable.ts';
 import { makePrivateKey, openText, privateKeyOf, publicHalf, refused, sealText } from './envelope.ts';
 
 /** What is sealed: the two files of a pair. */
@@ -90,7 +90,9 @@ export function createPairSeal(root: string, host: HostId): PairSeal {
 
     async forget(product, certificate) {
       const directory = received(product, certificate);
-      if (await exists(directory)) await fs.rm(directory, { recursive: true, force: true });
+      await fs.rm(directory, { recursive: true, force: true });
+      // A power cut does not bring the key back.
+      if (await exists(dirname(directory))) await syncDirectory(dirname(directory));
     },
   };
 }

@@ -1,11 +1,12 @@
 import type { FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { PromotionBody, PromotionPlanBody, RunAccepted, UpdatePlanAnswer } from '../../contract/index.ts';
 import { refuseRole } from '../../domain/access/may.ts';
 import { FairleadError } from '../../domain/failure.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import type { HostId, ProductName, ReleaseId } from '../../domain/ids.ts';
 import { planPromotion } from '../../domain/promotion/plan.ts';
-import type { PromotionRequest } from '../../domain/promotion/request.ts';
+import type { PromotionCertificate, PromotionRequest } from '../../domain/promotion/request.ts';
 import type { HostRow } from '../../ports/control-stores.ts';
 import { actorOf, callerOf } from '../api.ts';
 import type { Api } from '../api.ts';
@@ -25,12 +26,13 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
 
   app.post(
     '/api/promotions/plan',
-    { schema: { tags, summary: 'What a promotion would do, without doing it', body: PromotionPlanBody, response: { 200: UpdatePlanAnswer } } },
+    { schema: { tags, summary: 'What a promotion would do, without doing it', description: 'With a certificate, nothing is asked of its CA.', body: PromotionPlanBody, response: { 200: UpdatePlanAnswer } } },
     async ({ body }) => {
       const { host, inspection, releaseId } = await demandRelease(body.host, body.product);
       const artifact = await knownArtifact(stores, body.product, releaseId, host.role);
-      const decision = planPromotion(inspection, artifact, { ...body, releaseId, requestedBy: '', requestId: '' });
-      return planAnswer({ host: body.host, product: body.product, decision, activeReleaseId: releaseId, observedAt: host.lastSeenAt });
+      const certificate = await certificateOf(body, host);
+      const decision = planPromotion(inspection, artifact, { host: body.host, product: body.product, releaseId, ...(certificate === undefined ? {} : { certificate }), requestedBy: '', requestId: '' });
+      return planAnswer({ host: body.host, product: body.product, decision, activeReleaseId: releaseId, observedAt: host.lastSeenAt, certificate });
     },
   );
 
@@ -50,10 +52,10 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
       const { body } = request;
       const answer = await answerOnce(stores.idempotency, request, reply, async () => {
         const { host, releaseId } = await demandRelease(body.host, body.product);
-        const { certificate, ...promoted } = body;
-        if (certificate !== undefined) demandAdministrator(request);
-        const wanted = certificate === undefined ? {} : { certificate: { wish: await wishOf(stores, { host: body.host, product: body.product, ...certificate }, host), originPort: certificate.originPort } };
-        const asked: PromotionRequest = { ...promoted, ...wanted, releaseId: body.releaseId ?? releaseId, role: host.role, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) };
+        const { certificate: wanted, ...promoted } = body;
+        if (wanted !== undefined) demandAdministrator(request);
+        const certificate = await certificateOf(body, host);
+        const asked: PromotionRequest = { ...promoted, ...(certificate === undefined ? {} : { certificate }), releaseId: body.releaseId ?? releaseId, role: host.role, requestedBy: actorOf(callerOf(request)), requestId: requestIdOf(request) };
         await knownArtifact(stores, body.product, asked.releaseId, host.role);
         const started = await runs.startPromotion(asked);
         return { status: 202, body: await noteStarted(dependencies, request, { ...started, kind: 'promotion', asked, event: 'run.promotion_requested', detail: { releaseId: asked.releaseId, ...(asked.certificate === undefined ? {} : { names: asked.certificate.wish.names, issuer: asked.certificate.wish.issuer.name }) } }) };
@@ -61,6 +63,12 @@ export function promotionRoutes(app: Api, dependencies: ApiDependencies): void {
       return reply.code(202).header('location', answer.body.links.self).send(answer.body);
     },
   );
+
+  /** What is asked for, with all that was left out; undefined where none is. */
+  async function certificateOf({ host: hostId, product, certificate }: z.output<typeof PromotionPlanBody>, host: HostRow): Promise<PromotionCertificate | undefined> {
+    if (certificate === undefined) return undefined;
+    return { wish: await wishOf(stores, { host: hostId, product, ...certificate }, host), originPort: certificate.originPort };
+  }
 
   async function demandRelease(hostId: HostId, product: ProductName): Promise<{ host: HostRow; inspection: HostInspection; releaseId: ReleaseId }> {
     const host = await knownHost(stores, hostId);

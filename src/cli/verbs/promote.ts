@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { PromotionBody, RunAccepted, UpdatePlanAnswer } from '../../contract/index.ts';
+import type { PromotionBody, PromotionPlanBody, RunAccepted, UpdatePlanAnswer } from '../../contract/index.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { followAccepted, type AcceptedOptions } from './follow-accepted.ts';
@@ -35,15 +35,16 @@ export function registerPromote(program: Command, context: Context): void {
     ),
     context,
     async (api, options: PromoteOptions) => {
+      if (options.tls !== true && Object.keys(issueBody(options)).length > 0) throw usageError('options about the certificate were given without --tls', 'add --tls');
+      const certificate = options.tls === true ? { certificate: issueBody(options) } : {};
       const target = await resolveTarget(api, options);
       if (options.plan === true) {
-        const plan = await api.post<UpdatePlanAnswer>('/api/promotions/plan', { body: target });
+        const plan = await api.post<UpdatePlanAnswer>('/api/promotions/plan', { body: { ...target, ...certificate } as PromotionPlanBody });
         if (options.json) return printJson(context, plan);
         return context.out(renderPlan(plan));
       }
-      if (options.tls !== true && Object.keys(issueBody(options)).length > 0) throw usageError('options about the certificate were given without --tls', 'add --tls');
       const { release, bakeSeconds } = options;
-      const body = { ...target, ...(release === undefined ? {} : { releaseId: release }), ...(bakeSeconds === undefined ? {} : { bakeSeconds }), ...(options.tls === true ? { certificate: issueBody(options) } : {}) } as PromotionBody;
+      const body = { ...target, ...(release === undefined ? {} : { releaseId: release }), ...(bakeSeconds === undefined ? {} : { bakeSeconds }), ...certificate } as PromotionBody;
       const accepted = await api.post<RunAccepted>('/api/promotions', { body });
       return followAccepted(api, accepted, `promotion of ${accepted.product} on ${accepted.host}`, options, context);
     },

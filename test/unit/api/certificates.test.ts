@@ -92,6 +92,17 @@ test('a certificate whose end comes near is told in the audit once for each thre
   expect((await listCertificates({})).certificates).toEqual([]);
 });
 
+test('one that was got, and not seen since because its host was lost just then, is looked at by the next sweep; one that never came about is not', async () => {
+  const { certificates } = api.stores;
+  const { listCertificates } = createCertificateRunActivities({ ...api.stores, now: () => new Date() });
+  const tried = (succeeded: boolean) => certificates.noteTry(host, product, { lastTry: { at: new Date().toISOString(), succeeded, reason: null }, failures: succeeded ? 0 : 1, nextTryAt: null, wish });
+  await certificates.propose(host, product, wish);
+  await tried(false);
+  expect((await listCertificates({})).certificates).toEqual([]);
+  await tried(true);
+  expect((await listCertificates({})).certificates).toMatchObject([{ host, product, facts: null }]);
+});
+
 test('a sweep reads them page by page, by host and product: each once, with and without those that are not looked at now', async () => {
   const { certificates } = api.stores;
   const places = ['h1', 'h10', 'h2'].flatMap((on) => ['a', 'b', 'c'].map((name) => ({ host: on as HostId, product: name as typeof product })));

@@ -176,11 +176,17 @@ async function createOrder(client: AcmeClient, request: AcmeRequest, current: st
   try {
     return await send({ ...order, replaces }, true);
   } catch (error) {
-    // Another order has replaced it, or the CA does not know it as its own: the certificate is needed all the same.
-    if (error instanceof AcmeProblem && (error.type === 'alreadyReplaced' || error.status === 409 || (error.type === 'malformed' && error.status < 500) || error.status === 404)) return send(order, false);
+    if (error instanceof AcmeProblem && isAboutReplaced(error)) return send(order, false);
     throw error;
   }
 }
+
+/**
+ * Another order has replaced it, or the CA does not find it among its own: the certificate is needed all the same. Some fail in themselves instead, with each try
+ * again (https://github.com/letsencrypt/pebble/issues/550); one that is at fault altogether does so without `replaces` as well.
+ */
+const isAboutReplaced = ({ type, status, reason }: AcmeProblem): boolean =>
+  type === 'alreadyReplaced' || status === 409 || status === 404 || (type === 'malformed' && status < 500) || (status === 500 && reason.retryAt === undefined);
 
 /** A new key and the request for its certificate. Both are written before the order is made. */
 async function createKey({ names, keyType }: AcmeRequest): Promise<{ key: string; csr: string }> {
