@@ -30,10 +30,10 @@ import { instantHost } from './support/instant.ts';
  * other in this process, on the same disk, database and artifact endpoint. Both take turns, each update to a release that is new to the host. What
  * programs of a product take is left out on both sides (bench/support/instant.ts). Run: `node bench/orchestration.ts [REPETITIONS]`.
  */
-/** Measured once on a faster machine, where an empty activity took 16 and 8 ms; shown for comparison. */
-const wantedMs = { file: 20, memory: 10 } as const;
-type Keeping = keyof typeof wantedMs;
-/** What a step of a run may cost beside an empty activity of a workflow that does nothing else, on the same server in the same minute. */
+/** What a step may cost. */
+const limitMs = { file: 20, memory: 10 } as const;
+type Keeping = keyof typeof limitMs;
+/** What it may cost where an empty activity of a workflow that does nothing else takes nearly as long, on the same server in the same minute: then the machine is slow. */
 const ratioLimit = 1.5;
 
 interface Turn {
@@ -161,7 +161,8 @@ for (const keeping of ['file', 'memory'] as const) {
   const turns = await measure(keeping);
   const perCall = turns.map(({ wholeMs, partsMs, calls }) => (wholeMs - partsMs) / calls);
   const ratios = turns.map(({ wholeMs, partsMs, bareMs }) => (wholeMs - partsMs) / bareMs);
-  const isHeld = median(ratios) <= ratioLimit;
+  const isWithin = median(perCall) <= limitMs[keeping];
+  const isHeld = isWithin || median(ratios) <= ratioLimit;
   held &&= isHeld;
   console.log(`Temporal's database ${keeping === 'file' ? 'in a file' : 'in memory'}, ${turns[0]?.calls} activities in turn`);
   console.log(`  the whole update       ${shown(turns.map(({ wholeMs }) => wholeMs))} ms`);
@@ -169,8 +170,8 @@ for (const keeping of ['file', 'memory'] as const) {
   const busy = ['temporal', 'control', 'agent-h1'].map((name) => `${name} ${median(turns.map(({ processorMs, calls }) => (processorMs[name] ?? 0) / calls)).toFixed(1)}`);
   console.log(`  processor for each     ${busy.join(', ')} ms (median; the parts' own work included)`);
   for (const name of Object.keys(turns[0]?.gaps ?? {}) as (keyof Gaps)[]) console.log(`    ${name.padEnd(38)} ${median(turns.map(({ gaps }) => gaps[name])).toFixed(0)}`);
-  console.log(`  added for each         ${shown(perCall, 1)} ms   ${median(perCall) <= wantedMs[keeping] ? 'within' : 'over'} the ${wantedMs[keeping]} ms of a fast machine`);
+  console.log(`  added for each         ${shown(perCall, 1)} ms   limit ${limitMs[keeping]}: ${isWithin ? 'held' : 'NOT HELD'}`);
   console.log(`  an empty activity      ${shown(turns.map(({ bareMs, calls }) => bareMs / calls), 1)} ms`);
-  console.log(`  ratio                  ${shown(ratios, 2)}   limit ${ratioLimit}: ${isHeld ? 'held' : 'NOT HELD'}`);
+  console.log(`  ratio                  ${shown(ratios, 2)}   limit ${ratioLimit}${isWithin ? ', not asked' : ` on a slow machine: ${isHeld ? 'held' : 'NOT HELD'}`}`);
 }
 process.exitCode = held ? 0 : 1;
