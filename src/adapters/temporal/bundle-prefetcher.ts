@@ -1,35 +1,24 @@
-import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type ClientInterceptors, type Connection, type WorkflowExecutionDescription } from '@temporalio/client';
-import { TypedSearchAttributes, defaultPayloadConverter, defineSearchAttributeKey, type Payload, type PayloadCodec } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { Reason } from '../../domain/failure.ts';
 import { controlTaskQueue, prefetchWorkflowId, type HostId, type ProductName } from '../../domain/ids.ts';
-import { bundlePrefetchWorkflow, searchAttributes } from '../../domain/run/names.ts';
+import { bundlePrefetchWorkflow } from '../../domain/run/names.ts';
 import { prefetchWaiting, type PrefetchEnd, type PrefetchRequest, type PrefetchStanding } from '../../domain/update/prefetch.ts';
 import type { BundlePrefetcher } from '../../ports/bundle-prefetcher.ts';
 import { createAsk } from './ask-server.ts';
+import { createClient, foundBy, type ClientOptions } from './client.ts';
 import { failureMessage } from './payload-codec.ts';
-
-interface Options {
-  readonly connection: Connection;
-  readonly address: string;
-  readonly namespace: string;
-  /** What payloads are encrypted with; null where they are not. */
-  readonly codec?: PayloadCodec | null;
-  /** Stands before every call of the client. */
-  readonly interceptors?: ClientInterceptors;
-  readonly workflowTaskTimeoutMs: number;
-}
 
 /** What the server keeps beside a prefetch, and answers without anybody's help. */
 type Memo = Pick<PrefetchStanding, 'releaseId' | 'sha256' | 'sizeBytes' | 'requestedBy'> & { readonly requestId: string };
 type Progress = NonNullable<PrefetchStanding['progress']>;
 
-const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 /** PENDING_ACTIVITY_STATE_STARTED (temporal.api.enums.v1.PendingActivityState). */
 const startedState = 2;
 
 /** Prefetches on a Temporal server: a workflow for each host and product, whose id is the lock. */
-export function createTemporalBundlePrefetcher({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: Options): BundlePrefetcher {
-  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+export function createTemporalBundlePrefetcher({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: ClientOptions): BundlePrefetcher {
+  const client = createClient({ connection, namespace, codec, interceptors });
   const ask = createAsk(connection, address);
 
   async function start(request: PrefetchRequest, workflowIdConflictPolicy: 'FAIL' | 'TERMINATE_EXISTING'): Promise<void> {
@@ -47,11 +36,7 @@ export function createTemporalBundlePrefetcher({ connection, address, namespace,
         memo: { ...memo },
         staticSummary: `bring ${product} ${releaseId} to ${host}`,
         staticDetails: `Asked for by ${requestedBy}, ahead of the update.`,
-        typedSearchAttributes: new TypedSearchAttributes([
-          { key: keyword(searchAttributes.host), value: host },
-          { key: keyword(searchAttributes.product), value: product },
-          { key: keyword(searchAttributes.release), value: releaseId },
-        ]),
+        typedSearchAttributes: foundBy({ host, product, release: releaseId }),
       }),
     );
   }

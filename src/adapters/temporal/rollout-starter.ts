@@ -1,32 +1,21 @@
-import { Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type ClientInterceptors, type Connection } from '@temporalio/client';
-import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
+import { WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { FairleadError, type Reason } from '../../domain/failure.ts';
 import { controlTaskQueue, rolloutWorkflowId } from '../../domain/ids.ts';
 import { fleetRolloutWorkflow, freezeChangedSignal, rolloutCommandUpdate } from '../../domain/rollout/names.ts';
 import type { RolloutStanding } from '../../domain/rollout/standing.ts';
-import { progressQuery, searchAttributes } from '../../domain/run/names.ts';
+import { progressQuery } from '../../domain/run/names.ts';
 import type { RolloutStarter } from '../../ports/rollout-starter.ts';
 import { createAsk } from './ask-server.ts';
-
-interface Options {
-  readonly connection: Connection;
-  readonly address: string;
-  readonly namespace: string;
-  /** What payloads are encrypted with; null where they are not. */
-  readonly codec?: PayloadCodec | null;
-  /** Stands before every call of the client. */
-  readonly interceptors?: ClientInterceptors;
-  readonly workflowTaskTimeoutMs: number;
-}
+import { createClient, foundBy, type ClientOptions } from './client.ts';
 
 /** A command is written to the audit before it is taken: it waits for the database as well. */
 const commandLimitMs = 15_000;
 
 /** Starts rollouts on a Temporal server, and commands them by updates, so that a refusal has words. */
-export function createTemporalRolloutStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: Options): RolloutStarter {
-  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+export function createTemporalRolloutStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowTaskTimeoutMs }: ClientOptions): RolloutStarter {
+  const client = createClient({ connection, namespace, codec, interceptors });
   const ask = createAsk(connection, address);
-  const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
   return {
     async startRollout(input) {
@@ -44,10 +33,7 @@ export function createTemporalRolloutStarter({ connection, address, namespace, c
             memo: { requestId: request.requestId, requestedBy: request.requestedBy },
             staticSummary: `${request.product} ${request.releaseId} across the fleet`,
             staticDetails: `Asked for by ${request.requestedBy}.`,
-            typedSearchAttributes: new TypedSearchAttributes([
-              { key: keyword(searchAttributes.product), value: request.product },
-              { key: keyword(searchAttributes.release), value: request.releaseId },
-            ]),
+            typedSearchAttributes: foundBy({ product: request.product, release: request.releaseId }),
           }),
         );
       } catch (error) {

@@ -1,32 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, Connection, WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError, type ClientInterceptors } from '@temporalio/client';
-import { ApplicationFailure, TypedSearchAttributes, defineSearchAttributeKey, type PayloadCodec } from '@temporalio/common';
+import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import { FairleadError } from '../../domain/failure.ts';
 import { certificateWorkflowId, controlTaskQueue, hostWorkflowId, restartWorkflowId, type HostId, type ProductName, type RunId } from '../../domain/ids.ts';
-import { certRenewalWorkflow, joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, searchAttributes, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, tryNowSignal, updateApplyWorkflow } from '../../domain/run/names.ts';
+import { certRenewalWorkflow, joinRestartUpdate, progressQuery, promotionWorkflow, restartBegan, serviceChangeWorkflow, serviceLookWorkflow, serviceRestartWorkflow, tryNowSignal, updateApplyWorkflow } from '../../domain/run/names.ts';
 import type { RunProgress, RunReport } from '../../domain/run/report.ts';
 import type { PromotionRequest } from '../../domain/promotion/request.ts';
 import type { ServiceInspection } from '../../domain/service/inspection.ts';
 import type { RestartRequest } from '../../domain/service/request.ts';
 import { heldBy, runHeldBy, type RunStarter } from '../../ports/run-starter.ts';
 import { createAsk } from './ask-server.ts';
+import { createClient, foundBy, type ClientOptions } from './client.ts';
 import { failureMessage } from './payload-codec.ts';
 
-interface Options {
-  readonly connection: Connection;
-  readonly address: string;
-  readonly namespace: string;
-  /** What payloads are encrypted with; null where they are not. */
-  readonly codec?: PayloadCodec | null;
-  /** Stands before every call of the client. */
-  readonly interceptors?: ClientInterceptors;
+interface Options extends ClientOptions {
   /** The workflow that a run id belongs to, from the runs table; null where it is not known. */
   readonly workflowIdOf: (runId: RunId) => Promise<string | null>;
   /** Whether the run's report is written: then its workflow is about to close, and whoever asks for the next run should not be refused for it. */
   readonly hasReported: (runId: RunId) => Promise<boolean>;
-  /** How long a control worker may take to decide the next step; one that was killed meanwhile holds the run up for as long. */
-  readonly workflowTaskTimeoutMs: number;
 }
 
 /** How long a run that has reported may take to close. */
@@ -36,11 +28,10 @@ const closingPauseMs = 50;
 const joinPatienceMs = 15_000;
 /** A host that does not say how its services are within this long is away. */
 const lookLimitMs = 9_000;
-const keyword = (name: string) => defineSearchAttributeKey(name, 'KEYWORD');
 
 /** Starts and watches runs on a Temporal server. */
 export function createTemporalRunStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
-  const client = new Client({ connection, namespace, interceptors, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+  const client = createClient({ connection, namespace, codec, interceptors });
   const ask = createAsk(connection, address);
 
   async function handleOf(runId: RunId) {
@@ -75,11 +66,7 @@ export function createTemporalRunStarter({ connection, address, namespace, codec
           memo: { requestId: request.requestId, requestedBy: request.requestedBy },
           staticSummary: said.summary,
           staticDetails: said.details,
-          typedSearchAttributes: new TypedSearchAttributes([
-            { key: keyword(searchAttributes.host), value: request.host },
-            { key: keyword(searchAttributes.product), value: request.product },
-            { key: keyword(searchAttributes.release), value: request.releaseId },
-          ]),
+          typedSearchAttributes: foundBy({ host: request.host, product: request.product, release: request.releaseId }),
         }),
       );
       return { runId: handle.firstExecutionRunId as RunId, workflowId };
@@ -119,11 +106,7 @@ export function createTemporalRunStarter({ connection, address, namespace, codec
         memo: { requestId: request.requestId, requestedBy: request.requestedBy },
         staticSummary: `restart ${request.service} of ${request.product} on ${request.host}`,
         staticDetails: `First asked for by ${request.requestedBy}. Gathers requests and waits for its turn on the host.`,
-        typedSearchAttributes: new TypedSearchAttributes([
-          { key: keyword(searchAttributes.host), value: request.host },
-          { key: keyword(searchAttributes.product), value: request.product },
-          { key: keyword(searchAttributes.release), value: request.releaseId },
-        ]),
+        typedSearchAttributes: foundBy({ host: request.host, product: request.product, release: request.releaseId }),
       });
       try {
         const joined = await ask(
@@ -173,10 +156,7 @@ export function createTemporalRunStarter({ connection, address, namespace, codec
               args: [{ host, product }],
               workflowExecutionTimeout: lookLimitMs,
               staticSummary: `services of ${product} on ${host}`,
-              typedSearchAttributes: new TypedSearchAttributes([
-                { key: keyword(searchAttributes.host), value: host },
-                { key: keyword(searchAttributes.product), value: product },
-              ]),
+              typedSearchAttributes: foundBy({ host, product }),
             }) as Promise<ServiceInspection>,
           lookLimitMs + 1_000,
         );

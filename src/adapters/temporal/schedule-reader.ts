@@ -1,13 +1,14 @@
-import { Client, ScheduleNotFoundError, type Connection } from '@temporalio/client';
+import { ScheduleNotFoundError, type Connection } from '@temporalio/client';
 import type { ScheduleStanding } from '../../domain/control/health.ts';
 import { certificateSchedule, releaseSchedule } from '../../domain/run/names.ts';
 import { createAsk } from './ask-server.ts';
+import { createClient } from './client.ts';
 
 const limitMs = 3_000;
 
 /** Asks a Temporal server for the schedules of control. @returns a function that gives null where the server does not answer */
 export function createScheduleReader(connection: Connection, { address, namespace }: { readonly address: string; readonly namespace: string }): () => Promise<readonly ScheduleStanding[] | null> {
-  const { schedule } = new Client({ connection, namespace });
+  const { schedule } = createClient({ connection, namespace });
   const ask = createAsk(connection, address);
   async function read(id: string): Promise<ScheduleStanding> {
     try {

@@ -1,8 +1,9 @@
-import { Client, Connection, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
+import { Connection, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type ScheduleOptions } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
 import { controlTaskQueue } from '../../domain/ids.ts';
 import { certificateSchedule, certificateSweepWorkflow, releaseCheckWorkflow, releaseSchedule } from '../../domain/run/names.ts';
 import { createAsk } from './ask-server.ts';
+import { createClient } from './client.ts';
 
 export interface ScheduleSettings {
   readonly address: string;
@@ -27,7 +28,7 @@ const catchupMs = 3_600_000;
 export async function keepSchedules({ address, namespace, codec = null, certificateSweepSeconds, releaseCheckSeconds }: ScheduleSettings): Promise<void> {
   const connection = await Connection.connect({ address });
   try {
-    const { schedule } = new Client({ connection, namespace, ...(codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } }) });
+    const { schedule } = createClient({ connection, namespace, codec });
     const ask = createAsk(connection, address);
     const wanted = [
       plan(certificateSchedule, certificateSweepSeconds, certificateSweepWorkflow, 'certificate-sweep', 'look at every certificate, and renew those that are due'),
