@@ -83,6 +83,8 @@ describe('a stack that names a collector and a webhook', () => {
     expect(new Set(onHost.map(({ attributes }) => attributes['fairlead.host']))).toEqual(new Set(['h1']));
     expect(onHost.map(({ name }) => name)).toEqual(expect.arrayContaining(['downloadBundle', 'activateRelease', 'restartInstance']));
     expect(await told(runId)).toMatchObject({ schema: 1, event: 'run.succeeded', host: 'h1', product: stack.product, releaseId: 'r1', outcome: 'succeeded', next: `fairlead runs show ${runId}` });
+    // The next test ends the receiver: not before its answer has come.
+    await eventually('it is delivered', async () => (await deliveries())[0]?.['state'] === 'delivered', waitMs);
   }, 240_000);
 
   test('an update fails while the receiver is away: it is told when it is back, once, and the trace names the activity that failed', async () => {
