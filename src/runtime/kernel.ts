@@ -30,6 +30,7 @@ import { createTemporalRolloutStarter } from '../adapters/temporal/rollout-start
 import { createHttpUpdater } from '../adapters/updater/http.ts';
 import { createHttpWebhookSender } from '../adapters/webhook/http.ts';
 import { createTemporalBundlePrefetcher } from '../adapters/temporal/bundle-prefetcher.ts';
+import type { ClientOptions } from '../adapters/temporal/client.ts';
 import { createTemporalRunStarter } from '../adapters/temporal/run-starter.ts';
 import { controlTaskQueue, type RunId } from '../domain/ids.ts';
 import type { PayloadCodecService } from '../ports/payload-codec.ts';
@@ -72,7 +73,7 @@ export async function apiParts(settings: ApiSettings, logger: Logger): Promise<P
   const gateway = settings.gateway === null ? null : gatewayPart(settings.gateway, settings.temporal, stores, logger);
   const audit = auditPart(settings.audit, stores.audit, logger);
   const { parts: tracingParts, tracing } = await tracingPart(settings.otlpEndpoint, 'api');
-  const traced = tracing === null ? {} : { interceptors: traceStarts(tracing) };
+  const client: ClientOptions = { connection, address, namespace, codec, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs, ...(tracing === null ? {} : { interceptors: traceStarts(tracing) }) };
   return [
     ...tracingParts,
     databasePart(database, logger),
@@ -97,17 +98,12 @@ export async function apiParts(settings: ApiSettings, logger: Logger): Promise<P
           updater: settings.updater === null ? null : createHttpUpdater(settings.updater),
           artifactStore: createFilesystemArtifactStore(settings.artifactsDir),
           runs: createTemporalRunStarter({
-            connection,
-            address,
-            namespace,
-            codec,
-            ...traced,
+            ...client,
             workflowIdOf: async (runId: RunId) => (await stores.runs.find(runId))?.workflowId ?? null,
             hasReported: async (runId: RunId) => (await stores.runs.find(runId))?.endedAt != null,
-            workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs,
           }),
-          prefetcher: createTemporalBundlePrefetcher({ connection, address, namespace, codec, ...traced, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
-          rollouts: createTemporalRolloutStarter({ connection, address, namespace, codec, ...traced, workflowTaskTimeoutMs: settings.workflowTaskTimeoutMs }),
+          prefetcher: createTemporalBundlePrefetcher(client),
+          rollouts: createTemporalRolloutStarter(client),
           calendar: createCronerCalendar(),
           refuseUrl: (url) => refuseUrl(url, settings.outgoingAllow),
           codec: codec as PayloadCodecService | null,
