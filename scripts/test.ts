@@ -6,19 +6,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suiteOf, thorough } from './suites.ts';
+import { suitesToRepeat, unsteady, withRepeated, type RunResult } from './totals.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules/.bin');
 const quiet = '--disable-warning=ExperimentalWarning';
-
-interface Totals {
-  passed: number;
-  failed: number;
-  files: number;
-  interrupted: boolean;
-  failures: string[];
-  skipped: { name: string; reason: string }[];
-}
 
 /** Runs a program with its output on ours; resolves to its exit code. */
 function run(name: string, argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<number> {
@@ -38,23 +30,21 @@ function run(name: string, argv: readonly string[], env: Readonly<Record<string,
   });
 }
 
-async function runJest(projects: readonly string[], more: readonly string[]): Promise<Totals> {
+/** @throws never: whatever jest itself could not do (no test found, a crash) is a suite that failed */
+async function runJest(title: string, workers: number, projects: readonly string[], more: readonly string[]): Promise<RunResult> {
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-totals-'));
   const file = join(folder, 'totals.json');
   const selected = projects.length === 0 ? [] : ['--selectProjects', ...projects];
   const reporters = ['--reporters=default', `--reporters=${join(root, 'scripts/jest-reporter.mjs')}`];
   // Both take every word up to the next option: before the paths in `more` has to stand one that takes a single word.
-  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, '--maxWorkers=2', `--testSequencer=${join(root, 'scripts/jest-sequencer.mjs')}`, ...more];
+  const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, `--maxWorkers=${workers}`, `--testSequencer=${join(root, 'scripts/jest-sequencer.mjs')}`, ...more];
   try {
-    const code = await run(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, argv, { FAIRLEAD_TEST_TOTALS: file });
-    const none: Totals = { passed: 0, failed: 0, files: 0, interrupted: true, failures: [], skipped: [] };
-    const totals: Totals = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Totals) : none;
-    // Whatever jest itself could not do (no test found, a crash, an interruption) is a failure that no test stands for.
-    if ((code !== 0 && totals.failed === 0) || totals.interrupted || totals.files === 0) {
-      totals.failed += 1;
-      totals.failures.push(`jest ended with ${code} ${totals.files === 0 ? 'and ran no test' : 'although no test failed'}`);
-    }
-    return totals;
+    const code = await run(title, argv, { FAIRLEAD_TEST_TOTALS: file });
+    const result: RunResult = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as RunResult) : { interrupted: true, suites: [] };
+    const failed = result.suites.some(({ failures }) => failures.length > 0);
+    if (!result.interrupted && result.suites.length > 0 && (code === 0 || failed)) return result;
+    const failure = `jest ended with ${code} ${result.suites.length === 0 ? 'and ran no test' : result.interrupted ? 'and was interrupted' : 'although no test failed'}`;
+    return { ...result, suites: [...result.suites, { path: 'jest', passed: 0, failures: [failure], skipped: [] }] };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -80,18 +70,24 @@ for (const { name, argv } of extent === 'all' ? checks : []) {
   } else failures.push(name);
 }
 const ignored = leftOut.length === 0 ? [] : ['--testPathIgnorePatterns', ...leftOut.map((path) => `/${path}$`), '--verbose=false'];
-const totals = await runJest(extent === 'fast' ? ['unit', 'contract'] : [], [...ignored, ...more]);
-const skipped = [...totals.skipped, ...leftOut.map((path) => ({ name: path, reason: `takes minutes beside ${thorough[suiteOf(path)]}; FAIRLEAD_REQUIRE_ALL=1 has it run` }))];
+const projects = extent === 'fast' ? ['unit', 'contract'] : [];
+const first = await runJest(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, 2, projects, [...ignored, ...more]);
+// Whoever names suites wants to see them as they are.
+const repeated = more.length > 0 ? [] : suitesToRepeat(first);
+const second: RunResult = repeated.length === 0 ? { interrupted: false, suites: [] } : await runJest('jest: once more, alone, what failed', 1, [], ['--runTestsByPath', ...repeated]);
+const totals = withRepeated(first, second).suites;
+const skipped = [...totals.flatMap((suite) => suite.skipped), ...leftOut.map((path) => ({ name: path, reason: `takes minutes beside ${thorough[suiteOf(path)]}; FAIRLEAD_REQUIRE_ALL=1 has it run` }))];
 const demanded = requiresAll && skipped.length > 0;
-failures.push(...totals.failures);
+failures.push(...totals.flatMap((suite) => suite.failures));
 
 const list = (title: string, lines: readonly string[]): void => {
   if (lines.length > 0) process.stdout.write(`\n${title}\n${lines.map((line) => `  ${line}\n`).join('')}`);
 };
 list('skipped:', skipped.map(({ name, reason }) => `${name}: ${reason}`));
+list('unsteady: failed beside others, passed alone (a defect of the test or of what it tests; what it said stands above):', unsteady(first, second));
 list('failed:', failures);
 if (demanded) process.stdout.write('\nFAIRLEAD_REQUIRE_ALL=1: a skipped test counts as a failure here\n');
 process.stdout.write(`\n${((Date.now() - started) / 1000).toFixed(0)} s\n`);
 // A demanded test that was skipped is counted once, as failed.
-process.stdout.write(`${passed + totals.passed} passed, ${failures.length + (demanded ? skipped.length : 0)} failed, ${demanded ? 0 : skipped.length} skipped\n`);
+process.stdout.write(`${totals.reduce((sum, suite) => sum + suite.passed, passed)} passed, ${failures.length + (demanded ? skipped.length : 0)} failed, ${demanded ? 0 : skipped.length} skipped\n`);
 process.exitCode = failures.length > 0 || demanded ? 1 : 0;
