@@ -61,13 +61,17 @@ export async function buildAgent({ entry = agentEntry, outfile = agentBundle } =
   if (await isFresh(project, file, stampFile)) return { file, built: false };
   const { text, metafile } = await bundleEntry(entry);
   await fs.mkdir(join(file, '..'), { recursive: true });
-  const temporary = `${file}.${process.pid}.tmp`;
-  await fs.writeFile(temporary, text);
-  await fs.rename(temporary, file);
+  // Two that build it at the same time replace each other's files as wholes.
+  const replace = async (path: string, content: string | Uint8Array): Promise<void> => {
+    const temporary = `${path}.${process.pid}.tmp`;
+    await fs.writeFile(temporary, content);
+    await fs.rename(temporary, path);
+  };
+  await replace(file, text);
   const inputs: Record<string, string> = {};
   // How it is built counts as well.
   for (const path of [...Object.keys(metafile.inputs), ...(await threadInputs()), 'src/runtime/agent-messages.ts', 'src/runtime/build-agent.ts', 'src/runtime/thread-source.ts']) inputs[path] = await digestOf(join(project, path));
-  await fs.writeFile(stampFile, JSON.stringify(inputs));
+  await replace(stampFile, JSON.stringify(inputs));
   return { file, built: true };
 }
 

@@ -63,6 +63,8 @@ export async function supervise(plan: ProcessPlan, { started, say }: SuperviseOp
   let lastExit: { code: number | null; why: string } | null = null;
   let ended: Promise<void> = Promise.resolve();
   const wake = new AbortController();
+  /** The start that is under way: whoever ends the process has to wait until it is known which one that is. */
+  let starting: Promise<void> = Promise.resolve();
 
   const start = async (): Promise<void> => {
     const { child, pid } = await spawnInSession(plan);
@@ -96,7 +98,8 @@ export async function supervise(plan: ProcessPlan, { started, say }: SuperviseOp
       if (stopping !== null) return;
       try {
         restarts += 1;
-        await start();
+        starting = start();
+        await starting;
         return;
       } catch (error) {
         say(`${plan.name} could not be started: ${error instanceof Error ? error.message : String(error)}; trying again in ${pauseMs / 1000} s`);
@@ -112,6 +115,7 @@ export async function supervise(plan: ProcessPlan, { started, say }: SuperviseOp
     stop() {
       stopping ??= (async () => {
         wake.abort();
+        await starting.catch(() => undefined);
         const running = identity;
         if (running === null) return;
         await endProcess(running, plan.stopSignal, plan.stopLimitMs);
@@ -122,6 +126,7 @@ export async function supervise(plan: ProcessPlan, { started, say }: SuperviseOp
     async kill() {
       wake.abort();
       stopping ??= Promise.resolve();
+      await starting.catch(() => undefined);
       if (identity !== null) await signalProcess(identity, 'SIGKILL');
       await ended;
     },

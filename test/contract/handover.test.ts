@@ -37,7 +37,7 @@ describe('helpers that outlive the agent', () => {
 
   test('not disarmed by its deadline: current is back, each instance of the order restarted, once; disarming then says that it was too late', async () => {
     const handover = open();
-    await handover.arm(order(), 1);
+    await handover.arm(order(), 3);
     expect(await watchers()).toHaveLength(1);
     await eventually('it has acted', async () => (await said()) !== '' && (await watchers()).length === 0, limitMs);
     expect([await said(), await current(), await handover.hasActed(runId), await handover.disarm(runId)]).toEqual(['restarted', 'releases/f1', true, 'acted']);
@@ -50,7 +50,7 @@ describe('helpers that outlive the agent', () => {
 
   test('disarmed: it ends, and changes nothing', async () => {
     const handover = open();
-    await handover.arm(order(), 3);
+    await handover.arm(order(), 30);
     expect(await handover.disarm(runId)).toBe('disarmed');
     await eventually('nobody watches', async () => (await watchers()).length === 0, limitMs);
     expect([await said(), await current(), await handover.hasActed(runId)]).toEqual(['', 'releases/f2', false]);
@@ -59,12 +59,26 @@ describe('helpers that outlive the agent', () => {
   test('armed again with another order while it waits: one watcher, and the new order is what is done; a deadline that is put off counts anew', async () => {
     const handover = open();
     await handover.arm(order('first'), 600);
-    await handover.arm(order('second'), 3);
+    await handover.arm(order('second'), 6);
     expect(await watchers()).toHaveLength(1);
     await handover.putOff(runId);
     expect(await handover.hasActed(runId)).toBe(false);
     await eventually('it has acted', async () => (await said()) !== '', limitMs);
     expect(await said()).toBe('second');
+  }, limitMs);
+
+  test('disarmed or forgotten while the deadline is being put off: it does not come back', async () => {
+    const handover = open();
+    for (let round = 0; round < 20; round += 1) {
+      await handover.arm(order(), 600);
+      // Each round takes it away a step later.
+      const beat = handover.putOff(runId);
+      for (let step = 0; step < round; step += 1) await fs.stat(root);
+      await (round % 2 === 0 ? handover.disarm(runId) : handover.forget());
+      await beat;
+      expect(await handover.isArmed()).toBe(false);
+    }
+    await eventually('nobody watches', async () => (await watchers()).length === 0, limitMs);
   }, limitMs);
 
   test("the host's slack comes on top of what the steps take, when it is armed and when it is put off", async () => {
@@ -107,9 +121,13 @@ describe('helpers that outlive the agent', () => {
     process.env['FAIRLEAD_INSTANCE'] = 'fairlead/agent-main';
     try {
       await handover.begin(successor);
-      await handover.begin(successor);
       expect(await said()).toBe('');
       const own = await helpers(`successor ${runId} do`);
+      // Held meanwhile: one that had ended could be begun again.
+      for (const helper of own) await signalProcess(helper, 'SIGSTOP');
+      await handover.begin(successor);
+      expect(await helpers(`successor ${runId} do`)).toHaveLength(1);
+      for (const helper of own) await signalProcess(helper, 'SIGCONT');
       // Ending the agent ends what has its environment.
       expect(own.map(({ environment }) => environment['FAIRLEAD_INSTANCE'])).toEqual([undefined]);
       await eventually('the successor was started', async () => (await said()) !== '', limitMs);

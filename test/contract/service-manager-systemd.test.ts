@@ -5,12 +5,12 @@ import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { exists } from '../../src/adapters/files/durable.ts';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
-import { findByEnvironment, parseEnvironment, readCommandLine, readProcess } from '../../src/adapters/process/proc.ts';
+import { findByEnvironment, parseEnvironment, readCommandLine, readProcess, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 import { parseConf } from '../../src/adapters/service-manager/conf-file.ts';
 import { instancePath } from '../../src/adapters/service-manager/program.ts';
 import { instanceEnvironment } from '../../src/adapters/service-manager/systemd/commands.ts';
 import { createSystemdServiceManager } from '../../src/adapters/service-manager/systemd/index.ts';
-import { noteName, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames } from '../../src/adapters/service-manager/systemd/units.ts';
+import { invocationFile, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames } from '../../src/adapters/service-manager/systemd/units.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ReleaseId } from '../../src/domain/ids.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
@@ -22,14 +22,20 @@ import { startSystemdMachine, systemdRequirements, type SystemdMachine } from '.
 
 const repository = join(import.meta.dirname, '../..');
 
-/** Processes on the machine whose environment names the host and the instance. The shell that notes a start is systemd's, not the instance's. */
+/**
+ * Processes on the machine whose environment names the host and the instance. What notes a start is systemd's, not the instance's: the shell and its mv(1)
+ * both name the file of the note, `$3`, on their command lines; one that has none has ended since.
+ */
 const membersScript = `
 for file in $(grep -lzxF -e "FAIRLEAD_ROOT=$1" /proc/[0-9]*/environ 2>/dev/null); do
   pid=\${file#/proc/}; pid=\${pid%/environ}
   grep -qzxF -e "FAIRLEAD_INSTANCE=$2" "$file" 2>/dev/null || continue
-  grep -qzxF -e ${noteName} "/proc/$pid/cmdline" 2>/dev/null && continue
+  grep -qz . "/proc/$pid/cmdline" 2>/dev/null || continue
+  grep -qzxF -e "$3" "/proc/$pid/cmdline" 2>/dev/null && continue
   echo "$pid"
 done`;
+
+const noteOf = (root: string, instance: InstanceName): string => invocationFile(root, { product, instance });
 
 function managed(machine: SystemdMachine): ManagedMachine {
   return {
@@ -38,7 +44,7 @@ function managed(machine: SystemdMachine): ManagedMachine {
     create: (root) => createSystemdServiceManager({ root, unitDir: machine.unitDir, commands: machine.commands }),
     isAlive: async (pid) => (await machine.run('sh', '-c', `grep -q '^State:.[^ZX]' /proc/${pid}/status 2>/dev/null && echo yes || true`)) === 'yes\n',
     kill: async (pid, signal) => void (await machine.run('sh', '-c', `kill -s ${signal.slice(3)} ${pid}`)),
-    members: async (root, name: InstanceName) => (await machine.run('sh', '-c', membersScript, 'sh', root, `${product}/${name}`)).split('\n').filter(Boolean).map(Number),
+    members: async (root, name: InstanceName) => (await machine.run('sh', '-c', membersScript, 'sh', root, `${product}/${name}`, noteOf(root, name))).split('\n').filter(Boolean).map(Number),
     async shell(script) {
       const [file = '', ...rest] = machine.wrap(['/bin/sh', '-c', script], { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' });
       return (await promisify(execFile)(file, rest, { env: machine.docker.env })).stdout;
@@ -64,7 +70,7 @@ async function standIn(directory: string): Promise<ManagedMachine> {
     members: async (root, name) => {
       const found = await findByEnvironment({ FAIRLEAD_INSTANCE: `${product}/${name}`, FAIRLEAD_ROOT: root });
       const titles = await Promise.all(found.map(({ pid }) => readCommandLine(pid)));
-      return found.filter((_, at) => !titles[at]?.includes(noteName)).map(({ pid }) => pid);
+      return found.filter((_, at) => titles[at] && !titles[at].includes(noteOf(root, name))).map(({ pid }) => pid);
     },
     async shell(script) {
       // sh finds it as a program of that name, which looks for a Node.
@@ -83,7 +89,9 @@ describe('with a stand-in for systemd', () => {
   });
   const end = async (): Promise<void> => {
     // The processes behind the units first: they would start the instances anew.
-    for (const { pid } of await findByEnvironment({ SYSTEMCTL_STANDIN: directory })) process.kill(pid, 'SIGKILL');
+    const left = await findByEnvironment({ SYSTEMCTL_STANDIN: directory });
+    for (const each of left) await signalProcess(each, 'SIGKILL');
+    for (const each of left) await waitForEnd(each, 5_000);
     for (const name of await readdir(directory)) await rm(join(directory, name), { recursive: true });
     await mkdir(join(directory, 'units'));
   };
@@ -229,6 +237,9 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
     });
 
     test('agent killed between the units and systemd reading them: the next start does not run what systemd still remembers', async () => {
+      // Else systemd may start r1 anew before the start of r2.
+      await mkdir(files().dropInDir, { recursive: true });
+      await writeFile(join(files().dropInDir, '60-mine.conf'), '[Service]\nRestartSec=60s\n');
       await bench.services.start(bench.spec('r1'));
       await answering('the instance answers');
       await machine.run('systemctl', 'kill', '--signal=SIGKILL', names().unit);
@@ -263,7 +274,12 @@ describeWith(systemdRequirements, 'with systemd as the first process', () => {
       const { pid } = await answering('the instance answers');
       expect((await machine.run('systemctl', 'is-active', names().target)).trim()).toBe('active');
       await machine.run('systemctl', 'stop', names().target);
-      expect(await bench.services.status(ref)).toMatchObject({ status: 'inactive', pid: null });
+      // The target is ordered behind what it wants, and stops before it: systemctl does not wait for the instance.
+      const stopped = await eventually('it has ended', async () => {
+        const now = await bench.services.status(ref);
+        return now.status === 'inactive' && now;
+      });
+      expect(stopped).toMatchObject({ status: 'inactive', pid: null });
       await machine.run('systemctl', 'start', names().target);
       await answering('it answers again', (answer) => answer.pid !== pid);
     });

@@ -86,6 +86,14 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
     }
   }
 
+  /** Looking whether one is armed and writing its deadline are two steps: a deadline that is being put off must not come back after it was taken away. */
+  let last: Promise<unknown> = Promise.resolve();
+  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const mine = last.then(work);
+    last = mine.catch(() => undefined);
+    return mine;
+  }
+
   const watch = (runId: RunId): Promise<void> => launch(`dead-man ${runId}`, filesOf(runId).watch, filesOf(runId).log);
   const hasActed = (runId: RunId): Promise<boolean> => exists(filesOf(runId).acted);
 
@@ -112,39 +120,43 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
       await writeFileDurably(`${base}.sh`, renderSuccessor(instance, releaseId, lines), 0o700);
       await launch(`successor ${runId} ${direction}`, `${base}.sh`, `${base}.log`);
     },
-    async arm(order, seconds) {
-      const { runId } = order;
-      const { watch: watchFile, act } = filesOf(runId);
-      if (await hasActed(runId)) return;
-      await ensureDirectory(layout.handoverDir, 0o700);
-      await writeFileDurably(act, renderDeadMan(layout, order), 0o700);
-      await writeFileDurably(watchFile, renderDeadManWatch(layout, runId), 0o700);
-      await writeDeadline(runId, seconds + slackSeconds);
-      await watch(runId);
-    },
-    async putOff(runId) {
-      const given = await givenTo(runId);
-      if (given !== null && (await exists(filesOf(runId).armed)) && !(await hasActed(runId))) await writeDeadline(runId, given.seconds);
-    },
+    arm: (order, seconds) =>
+      inTurn(async () => {
+        const { runId } = order;
+        const { watch: watchFile, act } = filesOf(runId);
+        if (await hasActed(runId)) return;
+        await ensureDirectory(layout.handoverDir, 0o700);
+        await writeFileDurably(act, renderDeadMan(layout, order), 0o700);
+        await writeFileDurably(watchFile, renderDeadManWatch(layout, runId), 0o700);
+        await writeDeadline(runId, seconds + slackSeconds);
+        await watch(runId);
+      }),
+    putOff: (runId) =>
+      inTurn(async () => {
+        const given = await givenTo(runId);
+        if (given !== null && (await exists(filesOf(runId).armed)) && !(await hasActed(runId))) await writeDeadline(runId, given.seconds);
+      }),
     isArmed: async () => (await armedRuns()).length > 0,
     hasActed,
-    disarm,
-    async forget() {
-      for (const runId of await armedRuns()) await disarm(runId);
-      const names = await fs.readdir(layout.handoverDir).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
-      for (const name of names) await removeFileDurably(join(layout.handoverDir, name));
-    },
+    disarm: (runId) => inTurn(() => disarm(runId)),
+    forget: () =>
+      inTurn(async () => {
+        for (const runId of await armedRuns()) await disarm(runId);
+        const names = await fs.readdir(layout.handoverDir).catch((error) => (isMissing(error) ? [] : Promise.reject(error)));
+        for (const name of names) await removeFileDurably(join(layout.handoverDir, name));
+      }),
     async said(runId) {
       return lastLines((await readIfThere(filesOf(runId).log)) ?? '', 40, []);
     },
-    async resume() {
-      for (const runId of await armedRuns()) {
-        if (await hasActed(runId)) continue;
-        const given = await givenTo(runId);
-        if (given !== null && given.bootId !== bootId()) await writeDeadline(runId, given.seconds);
-        await watch(runId);
-      }
-    },
+    resume: () =>
+      inTurn(async () => {
+        for (const runId of await armedRuns()) {
+          if (await hasActed(runId)) continue;
+          const given = await givenTo(runId);
+          if (given !== null && given.bootId !== bootId()) await writeDeadline(runId, given.seconds);
+          await watch(runId);
+        }
+      }),
   };
 }
 

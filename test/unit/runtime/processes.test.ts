@@ -68,6 +68,25 @@ test('stop of one that ignores the signal: killed at its limit', async () => {
   expect(isRunning(pids[0]!)).toBe(false);
 });
 
+test('stop while it is being started again: that one is ended as well', async () => {
+  const pids: number[] = [];
+  let stopped: Promise<void> | null = null;
+  const plan: ProcessPlan = {
+    ...{ name: 'it', env: { PATH: '/usr/bin:/bin' }, logFile: join(folder, 'it.log'), stopSignal: 'SIGTERM', stopLimitMs: 5_000 },
+    get command() {
+      // Of the second one, when it is on its way and nobody knows its number yet.
+      if (pids.length === 1) setImmediate(() => (stopped ??= again.stop()));
+      return ['/bin/sh', '-c', 'exec sleep 600'];
+    },
+  };
+  const again = await supervise(plan, { say: () => undefined, started: ({ pid }) => void pids.push(pid) });
+  running.push(again);
+  process.kill(pids[0]!, 'SIGKILL');
+  await eventually('somebody stops it', () => stopped);
+  await stopped;
+  expect([pids.length, pids.filter(isRunning)]).toEqual([2, []]);
+});
+
 test('a directory is locked once; the lock is free again when it was given up', async () => {
   const unlock = await lockDirectory(folder);
   await expect(lockDirectory(folder)).rejects.toMatchObject({ reason: { code: 'dev_running', message: expect.stringContaining(`process ${process.pid}`) } });

@@ -19,7 +19,10 @@ const watch = [
   'export FAIRLEAD_INSTANCE',
   'unset FAIRLEAD_WATCHES',
   'setsid "$@"',
-  'printf "%s %s\\n" "$launch" "$?" >"$exit_file.$$" && mv -f "$exit_file.$$" "$exit_file"',
+  // What notes the end is not the instance's.
+  'status=$?',
+  'unset FAIRLEAD_INSTANCE',
+  'printf "%s %s\\n" "$launch" "$status" >"$exit_file.$$" && mv -f "$exit_file.$$" "$exit_file"',
 ];
 export const watchScript = watch.join('\n');
 

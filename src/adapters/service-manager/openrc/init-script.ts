@@ -174,6 +174,8 @@ export function renderLaunchFile(root: string, spec: InstanceSpec, command: read
     '    if [ -e "$files.stop" ]; then leave; fi',
     '    exit 1',
     '  fi',
+    '  # A stop may have ended that program between the two looks above.',
+    '  if [ -e "$files.stop" ]; then leave; fi',
     '  read -r boot </proc/sys/kernel/random/boot_id',
     `  /usr/bin/env -i ${launched.join(' ')} \\`,
     `    "$files" "$launch" "$boot" ${told.join(' ')} \\`,

@@ -142,7 +142,7 @@ export function renderDropIn(root: string, spec: InstanceSpec, command: readonly
 }
 
 /** argv[0] of the note's shell. */
-export const noteName = 'fairlead-note';
+const noteName = 'fairlead-note';
 
 const stopSettings = ({ stopSignal, stopSeconds }: Pick<StopSpec, 'stopSignal' | 'stopSeconds'>): string[] => [
   `KillSignal=${stopSignal}`,
