@@ -66,6 +66,15 @@ function isAlive(pid) {
   return stat !== null && stat[stat.lastIndexOf(')') + 2] !== 'Z';
 }
 
+/** One that has ended since it was looked for is none to send to. */
+function send(pid, name) {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (error.code !== 'ESRCH') throw error;
+  }
+}
+
 function childOf(pid) {
   return Number((read(`/proc/${pid}/task/${pid}/children`) ?? '').split(' ')[0]);
 }
@@ -108,7 +117,7 @@ function supervise(path) {
     });
   }
   const end = (code) => {
-    for (const pid of membersOf(id)) process.kill(pid, 'SIGKILL');
+    for (const pid of membersOf(id)) send(pid, 'SIGKILL');
     writeWhole(join(path, 'exit'), String(code));
     process.exit();
   };
@@ -118,7 +127,7 @@ function supervise(path) {
   });
   child.once('exit', (code, signal) => {
     // What it left behind holds its output open, and goes with it.
-    for (const pid of membersOf(id)) process.kill(pid, 'SIGKILL');
+    for (const pid of membersOf(id)) send(pid, 'SIGKILL');
     child.once('close', () => end(code ?? 128 + constants.signals[signal]));
   });
   writeWhole(join(path, 'pid'), String(process.pid));
@@ -127,7 +136,7 @@ function supervise(path) {
 function signal(found, name) {
   if (exitCodeOf(found) !== null) throw new Refusal(`Error response from daemon: Cannot kill container: ${found.container}: Container ${found.id} is not running`);
   const child = childOf(pidOf(found));
-  if (child > 0) process.kill(child, name);
+  if (child > 0) send(child, name);
 }
 
 async function ended(found, limitMs = Infinity) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A small service that a test can look into. What it does wrong is said by MISBEHAVE: refuse-stop, slow-stop, exit-7, crash, leave-child.
+// A small service that a test can look into. What it does wrong is said by MISBEHAVE: refuse-stop, slow-stop (for STOP_MS, else a second), exit-7, crash, leave-child.
 import { spawn } from 'node:child_process';
 import { writeFileSync, appendFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -13,7 +13,7 @@ if (misbehave === 'exit-7') {
 if (misbehave === 'leave-child') spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', detached: true });
 process.on('SIGTERM', () => {
   console.log('asked to stop');
-  if (misbehave === 'slow-stop') setTimeout(() => process.exit(0), 1_000);
+  if (misbehave === 'slow-stop') setTimeout(() => process.exit(0), Number(process.env.STOP_MS ?? 1_000));
   else if (misbehave !== 'refuse-stop') process.exit(0);
 });
 let reloads = 0;

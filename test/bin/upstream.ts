@@ -1,6 +1,6 @@
 // An instance for the suites of routers and load, in its own process so that it can be killed. Argument: its name. Prints its port.
-// Paths: /slow?ms=N answers late, /chunks?ms=N sends half of its answer at once and the rest later, /status?code=N answers with that status, /hangup
-// closes the connection instead of answering. All also below /api.
+// Paths: /slow?ms=N answers late, /chunks?ms=N sends half of its answer at once and the rest later (with &named=1 the rest is its name),
+// /status?code=N answers with that status, /hangup closes the connection instead of answering. All also below /api.
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
@@ -15,7 +15,7 @@ const server = createServer(async (request, response) => {
   if (path === '/chunks') {
     response.write('first,');
     await pause(ms);
-    return void response.end('second');
+    return void response.end(url.searchParams.has('named') ? name : 'second');
   }
   if (path === '/hangup') return void request.socket.destroy();
   if (path === '/status') response.statusCode = Number(url.searchParams.get('code') ?? 200);

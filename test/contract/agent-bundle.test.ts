@@ -18,7 +18,8 @@ describe("the agent's file", () => {
 
   beforeAll(async () => {
     ({ file } = await buildAgent());
-    inputs = Object.keys(JSON.parse(await fs.readFile(`${file}.inputs.json`, 'utf8')) as object);
+    // Another suite that builds it may be writing the same now.
+    inputs = await eventually('what it was made of can be read', async () => Object.keys(JSON.parse(await fs.readFile(`${file}.inputs.json`, 'utf8')) as object));
     // Read by a parser again, as what it is: whatever it still imports or requires is left as external.
     const { metafile } = await build({ entryPoints: [file], bundle: true, platform: 'node', format: 'esm', write: false, metafile: true, logLevel: 'silent', packages: 'external' });
     imports = Object.values(metafile.inputs).flatMap((input) => input.imports.map(({ path }) => path));
@@ -52,7 +53,7 @@ describe("the agent's file", () => {
     beforeAll(async () => {
       directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-agent-'));
       temporal = await startTemporal('test-workflows');
-    }, 60_000);
+    }, 120_000);
     afterAll(async () => {
       await temporal?.end();
       await fs.rm(directory, { recursive: true, force: true });

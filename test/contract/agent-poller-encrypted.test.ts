@@ -23,7 +23,7 @@ describe('the poller of a host, asked with encrypted payloads', () => {
   const stops: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
     temporal = await startTemporal(workflowQueue, { codec: createPayloadCodec([k1]) });
-  }, 60_000);
+  }, 120_000);
   afterAll(() => temporal?.end(), 60_000);
   beforeEach(async () => {
     taskQueue = `host:${randomUUID()}`;

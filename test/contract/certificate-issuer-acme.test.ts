@@ -47,7 +47,7 @@ describeWith([pebbleIsThere], 'ACME, each step in a process of its own', () => {
     } finally {
       await bed.end();
     }
-  }, 60_000);
+  }, 120_000);
 
   test('a DNS hook that fails: dns_hook_failed, class host, without what it printed', async () => {
     const bed = await createIssuingBed(pebble);

@@ -39,7 +39,8 @@ describeWith([pebbleIsThere], 'the agent is killed while it gets a certificate',
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-    const gone = new Promise<number | null>((resolve) => child.once('exit', resolve));
+    // Not `exit`: what it has said last may still be on its way then.
+    const gone = new Promise<number | null>((resolve) => child.once('close', resolve));
     return {
       output: () => output,
       gone,

@@ -37,7 +37,7 @@ describe('command runner', () => {
   });
 
   test('a command that ignores SIGTERM, with a child: at the limit the whole group is killed', async () => {
-    const result = await commands.run(['/bin/sh', '-c', 'trap "" TERM; sleep 300 & echo $!; wait; sleep 300'], { timeoutMs: 200 });
+    const result = await commands.run(['/bin/sh', '-c', 'trap "" TERM; sleep 300 & echo $!; wait; sleep 300'], { timeoutMs: 1_500 });
     expect(result).toMatchObject({ exitCode: null, timedOut: true });
     const child = Number(result.stdout);
     expect(child).toBeGreaterThan(1);
@@ -45,8 +45,9 @@ describe('command runner', () => {
   });
 
   test('a daemon that keeps the output open: the result comes at the limit all the same', async () => {
-    const result = await commands.run(['/bin/sh', '-c', 'setsid sleep 300 & echo $!'], { timeoutMs: 300 });
+    const result = await commands.run(['/bin/sh', '-c', 'setsid sleep 300 & echo $!'], { timeoutMs: 1_500 });
     const daemon = Number(result.stdout);
+    expect(daemon).toBeGreaterThan(1);
     try {
       expect(result.timedOut).toBe(true);
       expect(await readProcess(daemon)).not.toBeNull();

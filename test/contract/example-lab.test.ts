@@ -72,7 +72,8 @@ describe('the example lab', () => {
     const first = startHub(hub1, hubPort);
     const node = startNode(node1, nodePort, hubPort);
     await sees(hubPort, { node: 'n1', connected: true, releaseId: 'r1', pid: node.pid });
-    expect(await ask(nodePort, '/health/ready')).toMatchObject({ status: 'ready', connected: true, releaseId: 'r1' });
+    // The welcome is on its way when the controller already tells of the node.
+    expect(await eventually('the node was welcomed', async () => ((answer) => (answer['connected'] === true ? answer : null))(await ask(nodePort, '/health/ready')), limitMs)).toMatchObject({ status: 'ready', connected: true, releaseId: 'r1' });
 
     await stop(first, 'SIGKILL');
     await eventually('the node knows that it is alone, and is ready all the same', async () => (await ask(nodePort, '/health/ready'))['connected'] === false, limitMs);

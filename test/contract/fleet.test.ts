@@ -101,7 +101,7 @@ describe('a session', () => {
   });
 
   test('a message that is none, in binary, too long, of another agent, or no hello in time: closed with its code, and the session ended', async () => {
-    const to = await copyOfApi({ helloMs: 300 });
+    const to = await copyOfApi();
     const bad: [string, (agent: TestAgent) => void, number][] = [
       ['no JSON', ({ socket }) => socket.send('hello'), 4400],
       ['binary', ({ socket }) => socket.send(Buffer.from('{}')), 4400],
@@ -116,7 +116,7 @@ describe('a session', () => {
       expect({ what, ...(await agent.closed) }).toMatchObject({ what, code });
       await eventually(`${what}: ended`, async () => (await sessionsOf(to))[0]?.why === 'protocol');
     }
-    const silent = await connect(to);
+    const silent = await connect(await copyOfApi({ helloMs: 300 }));
     expect(await silent.closed).toMatchObject({ code: 4408, reason: 'silent' });
   });
 
@@ -128,7 +128,7 @@ describe('a session', () => {
   });
 
   test('a peer that does not answer pings is cut off, and its session has ended silent', async () => {
-    const to = await copyOfApi({ pingMs: 150 });
+    const to = await copyOfApi({ pingMs: 1_000 });
     const agent = await connect(to, { answersPings: false });
     await agent.hello();
     await agent.closed;
@@ -180,7 +180,7 @@ describe('two agents with one identity', () => {
   });
 
   test('a restarted agent gets in at once: its old connection is dead, or hangs and does not answer, on another copy of the API', async () => {
-    const [first, second] = [await copyOfApi(), await copyOfApi()];
+    const [first, second] = [await copyOfApi({ answerMs: 1_500 }), await copyOfApi({ answerMs: 1_500 })];
     const dead = await connect(first);
     await dead.hello();
     dead.socket.terminate();

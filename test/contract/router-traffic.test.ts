@@ -88,9 +88,17 @@ for (const kind of routerKinds) {
         const seen = await count(requests);
         expect({ percent, answered: of(seen, [...blue, ...green]) }).toEqual({ percent, answered: requests });
         expect({ percent, off: Math.abs(of(seen, green) - (requests * percent) / 100) <= 1, seen }).toEqual({ percent, off: true, seen });
+        // One after the other they go by turns. Of many at once the embedded router asks the least busy, and how alike those are shared is the machine's doing.
+        const alone: Record<string, number> = {};
+        for (let turn = 0; turn < 40; turn += 1) {
+          const { name } = await ask('/api/rows');
+          alone[name] = (alone[name] ?? 0) + 1;
+        }
+        const turns = kind.name === 'nginx' ? seen : alone;
         for (const side of [blue, green]) {
-          const all = of(seen, side);
-          if (all >= 20) for (const name of side) expect({ percent, name, even: Math.abs((seen[name] ?? 0) / all - 0.5) < 0.25, seen }).toEqual({ percent, name, even: true, seen });
+          const all = of(turns, side);
+          if (all >= 20) for (const name of side) expect({ percent, name, even: Math.abs((turns[name] ?? 0) / all - 0.5) < 0.25, turns }).toEqual({ percent, name, even: true, turns });
+          if (of(seen, side) >= 40) for (const name of side) expect({ percent, name, seen, asked: (seen[name] ?? 0) > 0 }).toEqual({ percent, name, seen, asked: true });
         }
         const others = await count(60, '/rows');
         expect(of(others, web)).toBe(60);
@@ -145,11 +153,11 @@ for (const kind of routerKinds) {
       await bed.router.apply(bed.stateWith([...blue, ...web]));
       const load = startLoad({ urls: [bed.url('/api/rows'), bed.url('/rows')], postUrl: bed.url('/api/rows'), postShare: 0.3, requestsPerSecond: 200, connections: 20 });
       for (const [from, to] of [[blue, green], [green, blue], [blue, green]] as const) {
-        const slow = ask('/api/slow?ms=700');
-        await eventually('the slow request is in flight', async () => ((await inFlight(from[0] ?? '')) ?? 0) + ((await inFlight(from[1] ?? '')) ?? 0) >= 1);
+        // Its headers have come: an instance works on it, whatever else is in flight.
+        const slow = await fetch(bed.url('/api/chunks?ms=700&named=1'));
         await bed.router.apply(bed.stateWith([...to, ...web]));
         expect(of(await count(40), to)).toBe(40);
-        expect(await slow).toMatchObject({ status: 200, name: expect.stringMatching(new RegExp(from.join('|'))) });
+        expect([slow.status, await slow.text()]).toEqual([200, expect.stringMatching(new RegExp(`^first,(${from.join('|')})$`))]);
       }
       const result = await load.stop();
       expect(result.failed).toEqual([]);
@@ -214,7 +222,8 @@ for (const kind of routerKinds) {
       const first = new Date();
       await count(30);
       await eventually('the first requests are in', async () => of(await requestsOf(first), blue) === 30);
-      const second = await eventually('the next millisecond', () => Date.now() > first.getTime() + 1 && new Date());
+      const seenAt = Date.now();
+      const second = await eventually('the next millisecond', () => Date.now() > seenAt + 1 && new Date());
       await bed.router.apply(bed.stateWith([...green, ...web]));
       await count(20);
       bed = { ...bed, router: kind.create(bed.root) };
@@ -284,7 +293,8 @@ for (const kind of routerKinds) {
       }
       expect(uploaded.chunks).toBeLessThan(150);
       expect(await inFlight('api-c')).toBe(3);
-      expect([await inFlight('api-d'), await inFlight('api-a')]).toEqual([0, 0]);
+      // A client has its answer before the router has let go of the connection that it came by.
+      await eventually('the others work on nothing', async () => (await inFlight('api-d')) === 0 && (await inFlight('api-a')) === 0);
 
       expect(await poll).toMatchObject({ status: 200, name: 'api-c' });
       expect(await upload).toMatchObject({ status: 200, name: 'api-c', bytes: 200 * 1024 });

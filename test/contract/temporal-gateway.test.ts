@@ -50,6 +50,8 @@ describe('the gateway of hosts to Temporal', () => {
   });
   afterEach(async () => {
     for (const stop of stops.splice(0)) await stop();
+    // Tests wait for the number of open polls: one of the test before must not be taken for their own.
+    await eventually('the polls of the test have ended', () => gateway.gateway.figures().openPolls === 0);
     await fs.rm(journal, { recursive: true, force: true });
   }, 60_000);
 
@@ -105,13 +107,13 @@ describe('the gateway of hosts to Temporal', () => {
     await startAgent({
       double: async (input) => Number(input) * 2,
       fail: async () => { throw new Error('no room'); },
-      slow: () => new Promise((resolve) => setTimeout(() => resolve('slow'), 2_500)),
+      slow: () => new Promise((resolve) => setTimeout(() => resolve('slow'), 7_000)),
       held: (_input, { cancel, progress }) => { begun.push('held'); progress({ done: 7 }); return new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(cancel.reason as Error))); },
     });
     expect(await (await start({ activity: 'double', input: 21 })).result()).toEqual({ value: 42, attempt: 1 });
     await expect((await start({ activity: 'fail', retry: { maximumAttempts: 1 } })).result()).rejects.toMatchObject({ cause: { cause: { message: expect.stringContaining('no room') } } });
-    expect(await (await start({ activity: 'slow', heartbeatMs: 1_000 })).result()).toEqual({ value: 'slow', attempt: 1 });
-    const held = await start({ activity: 'held', heartbeatMs: 900 });
+    expect(await (await start({ activity: 'slow', heartbeatMs: 3_000 })).result()).toEqual({ value: 'slow', attempt: 1 });
+    const held = await start({ activity: 'held', heartbeatMs: 3_000 });
     const details = await eventually('its progress stands at the server', async () => (await held.describe()).raw.pendingActivities?.[0]?.heartbeatDetails?.payloads?.[0]?.data);
     expect(JSON.parse(Buffer.from(details).toString('utf8'))).toEqual({ done: 7 });
     await held.cancel();
@@ -165,13 +167,13 @@ describe('the gateway of hosts to Temporal', () => {
       await eventually(`${code} is audited`, () => auditOf(host).some(({ detail }) => (detail['codes'] as string[]).includes(code)));
     }
     expect(auditOf(host).every(({ detail }) => detail['method'] === 'PollActivityTaskQueue')).toBe(true);
-    expect((await waiting.describe()).raw.pendingActivities?.[0]).toMatchObject({ attempt: 1, state: 1 });
+    expect(await eventually('its task is scheduled', async () => (await waiting.describe()).raw.pendingActivities?.[0])).toMatchObject({ attempt: 1, state: 1 });
     await waiting.terminate();
   });
 
   test("another host's task token, one that is made up, the server's own, a changed one: refused; its own is taken, once", async () => {
     const [other, otherKey] = newHost();
-    const run = await start({ activity: 'work' });
+    const run = await start({ activity: 'work', heartbeatMs: 60_000 });
     const client = gateway.raw(key);
     const sealed = await take(client);
     const rawToken = sealed.subarray(2 + (sealed[1] as number) + 6 + 32);
@@ -266,7 +268,7 @@ describe('the gateway of hosts to Temporal', () => {
     let release!: (value: unknown) => void;
     const begun: number[] = [];
     const { log } = await startAgent({ work: (_input, { attempt }) => (begun.push(attempt), new Promise((resolve) => (release = resolve))), next: async () => 'next' });
-    const run = await start({ activity: 'work', heartbeatMs: 60_000 });
+    const run = await start({ activity: 'work', heartbeatMs: 60_000, startToCloseMs: 120_000 });
     await eventually('the activity runs', () => begun.length === 1);
     await temporal.kill();
     release('while it was away');
@@ -276,13 +278,15 @@ describe('the gateway of hosts to Temporal', () => {
     await temporal.start();
     expect(await run.result()).toEqual({ value: 'while it was away', attempt: 1 });
     expect(await (await start({ activity: 'next' })).result()).toEqual({ value: 'next', attempt: 1 });
-  });
+  }, 120_000);
 
   test('what a dead agent left behind is given up by the next one, by the sealed token, not after the heartbeat limit', async () => {
     const begun: number[] = [];
-    await startAgent({ work: (_input, { attempt, cancel }) => (begun.push(attempt), new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(cancel.reason as Error)))) }, { maxConcurrent: 1 });
+    const { poller } = await startAgent({ work: (_input, { attempt, cancel }) => (begun.push(attempt), new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(cancel.reason as Error)))) }, { maxConcurrent: 1 });
     const run = await start({ activity: 'work', heartbeatMs: 60_000, startToCloseMs: 120_000 });
     await eventually('the attempt is noted', async () => begun.length === 1 && (await fs.readdir(journal)).length === 1);
+    // It polls no more, not even once it has heard that its attempt was given up: the next one is not its own.
+    void poller.stop(60_000);
     const { log } = await startAgent({ work: async () => 'again' });
     expect(await run.result()).toEqual({ value: 'again', attempt: 2 });
     expect(log).toContain('gave up an attempt that the process before this one had begun');

@@ -24,7 +24,7 @@ const listen = async (server: Server): Promise<number> => {
   return (server.address() as AddressInfo).port;
 };
 const serve = (pair: IssuedPair, options: object = {}) => listen(createTlsServer({ key: pair.key, cert: pair.fullchain, ...options }, (socket) => socket.on('error', () => undefined)));
-const shake = (port: number, name = 'a.example.test', limitMs = 2_000) => createTlsProbe({ limitMs }).handshake({ address: '127.0.0.1', port, name });
+const shake = (port: number, name = 'a.example.test', limitMs = 20_000) => createTlsProbe({ limitMs }).handshake({ address: '127.0.0.1', port, name });
 
 test('what is sent: the certificate first, then its chain, trusted here or not, expired or not; and the version of TLS', async () => {
   const answer = await shake(await serve(a));
@@ -43,13 +43,13 @@ test('the name that is asked for decides; a certificate that was changed is seen
   expect((await shake(port)).chain[0]).toBe(b.fingerprint);
 });
 
-test.each<[string, () => Promise<number>, RegExp]>([
-  ['nobody listens', async () => 1, /ECONNREFUSED/],
-  ['no TLS is spoken', () => listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))), /packet length|wrong version|ssl/i],
-  ['the connection is closed', () => listen(createServer((socket) => socket.destroy())), /closed|reset|disconnected/i],
-  ['nothing is said', () => listen(createServer((socket) => void socket.on('error', () => undefined))), /no answer within 300 ms/],
-])('%s: an answer that says so', async (_what, port, error) => {
-  const answer = await shake(await port(), 'a.example.test', 300);
+test.each<[string, () => Promise<number>, RegExp, number]>([
+  ['nobody listens', async () => 1, /ECONNREFUSED/, 20_000],
+  ['no TLS is spoken', () => listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))), /packet length|wrong version|ssl/i, 20_000],
+  ['the connection is closed', () => listen(createServer((socket) => socket.destroy())), /closed|reset|disconnected/i, 20_000],
+  ['nothing is said', () => listen(createServer((socket) => void socket.on('error', () => undefined))), /no answer within 300 ms/, 300],
+])('%s: an answer that says so', async (_what, port, error, limitMs) => {
+  const answer = await shake(await port(), 'a.example.test', limitMs);
   expect(answer).toMatchObject({ chain: [], protocol: null, error: expect.stringMatching(error) });
 });
 
@@ -61,7 +61,7 @@ test('cancelled: it ends at once', async () => {
 test('a health probe asks over TLS where it is told a name', async () => {
   const { createServer: createHttpsServer } = await import('node:https');
   const port = await listen(createHttpsServer({ key: b.key, cert: b.fullchain }, (request, response) => response.end(JSON.stringify({ releaseId: 'r1', host: request.headers.host }))));
-  const probe: Probe = { name: 'route', target: 'router', path: '/', expectStatus: 200, releaseIdField: 'releaseId', expectBody: 'b.example.test', timeoutSeconds: 2 };
+  const probe: Probe = { name: 'route', target: 'router', path: '/', expectStatus: 200, releaseIdField: 'releaseId', expectBody: 'b.example.test', timeoutSeconds: 20 };
   expect(await createHttpProbe().ask(probe, { name: 'router', port, tlsName: 'b.example.test' }, null)).toMatchObject({ passed: true, releaseId: 'r1', evidence: { target: `router https://127.0.0.1:${port}/` } });
   expect((await createHttpProbe().ask(probe, { name: 'router', port }, null)).passed).toBe(false);
 });

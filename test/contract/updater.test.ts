@@ -31,7 +31,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
-  api = await startApi(postgres, { updater: createHttpUpdater({ url, tokenFile: join(directory, 'token'), limitMs: 1_500, backoffMs: 10 }) });
+  api = await startApi(postgres, { updater: createHttpUpdater({ url, tokenFile: join(directory, 'token'), limitMs: 4_000, backoffMs: 10 }) });
 });
 afterAll(async () => {
   await api?.end();

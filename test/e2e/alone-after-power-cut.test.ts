@@ -16,7 +16,7 @@ const apiA = 'api-a' as InstanceName;
 /** @param instances short names of the one service */
 const declaring = (instances: readonly string[]) => async (directory: string): Promise<void> => {
   const file = join(directory, 'fairlead.yaml');
-  const text = (await fs.readFile(file, 'utf8')).replace('installed: [a, b]', `installed: [${instances.join(', ')}]`).replace('startSeconds: 5', 'startSeconds: 2');
+  const text = (await fs.readFile(file, 'utf8')).replace('installed: [a, b]', `installed: [${instances.join(', ')}]`);
   await fs.writeFile(file, instances.includes('b') ? text : text.replace(', b: 4012', ''));
 };
 

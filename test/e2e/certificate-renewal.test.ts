@@ -116,9 +116,12 @@ for (const kind of routerKinds) {
       const before = await kind.find(bed.root);
       const third = await issue();
       await load.begun();
+      await watch.met(old.fingerprint);
       await clientsGoOn(); // Connections are open and in use before anything moves.
       const renewal = await bed.renew(next);
       await clientsGoOn();
+      expect([renewal.outcome, renewal.reason]).toEqual(['succeeded', null]);
+      await watch.met(next.fingerprint);
       const again = await bed.renew(third);
       await clientsGoOn();
       const [result, seen] = [await load.stop(), await watch.stop()];

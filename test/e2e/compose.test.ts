@@ -14,7 +14,7 @@ import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../sup
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
-import { exampleProduct as product, shortStart, startStack, type Stack } from '../support/stack.ts';
+import { exampleProduct as product, startStack, type Stack } from '../support/stack.ts';
 
 const image = 'fairlead-test/node:e2e';
 const instances = ['api-a', 'api-b', 'web-a', 'web-b'];
@@ -51,7 +51,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
       replace: { env: { FAIRLEAD_SERVICES: 'compose', FAIRLEAD_COMPOSE_IMAGE: image, DOCKER_HOST: daemon.host, FAIRLEAD_ROUTER: 'embedded', FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' } },
     });
     for (const releaseId of ['r1', 'r2', 'r4']) await stack.publish(releaseId);
-    await stack.publish('r3', { edit: shortStart, faults: { crashAtStart: true, only: 'api-b' } });
+    await stack.publish('r3', { faults: { crashAtStart: true, only: 'api-b' } });
     await stack.publish('r5', { edit: longStart, faults: { notReady: true, only: 'api-b' } });
   }, 180_000);
   afterAll(async () => {

@@ -65,19 +65,19 @@ describe('a release that migrates the data', () => {
     const { total, rows } = (await (await fetch(`${await stack.address('h1')}/api/rows`, { headers: { connection: 'close' } })).json()) as { total: number; rows: { text: string }[] };
     expect([total, rows.at(-1)?.text]).toEqual([25, 'row 24']);
     expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
-  }, 60_000);
+  }, 150_000);
 
   test('data older than what the release reads: refused with the hop to take, nothing is touched', async () => {
     const before = await rowHash();
     const { exitCode, stdout, stderr } = await stack.fairlead('update', 'apply', 'r3', '--host', 'h1');
     expect([exitCode, stdout + stderr]).toEqual([3, expect.stringMatching(/reads data from generation 2 on; .* keeps generation 1[\s\S]*Apply a release in between first/)]);
     expect(await rowHash()).toBe(before);
-  }, 60_000);
+  }, 150_000);
 
   test('a migration that cannot be undone: stranded, with the reason, the backup and what to type', async () => {
     const report = await stack.apply('h1', 'r4');
     expect([report.outcome, report.recovery?.reason.code]).toEqual(['stranded', 'migration_irreversible']);
     expect(await fs.stat(report.backupPath as string)).toBeDefined();
     expect(report.recovery?.commands.length).toBeGreaterThan(0);
-  }, 60_000);
+  }, 150_000);
 });

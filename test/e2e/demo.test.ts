@@ -13,14 +13,14 @@ describe('the demo', () => {
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
       child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
       // Asked to end, it ends what it has started.
-      const limit = setTimeout(() => child.kill('SIGTERM'), 170_000);
+      const limit = setTimeout(() => child.kill('SIGTERM'), 400_000);
       child.once('error', reject);
       child.once('close', (exitCode) => {
         clearTimeout(limit);
         resolve({ exitCode, stdout, stderr });
       });
     });
-  }, 210_000);
+  }, 440_000);
 
   test('everything comes out as told: exit code 0, no request failed, six outcomes', () => {
     const { exitCode, stdout, stderr } = ended;

@@ -79,8 +79,9 @@ function watched(stack: Stack) {
     pids: async () => Object.fromEntries(await Promise.all([apiA, apiB, webA].map(async (name) => [name, (await processOf(name).catch(() => null))?.pid ?? null]))) as Record<string, number | null>,
     specOn: async (instance: InstanceName, releaseId: ReleaseId) => specOf(root, await releases.readManifest(stack.product, releaseId), instance, (await stack.state('h1')).instances[instance]?.port ?? 0),
     moveCurrent: async (target: string) => {
-      await fs.rm(layout.currentLink, { force: true });
-      await fs.symlink(target, layout.currentLink);
+      // In one step, as runs do it: a look in between would find no link at all.
+      await fs.symlink(target, `${layout.currentLink}.moved`);
+      await fs.rename(`${layout.currentLink}.moved`, layout.currentLink);
     },
     /** Waits until the finding is told, and gives it. */
     found: (kind: string, subject: string) => eventually(`${kind} of ${subject}`, async () => (await drift()).find((finding) => finding.kind === kind && finding.subject === subject), seenMs),
@@ -154,7 +155,7 @@ describe('a host that only reports', () => {
       subject: () => w.layout.envFile,
       seen: /^0640$/,
       inject: async () => {
-        await fs.writeFile(w.layout.envFile, 'SECRET=x\n');
+        await fs.writeFile(w.layout.envFile, 'SECRET=x\n', { mode: 0o600 });
         await fs.chmod(w.layout.envFile, 0o640);
       },
       mend: () => fs.rm(w.layout.envFile),
@@ -245,9 +246,10 @@ describe('a host that heals', () => {
     await fs.chmod(path, 0o644);
     await eventually('mode 0600', async () => ((await fs.stat(path)).mode & 0o777) === 0o600, seenMs);
     await eventually('a row in the audit', async () => (await w.audit('host.healed')).some(({ detail }) => detail['subject'] === path && detail['note'] === 'mode 0644 -> 0600'), seenMs);
+    await eventually('it is among what was tried, which is written after the audit', async () => (await w.host()).healing.tries.length > 0, seenMs);
     expect((await w.host()).healing.tries).toEqual([expect.objectContaining({ kind: 'config_mode', subject: path, by: 'host', runId: null })]);
     await eventually('the agent has been told that it was heard', async () => (await fs.stat(join(w.layout.fairleadDir, 'acts.json')).catch(() => null)) === null, seenMs);
-  }, 60_000);
+  }, 120_000);
 
   test('a killed instance is started again by a run, which restarts nothing else and which no client feels', async () => {
     const before = await w.pids();

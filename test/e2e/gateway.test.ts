@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -91,7 +91,8 @@ describe('hosts behind the gateway', () => {
   test('the API is killed in the middle of an update: the agent finds the gateway again, and the update ends', async () => {
     await stack.publish('g2');
     const runId = await stack.start('h1', 'g2');
-    await eventually('the update has begun on the host', async () => (await stack.state('h1').catch(() => null)) !== null);
+    const intentOf = (host: string): { runId: string } | null => (existsSync(stack.layout(host).intentFile) ? (JSON.parse(readFileSync(stack.layout(host).intentFile, 'utf8')) as { runId: string }) : null);
+    await eventually('the update has begun on the host', async () => intentOf('h1')?.runId === runId);
     process.kill(stack.dev.pids()['api'] as number, 'SIGKILL');
     expect(await stack.report(runId)).toMatchObject({ outcome: 'succeeded', toReleaseId: 'g2' });
   }, 240_000);

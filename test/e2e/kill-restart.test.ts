@@ -1,4 +1,4 @@
-import type { ServiceRunAccepted } from '../../src/contract/index.ts';
+import type { HostDetail, ServiceRunAccepted } from '../../src/contract/index.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
 import { points, tried, type Verdict } from '../support/checkpoints.ts';
@@ -16,6 +16,8 @@ describe('a restart loses its agent, or its control worker', () => {
     stack = await startCheckedStack({ env: { FAIRLEAD_STICKY_TIMEOUT_MS: '300', FAIRLEAD_WORKFLOW_TASK_TIMEOUT_MS: '1000' } });
     await stack.publish('r1', { edit: cutDown });
     expect((await stack.apply('h1', 'r1')).outcome).toBe('succeeded');
+    // Until the host has told that something is installed, which it does beside the run, a restart is refused.
+    await eventually('control hears that r1 is active on h1', async () => (await stack.ask<HostDetail>('GET', '/api/hosts/h1')).body.products.some(({ state }) => state?.activeReleaseId === 'r1'), 60_000);
   }, 240_000);
   afterAll(() => stack?.end(), 60_000);
 

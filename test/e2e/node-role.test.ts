@@ -120,9 +120,13 @@ describe.each(['checkout', 'artifact'] as const)('a node that runs from the %s, 
   const agent = async () => (await processTree(pid)).find(({ commandLine }) => commandLine.includes('agent.mjs'))!;
 
   test('is at work all the same, says which release it is, and that control does not hear it', async () => {
-    const response = await fetch(`${health}/ready`);
-    expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ healthy: true, host: 'h1', role: 'node', releaseId: from === 'artifact' ? 'r7' : null, controlHears: false });
+    // It answers before it has polled, and takes control for one that hears it until the first word to it has failed.
+    const told = await eventually('it polls, and has not been heard', async () => {
+      const response = await fetch(`${health}/ready`);
+      const body = (await response.json()) as { controlHears: boolean };
+      return response.status === 200 && !body.controlHears && body;
+    }, limitMs);
+    expect(told).toMatchObject({ healthy: true, host: 'h1', role: 'node', releaseId: from === 'artifact' ? 'r7' : null, controlHears: false });
   }, limitMs);
 
   test('listens on the loopback health port and on nothing else', async () => {

@@ -72,7 +72,7 @@ describe('a stack that names a collector and a webhook', () => {
     const { runId, outcome } = await apply('r1', traceId);
     expect(outcome).toBe('succeeded');
     // The last activities: the run's end is kept by control, and the host's intent is closed.
-    await eventually('the last spans have come', () => ['closeRun', 'closeIntent'].every((name) => spansOf(traceId).some((span) => span.name === name)), waitMs);
+    await eventually('the last spans have come, and that of the API', () => ['closeRun', 'closeIntent', 'POST /api/updates/apply'].every((name) => spansOf(traceId).some((span) => span.name === name)), waitMs);
     const spans = spansOf(traceId);
     const request = spans.find(({ service }) => service === 'fairlead-api');
     expect(request).toMatchObject({ name: 'POST /api/updates/apply', parentSpanId: 'b'.repeat(16), attributes: { 'http.response.status_code': 202 } });

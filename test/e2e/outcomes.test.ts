@@ -15,8 +15,8 @@ describe('fairlead update apply', () => {
     await stack.publish('r2', { edit: shortStart });
     await stack.publish('r3', { edit: shortStart, faults: { crashAtStart: true, only: 'api-b' } });
     await stack.publish('r5', { edit: shortStart });
-  });
-  afterAll(() => stack?.end());
+  }, 180_000);
+  afterAll(() => stack?.end(), 120_000);
 
   const root = () => stack.dev.summary.hosts[0]?.root as string;
   async function apply(releaseId: string, ...more: string[]): Promise<{ exitCode: number | null; report: RunReport; stderr: string }> {
@@ -31,7 +31,7 @@ describe('fairlead update apply', () => {
     expect([exitCode, report.outcome, report.fromReleaseId, report.toReleaseId]).toEqual([0, 'succeeded', null, 'r1']);
     expect(report).toMatchObject({ schema: 1, kind: 'update-apply', host: 'h1', product: 'noderax-platform', artifactRole: 'node', artifactProfile: 'control-plane', recovery: null });
     expect(report.steps.every(({ outcome }) => outcome === 'done')).toBe(true);
-  });
+  }, 120_000);
 
   test('an update succeeds: 0, by the steps that `update plan` said; asked again there is nothing to do: 0', async () => {
     const planned = await stack.fairlead('update', 'plan', 'r2', '--host', 'h1', '--product', stack.product, '--json');
@@ -40,7 +40,7 @@ describe('fairlead update apply', () => {
     expect({ exitCode, report }).toMatchObject({ exitCode: 0, report: { outcome: 'succeeded', fromReleaseId: 'r1', toReleaseId: 'r2' } });
     expect(report.steps.map(({ name, instance }) => [name, instance])).toEqual(plan.steps.map(({ name, instance }) => [name, instance]));
     expect(await apply('r2')).toMatchObject({ exitCode: 0, report: { outcome: 'unchanged', steps: [] } });
-  });
+  }, 120_000);
 
   test('a cancel in the middle is a rollback: 2, and the release may be tried again', async () => {
     await stack.publish('r2b', { edit: shortStart });
@@ -49,14 +49,14 @@ describe('fairlead update apply', () => {
       const { body } = await stack.ask<{ runs: { runId: string }[] }>('GET', '/api/runs?host=h1&limit=1');
       const { body: detail } = await stack.ask<{ progress?: { step: string | null } | null }>('GET', `/api/runs/${body.runs[0]?.runId}`);
       return detail.progress?.step === 'prove api-a' && body.runs[0]?.runId;
-    });
+    }, 60_000);
     expect((await stack.fairlead('runs', 'cancel', runId, '--reason', 'changed my mind')).exitCode).toBe(0);
     const { exitCode, stdout } = await running;
     const report = JSON.parse(stdout) as RunReport;
     expect([exitCode, report.outcome, report.fromReleaseId]).toEqual([2, 'cancelled', 'r2']);
     expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
     expect((await stack.state('h1')).failedReleaseIds).toEqual([]);
-  });
+  }, 180_000);
 
   test('an instance that crashes is rolled back with its log as evidence: 5; the release is condemned: 3', async () => {
     const { exitCode, report } = await apply('r3');
@@ -67,7 +67,7 @@ describe('fairlead update apply', () => {
     );
     const again = await apply('r3');
     expect([again.exitCode, again.report.outcome, again.report.reason?.code]).toEqual([3, 'refused', 'release_condemned']);
-  });
+  }, 120_000);
 
   test('the undo fails as well: 6, and `fairlead recover` brings the host back', async () => {
     // Somebody has edited a conf file: from its next start on, this instance is never ready, on any release.
@@ -89,5 +89,5 @@ describe('fairlead update apply', () => {
     const recovered = await stack.fairlead('recover', '--root', root(), '--product', stack.product, '--run', report.runId, '--json');
     expect([recovered.exitCode, JSON.parse(recovered.stdout)]).toMatchObject([0, { outcome: 'recovered', releaseId: 'r2' }]);
     expect(await brokenOutcome(root(), { ...report, outcome: 'rolled_back' })).toEqual([]);
-  });
+  }, 180_000);
 });

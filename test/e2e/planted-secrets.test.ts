@@ -14,7 +14,7 @@ import type { InstanceName } from '../../src/domain/ids.ts';
 import { eventually } from '../support/dev.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { commandLines, filesBelow, findSecrets, madeUp, madeUpPlain } from '../support/planted.ts';
-import { project, shortStart, startStack, type Stack } from '../support/stack.ts';
+import { project, startStack, type Stack } from '../support/stack.ts';
 
 /**
  * Secrets of every kind are put where such secrets are, and used: an update that succeeds, one that fails with evidence, requests that are refused. Then each is looked for in whatever
@@ -87,7 +87,6 @@ describe('planted secrets', () => {
   /** Hooks that print a password on the way to success and to failure, and an instance that tells what it has before it crashes. */
   const leaking = (fails: boolean) => async (directory: string): Promise<void> => {
     await cutDown(directory);
-    await shortStart(directory);
     const manifest = join(directory, 'fairlead.yaml');
     await fs.writeFile(manifest, (await fs.readFile(manifest, 'utf8')).replace("preflight: { command: [sh, -c, 'true']", `preflight: { command: [sh, -c, '. "$FAIRLEAD_CONFIG_DIR/.env.production" 2>/dev/null; echo "connected with $HOOK_PASSWORD"']`));
     if (!fails) return;

@@ -7,7 +7,7 @@ import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
 import type { ReleaseId } from '../../src/domain/ids.ts';
 import { switchOff } from '../../src/runtime/dev/power.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually, freePort, freePorts } from '../support/host-root.ts';
 import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
 import { exampleProduct as product, project, runCommand, type CommandResult } from '../support/stack.ts';
 import { makeStandInImages } from '../support/stand-in-images.ts';
@@ -52,7 +52,9 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     host = join(dir, 'host');
     for (const name of ['docker-compose.yml', 'deploy']) await cp(join(project, name), join(dir, name), { recursive: true, filter: (path) => !path.endsWith('deploy/secrets') });
     await symlink(join(project, 'bin'), join(dir, 'bin'));
-    const ports = { FAIRLEAD_HTTP_PORT: await freePort(), FAIRLEAD_HTTPS_PORT: await freePort(), FAIRLEAD_GATEWAY_PORT: await freePort(), FAIRLEAD_TEMPORAL_PORT: await freePort(), FAIRLEAD_TEMPORAL_UI_PORT: await freePort() };
+    const names = ['FAIRLEAD_HTTP_PORT', 'FAIRLEAD_HTTPS_PORT', 'FAIRLEAD_GATEWAY_PORT', 'FAIRLEAD_TEMPORAL_PORT', 'FAIRLEAD_TEMPORAL_UI_PORT'] as const;
+    const free = await freePorts(names.length);
+    const ports = Object.fromEntries(names.map((name, at) => [name, free[at]])) as Record<(typeof names)[number], number>;
     api = `https://localhost:${ports.FAIRLEAD_HTTPS_PORT}`;
     gateway = `localhost:${ports.FAIRLEAD_GATEWAY_PORT}`;
     daemon = await startDockerDaemon({ own: true });
@@ -123,7 +125,9 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
   test('who asks is known by its own address, and not by that of nginx: who guesses keys is held back, and nobody else', async () => {
     const guess = (url: string, times: number): string => `(async () => { for (let time = 0; time < ${times}; time += 1) console.log((await fetch('${url}/api/runs', { headers: { authorization: 'Bearer guess' + time } })).status); })()`;
     const outside = await runCommand([process.execPath, '-e', guess(api, 30)], env);
-    expect([outside.stdout.split('\n')[0], outside.stdout.trim().split('\n').at(-1)]).toEqual(['401', '429']);
+    // One guess is let through again every other second, perhaps the last.
+    const answers = outside.stdout.trim().split('\n');
+    expect([answers[0], new Set(answers)]).toEqual(['401', new Set(['401', '429'])]);
     const nginx = (await composed('ps', '--quiet', 'nginx')).trim();
     expect((await daemon.docker('exec', '--env', 'NODE_TLS_REJECT_UNAUTHORIZED=0', nginx, 'node', '-e', guess('https://127.0.0.1', 1))).trim()).toBe('401');
     const lines = (await daemon.docker('logs', nginx)).trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);

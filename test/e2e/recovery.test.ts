@@ -88,7 +88,7 @@ for (const { router, power, hosts } of cases) {
       await Promise.all(hosts.map((host) => switchOff(rootOf(host), 0)));
       await checkpoints?.stop();
       await destroyDevDirectory(dir);
-    }, 60_000);
+    }, 120_000);
 
     /** The host as clients and the disk show it: every instance answers through the router, on `releaseId`. */
     async function expectServing(host: Host, releaseId: string): Promise<void> {
@@ -126,7 +126,7 @@ for (const { router, power, hosts } of cases) {
       await eventually('the run on h3 waits for api-b', async () => {
         const { body } = await stack.ask<{ progress: { step: string } | null }>('GET', `/api/runs/${runs.h3}`);
         return body.progress?.step === 'prove api-b';
-      }, 30_000);
+      }, 60_000);
 
       const switched = new Promise<void>((resolve) => {
         decide = ({ host, activity, point }) => {
@@ -138,7 +138,7 @@ for (const { router, power, hosts } of cases) {
       bootsBefore = (await bootsOf(rootOf('h4'), product)).length;
       runs.h4 = (await stack.start('h4', 'r2')) as RunId;
       await switched;
-    }, 90_000);
+    }, 180_000);
 
     if (hasRuns) test('recover refuses while the run is under way: 3, and says who goes on with it', async () => {
       const { code, stdout, stderr } = await recover('h3');
@@ -167,22 +167,22 @@ for (const { router, power, hosts } of cases) {
     test('the script brings its host back under plain sh, with data; a second time it changes nothing', async () => {
       const script = stack.layout('h1').recoveryScript(runs.h1);
       await fs.writeFile(join(stack.layout('h1').stateRoot, 'data/generation'), 'of the new release\n');
-      const first = spawnSync('/usr/bin/env', ['-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'sh', script], { encoding: 'utf8', cwd: '/', timeout: 60_000 });
+      const first = spawnSync('/usr/bin/env', ['-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'sh', script], { encoding: 'utf8', cwd: '/', timeout: 120_000 });
       expect([first.status, first.stderr]).toEqual([0, '']);
       expect(first.stdout).toContain(`${product} is back on release r1.`);
       await expectServing('h1', 'r1');
-      const again = spawnSync('/usr/bin/env', ['-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'sh', script], { encoding: 'utf8', cwd: '/', timeout: 60_000 });
+      const again = spawnSync('/usr/bin/env', ['-i', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'sh', script], { encoding: 'utf8', cwd: '/', timeout: 120_000 });
       expect([again.status, again.stderr]).toEqual([0, '']);
       await expectServing('h1', 'r1');
       expect(await generation('h1')).toBe('r1');
-    }, 60_000);
+    }, 180_000);
 
     test('`fairlead recover` brings its host back', async () => {
       const { code, stdout, stderr } = await recover('h2', '--run', runs.h2, '--json');
       expect({ code, stderr: code === 0 ? '' : stderr, result: JSON.parse(stdout) as unknown }).toMatchObject({ code: 0, stderr: '', result: { outcome: 'recovered', runId: runs.h2, releaseId: 'r1' } });
       await expectServing('h2', 'r1');
       expect(await generation('h2')).toBe('r1');
-    }, 60_000);
+    }, 120_000);
 
     if (hasRuns) test('`fairlead recover --force` takes a host from a run whose control plane is gone', async () => {
       expect(await generation('h3')).toBe('r3');
@@ -191,7 +191,7 @@ for (const { router, power, hosts } of cases) {
       expect(stdout).toContain(`RECOVERED  ${product}: healthy on r1`);
       await expectServing('h3', 'r1');
       expect(await generation('h3')).toBe('r1');
-    }, 60_000);
+    }, 120_000);
 
     test.each([['with the product named', ['--product', product]], ['with nothing named', []]])('`fairlead recover` where nothing is left to do, %s: 0, and it says so', async (_how, named) => {
       const before = await fs.readFile(stack.layout('h2').stateFile, 'utf8');
@@ -211,7 +211,7 @@ for (const { router, power, hosts } of cases) {
         const { run, report } = await eventually(`the run on ${host} has ended and is marked recovered`, async () => {
           const { body } = await stack.ask<{ run: { recoveredAt: string | null; outcome: string }; report: RunReport | null }>('GET', `/api/runs/${runs[host]}`);
           return body.run.recoveredAt === null || body.report === null ? null : { ...body, report: body.report };
-        }, 60_000);
+        }, 120_000);
         // The one that was taken from its run finds itself fenced off.
         expect([run.outcome, report.recovery?.reason.code]).toEqual(['stranded', host === 'h3' ? 'stale_command' : 'instance_exited']);
         const { body } = await stack.ask<{ rows: { event: string; detail: Record<string, unknown> }[] }>('GET', `/api/audit?runId=${runs[host]}`);
@@ -223,23 +223,23 @@ for (const { router, power, hosts } of cases) {
       expect(await boots()).toEqual(before);
       const { code, stdout } = await fairlead(['audit', 'verify', '--json', '--dir', dir]);
       expect([code, JSON.parse(stdout)]).toMatchObject([0, { ok: true, firstBroken: null }]);
-    }, 120_000);
+    }, 300_000);
 
     if (hasRuns)
       test('the power went right after the switch: the instances come up, the run goes on and succeeds, each is restarted once', async () => {
-        const report = await eventually('the run on h4 has ended', async () => (await stack.ask<{ report: RunReport | null }>('GET', `/api/runs/${runs.h4}`)).body.report, 60_000);
+        const report = await eventually('the run on h4 has ended', async () => (await stack.ask<{ report: RunReport | null }>('GET', `/api/runs/${runs.h4}`)).body.report, 120_000);
         expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
         await expectServing('h4', 'r2');
         const boots = (await bootsOf(rootOf('h4'), product)).slice(bootsBefore);
         expect(brokenRestarts(boots)).toEqual([]);
         expect(boots.map(({ instance, releaseId }) => `${instance} ${releaseId}`).sort()).toEqual(['api-a r1', 'api-a r2', 'api-b r1', 'api-b r2']);
         expect(await brokenOutcome(rootOf('h4'), report)).toEqual([]);
-      }, 90_000);
+      }, 180_000);
 
     test('the next update succeeds on every host', async () => {
       const reports = await Promise.all(hosts.map((host) => stack.apply(host, 'r4')));
       expect(reports.map(({ outcome, reason }) => reason ?? outcome)).toEqual(hosts.map(() => 'succeeded'));
       for (const host of hosts) await expectServing(host, 'r4');
-    }, 60_000);
+    }, 180_000);
   });
 }

@@ -2,6 +2,7 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
 import type { RunDetail } from '../../src/contract/index.ts';
+import { killProcesses } from '../support/checked-stack.ts';
 import { eventually } from '../support/host-root.ts';
 import { ownReleases, startOwnHost, type OwnHost, type OwnReleases } from '../support/own-hosts.ts';
 import { controllerInstances, startOwnController, type OwnController } from '../support/own-controller.ts';
@@ -41,7 +42,7 @@ describe('a controller that is updated by itself', () => {
     const state = await controller.state();
     expect(state).toMatchObject({ activeReleaseId: 'c1', failedReleaseIds: ['c2'] });
     expect(controllerInstances.map((name) => state.instances[name as never]?.['releaseId'])).toEqual(controllerInstances.map(() => 'c1'));
-  }, limitMs);
+  }, 2 * limitMs);
 
   test('controller and node in one rollout, SIGKILL of both APIs and both control workers in the middle: the controller first, its own agent with it, each restarted once, then the node; ok, and exit code 0', async () => {
     node = await startOwnHost(controller, 'n1', await nodes.pack('n0'));
@@ -51,7 +52,7 @@ describe('a controller that is updated by itself', () => {
     // One is on the new release, the others still on the old one.
     await eventually('the first instance was restarted', async () => Object.values((await controller.state()).instances).some(({ releaseId }) => releaseId === 'c3'), limitMs);
     const killed = [...(await controller.processes('control')), ...(await controller.processes('api'))];
-    for (const { pid } of killed) process.kill(pid, 'SIGKILL');
+    await killProcesses(killed.map(({ pid }) => pid));
     expect(killed.length).toBeGreaterThan(2);
     const { code, result } = await updating;
     expect(result).toMatchObject({ ok: true, outcome: 'succeeded', releaseId: 'c3' });

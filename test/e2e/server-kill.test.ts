@@ -16,7 +16,7 @@ describe('in the middle of an update', () => {
     stack = await startCheckedStack();
     await stack.publish('base', { edit: cutDown });
     expect((await stack.apply('h1', 'base')).outcome).toBe('succeeded');
-  }, 120_000);
+  }, 240_000);
   afterAll(() => stack?.end(), 60_000);
 
   const root = (): string => stack.dev.summary.hosts[0]?.root as string;
@@ -26,6 +26,8 @@ describe('in the middle of an update', () => {
   async function applyWith(activity: string, fault: (runId: string) => Promise<void>, { hostGoes = false } = {}): Promise<RunReport> {
     count += 1;
     const releaseId = `s${count}`;
+    // A run may end before the API is back from the test before.
+    await eventually('the API is ready', () => stack.ask('GET', '/health/ready').then(({ status }) => (status === 200 ? true : null), () => null), 60_000);
     await stack.publish(releaseId, { edit: cutDown });
     const bootsBefore = (await bootsOf(root(), stack.product)).length;
     const clients = startLoad({ urls: [`${await stack.address('h1')}/health`], requestsPerSecond: 50, connections: 4 });
@@ -76,7 +78,7 @@ describe('in the middle of an update', () => {
     const said = stack.said.length;
     await applyWith(activity, async () => killProcesses(await pidsOf(victims)));
     for (const name of victims) expect(stack.said.slice(said).filter((line) => line.startsWith(`${name} was ended by SIGKILL`))).toHaveLength(1);
-  }, 120_000);
+  }, 240_000);
 
   test.each(['takeBackup', 'restartInstance'])('SIGKILL of everything during %s, instances and router of the host too: they come back, and the run succeeds', async (activity) => {
     await applyWith(
@@ -87,7 +89,7 @@ describe('in the middle of an update', () => {
       },
       { hostGoes: true },
     );
-  }, 120_000);
+  }, 240_000);
 
   test('SIGTERM of the agent: it lets the step end, and no step is taken twice', async () => {
     const before = await logOf('agent-h1');
@@ -99,7 +101,7 @@ describe('in the middle of an update', () => {
     expect(report.steps.filter(({ attempts }) => attempts > 1)).toEqual([]);
     await eventually('the agent is there again', () => stack.dev.pids()['agent-h1'] ?? null);
     expect(stack.said.at(-1)).toContain('agent-h1 ended with exit code 0');
-  }, 120_000);
+  }, 240_000);
 
   test('SIGSTOP of the agent for longer than the heartbeat limit, then SIGCONT: the attempt that was given up does no harm', async () => {
     const report = await applyWith('restartInstance', async (runId) => {
@@ -120,5 +122,5 @@ describe('in the middle of an update', () => {
     });
     expect(report.steps.find(({ name }) => name === 'restart')?.attempts).toBe(2);
     expect(await logOf('agent-h1')).toContain('its result is not wanted');
-  }, 120_000);
+  }, 240_000);
 });

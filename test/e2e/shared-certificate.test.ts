@@ -14,7 +14,7 @@ import { describeWith } from '../support/requirement.ts';
 import { createSharedCertificateBed, promotedHost, sharedNames as names, sharingHosts as hosts, startPromotedHost, type PromotedHost, type SharedCertificateBed } from '../support/shared-certificate-bed.ts';
 import { keysOf, placesOf } from '../support/shared-certificate-secrets.ts';
 
-const limitMs = 240_000;
+const limitMs = 480_000;
 /** Elsewhere than on a machine that is there for testing each activity is tried at one of the points. */
 const turns = triesEverything ? points.map((_, turn) => turn) : [0];
 const pointsOfOwn = triesEverything ? points.length : 1;

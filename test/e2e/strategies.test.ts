@@ -11,6 +11,8 @@ const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs:
   { router: 'nginx', needs: [program('nginx')] },
   { router: 'embedded', needs: [] },
 ];
+/** Of the clients that ask all the time. */
+const connections = 12;
 const asking = (ms = 700) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Latencies on a busy machine say nothing. */
@@ -30,7 +32,7 @@ for (const { router, needs } of routers) {
       await stack.publish('crashing', { edit: noLatency, faults: { crashAtStart: true, only: 'web-b-green' } });
       await stack.publish('failing', { edit: noLatency, faults: { errorShare: 0.5, only: 'api' } });
       expect((await stack.apply('h1', 'r1', { phase: 'installed' })).outcome).toBe('succeeded');
-    }, 120_000);
+    }, 240_000);
     afterAll(() => stack?.end(), 60_000);
 
     const root = () => stack.dev.summary.hosts[0]?.root as string;
@@ -41,7 +43,7 @@ for (const { router, needs } of routers) {
     async function applyUnderLoad(releaseId: string, more: Record<string, unknown>): Promise<{ report: RunReport; load: LoadResult; long: LongStory }> {
       const address = await stack.address('h1');
       const bootsBefore = (await bootsOf(root(), stack.product)).length;
-      const clients = startLoad({ urls: ['/api/rows', '/', '/web/health'].map((path) => address + path), postUrl: `${address}/api/rows`, postShare: 0.2, requestsPerSecond: 200, connections: 12 });
+      const clients = startLoad({ urls: ['/api/rows', '/', '/web/health'].map((path) => address + path), postUrl: `${address}/api/rows`, postShare: 0.2, requestsPerSecond: 200, connections });
       const stay = await holdLongClients(address);
       let report: RunReport;
       let load: LoadResult;
@@ -82,12 +84,17 @@ for (const { router, needs } of routers) {
       const { report, load, long } = await applyUnderLoad('r3', { strategy: 'canary', tiers: [10, 50], holdSeconds: 4 });
       expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
       expect([load.failed, load.succeeded, long]).toEqual([[], load.sent, unfelt]);
-      const shares = stepsNamed(report, 'hold').map(({ note }) => Number(/\((\d+(?:\.\d+)?) %\) went to the new release, 0 failed/.exec(note ?? '')?.[1]));
+      const told = stepsNamed(report, 'hold').map(({ note }) => {
+        const found = /(\d+) of (\d+) requests \(.+? %\) went to the new release, 0 failed/.exec(note ?? '');
+        return { fresh: Number(found?.[1]), total: Number(found?.[2]) };
+      });
+      const shares = told.map(({ fresh, total }) => (100 * fresh) / total);
       expect(shares).toHaveLength(3);
       expect(Math.abs((shares[0] as number) - 10)).toBeLessThan(3);
       expect(Math.abs((shares[1] as number) - 50)).toBeLessThan(3);
-      // A request that was on its way at the last shift ends after it, on the old release.
-      expect(shares[2]).toBeGreaterThan(99);
+      // A request that was on its way at the last shift ends after it, on the old release: one of each connection at most, beside what stays for long.
+      expect(shares[2]).toBeGreaterThan(90);
+      expect(told[2]!.total - told[2]!.fresh).toBeLessThanOrEqual(connections + 3);
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     }, 240_000);
 
@@ -106,7 +113,8 @@ for (const { router, needs } of routers) {
       let waiting: Waiting | null = null;
       while (waiting === null) {
         const { body } = await stack.ask<{ progress: { waiting: Waiting | null } | null }>('GET', `/api/updates/status?host=h1&product=${stack.product}`);
-        waiting = body.progress?.waiting ?? null;
+        // A busy host may be waited for before.
+        waiting = body.progress?.waiting?.for.includes('something to judge') ? body.progress.waiting : null;
         await asking(100);
       }
       expect(waiting).toMatchObject({ for: expect.stringContaining('something to judge 10 % of the traffic by'), until: expect.any(String), release: expect.stringContaining('cancels') });

@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { hostWorkflowId, type HostId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/dev.ts';
+import { eventually } from '../support/host-root.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { shortStart, startStack, type Stack } from '../support/stack.ts';
 
@@ -28,7 +28,7 @@ describe('a run in the Temporal Web UI', () => {
   afterAll(async () => {
     await connection?.close();
     await stack?.end();
-  }, 60_000);
+  }, 120_000);
 
   const read = <Value>(payload: Payload | null | undefined): Value | null => (payload ? defaultPayloadConverter.fromPayload<Value>(payload) : null);
   const handleOf = (runId: string) => client.workflow.getHandle(hostWorkflowId('h1' as HostId, stack.product), runId);
@@ -60,7 +60,7 @@ describe('a run in the Temporal Web UI', () => {
     const details = await eventually('api-b is proven', async () => {
       const told = await currentDetails(runId);
       return told.includes('prove api-b') ? told : null;
-    });
+    }, 60_000);
     // In Markdown: the state, what is applied over what and where, and the step with how many there are.
     expect(details).toBe('**Activated**: noderax-platform r1 → r2 on h1\n\nStep: `prove api-b` (17 of 22)');
     expect(await describeRun(runId)).toMatchObject(started);
@@ -75,7 +75,7 @@ describe('a run in the Temporal Web UI', () => {
       'drain api-a', 'restart api-a on r2', 'prove api-a on r2', 'admit api-a', 'drain api-b', 'restart api-b on r2', 'prove api-b on r2', 'admit api-b',
       'verify-health', 'commit', 'prune', 'close-intent',
     ]);
-  }, 60_000);
+  }, 120_000);
 
   test('rolled back: the way back stands in the summaries, the outcome in the attributes', async () => {
     const { runId, outcome } = await stack.apply('h1', 'r3');
@@ -87,14 +87,14 @@ describe('a run in the Temporal Web UI', () => {
       'reactivate r2', 'restore-data', 'drain api-b', 'restart api-b on r2', 'prove api-b on r2', 'admit api-b',
       'drain api-a', 'restart api-a on r2', 'prove api-a on r2', 'admit api-a', 'unconfigure', 'verify-health', 'discard', 'close-intent',
     ]);
-  }, 60_000);
+  }, 120_000);
 
   test('runs are found by what an operator knows of them', async () => {
     const found = await eventually('the list is up to date', async () => {
       const releases: unknown[] = [];
       for await (const { searchAttributes } of client.workflow.list({ query: "FairleadHost = 'h1' AND FairleadOutcome = 'succeeded'" })) releases.push(...(searchAttributes['FairleadRelease'] ?? []));
       return releases.length >= 2 ? releases.sort() : null;
-    });
+    }, 60_000);
     expect(found).toEqual(['r1', 'r2']);
-  });
+  }, 120_000);
 });

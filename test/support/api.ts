@@ -172,7 +172,7 @@ export interface TestApi {
 export async function startApi(postgres: TestPostgres, changes: { settings?: Partial<ApiServerSettings>; inspect?: ApiDependencies['inspect']; databaseUrl?: string; settingSealing?: SettingSealing; codec?: ApiDependencies['codec']; updater?: ApiDependencies['updater']; tracing?: ApiDependencies['tracing']; refuseUrl?: ApiDependencies['refuseUrl']; checkSignature?: ApiDependencies['checkSignature']; wrap?: (stores: ApiStores) => ApiStores } = {}): Promise<TestApi> {
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-api-'));
   const url = changes.databaseUrl ?? (await postgres.createDatabase());
-  const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 2_000 });
+  const database = createDatabase(url, { poolSize: 5, connectTimeoutMs: 20_000 });
   await migrate(database);
   const stores = createStores(database, changes.settingSealing);
   const runs = new MemoryRunStarter();

@@ -12,7 +12,7 @@ import type { CertificateName, CertificateVersion, HostId, InstanceName, Release
 import type { CertificateDeclaration } from '../../src/domain/product/manifest.ts';
 import { asFairleadError } from '../../src/domain/system-failure.ts';
 import { stagePair, type IssuedPair } from './certificates.ts';
-import { createHostRoot, freePort } from './host-root.ts';
+import { createHostRoot, eventually, freePorts } from './host-root.ts';
 import { sampleManifest, sampleState } from './host-samples.ts';
 import { product, startUpstream, type RouterKind } from './router-bed.ts';
 
@@ -37,7 +37,7 @@ export type Moment = 'checkCertificate' | 'backUpCertificate' | 'switchCertifica
 export async function createCertificateBed(kind: RouterKind, { declared = {}, root: given }: { declared?: Partial<CertificateDeclaration>; root?: string } = {}) {
   const host = given === undefined ? await createHostRoot() : await createHostRoot(given);
   const { root } = host;
-  const [plain, ...ports] = [await freePort(), await freePort(), await freePort()];
+  const [plain, ...ports] = (await freePorts(3)) as [number, number, number];
   const upstreams = await Promise.all(['api-a', 'web-a'].map((name) => startUpstream(name)));
   const manifest = sampleManifest({
     releaseId: 'r1' as ReleaseId,
@@ -146,7 +146,9 @@ const lastRoundsMs = 10_000;
  * While nginx reloads, old and new workers accept side by side for a moment.
  */
 export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
-  const probe = createTlsProbe();
+  // A stall of the machine is no failed handshake: as long as clients of a load wait.
+  const probe = createTlsProbe({ limitMs: 30_000 });
+  const placeOf = (target: (typeof targets)[number]): string => `${targets[0]?.port === target.port ? 'first' : 'second'} ${target.name}`;
   const seen = new Map<string, string[]>();
   const last = new Map<string, string>();
   const failed: string[] = [];
@@ -160,7 +162,7 @@ export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
       const rounds = targets.map(async (target) => {
         const { chain, error } = await probe.handshake(target);
         count += 1;
-        const place = `${targets[0]?.port === target.port ? 'first' : 'second'} ${target.name}`;
+        const place = placeOf(target);
         if (error !== null) failed.push(`${place}: ${error}`);
         const list = seen.get(place) ?? [];
         if (chain[0] !== undefined) last.set(place, chain[0]);
@@ -176,6 +178,10 @@ export function watchHandshakes(targets: ReturnType<typeof targetsOf>) {
       going = false;
       await work;
       return { failed, count, seen: Object.fromEntries(seen), last: [...new Set(last.values())] };
+    },
+    /** Waits until every place has shown the certificate. */
+    async met(fingerprint: string): Promise<void> {
+      await eventually(`every place shows ${fingerprint}`, () => targets.every((target) => seen.get(placeOf(target))?.includes(fingerprint)), 60_000);
     },
   };
 }

@@ -14,7 +14,7 @@ import { startPebble, type TestPebble } from './pebble.ts';
 /** What the certificates of these stacks are for. */
 export const stackNames = ['app.example.org', 'api.example.org'];
 /** A busy machine takes its time. */
-export const stackLimitMs = 240_000;
+export const stackLimitMs = 480_000;
 
 export type KnownCertificate = CertificateList['certificates'][number];
 

@@ -110,7 +110,7 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
     async end() {
       await stack.end();
       await checkpoints.stop();
-      await fs.rm(dir, { recursive: true, force: true });
+      await fs.rm(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   const untilBack = async (killedPid: number): Promise<void> => {

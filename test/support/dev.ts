@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/fairlead');
 
@@ -88,8 +89,11 @@ export function makeDevDirectory(): Promise<string> {
 
 /** Ends whatever still runs of `dir`, by starting nothing: the pids of its state file, and removes it. For `afterAll`, when a test failed half-way. */
 export async function destroyDevDirectory(dir: string): Promise<void> {
-  for (const { pid } of Object.values(readProcesses(dir))) if (isRunning(pid)) process.kill(pid, 'SIGKILL');
-  await rm(dir, { recursive: true, force: true });
+  const left = Object.values(readProcesses(dir));
+  for (const identity of left) await signalProcess(identity, 'SIGKILL');
+  // Whoever still writes would keep the directory from being empty.
+  for (const identity of left) await waitForEnd(identity, 5_000);
+  await rm(dir, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Processes as `dev.json` has them now. */

@@ -63,6 +63,8 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
     if (!mounted) return;
     await run('umount', directory);
     mounted = false;
+    const held = await untilFree(image, 30_000);
+    if (held.length > 0) throw new Error(`${directory} is unmounted, and ${held.join(', ')} still has its image`);
   };
   const disk: Disk = {
     directory,
@@ -112,15 +114,30 @@ async function endAt(home: string): Promise<void> {
   const isMounted = async () => (await fs.readFile('/proc/self/mounts', 'utf8')).includes(` ${directory} `);
   // The last resort takes it out of the tree at once, and frees the device when whoever holds it lets go.
   if (await isMounted()) await run('umount', directory).catch(() => run('umount', '-l', directory));
-  const loops = await commands.run(['losetup', '-n', '-O', 'NAME', '-j', join(home, 'image')], { timeoutMs: 10_000 });
-  for (const device of loops.stdout.split('\n').filter(Boolean)) await run('losetup', '-d', device.trim());
+  // One that whoever was killed has left attached is not freed by itself.
+  for (const device of await untilFree(join(home, 'image'), 5_000)) await run('losetup', '-d', device);
   await fs.rm(home, { recursive: true, force: true });
 }
 
+/**
+ * Waits until no loop device has the image. A mount namespace that was made meanwhile (a container, `unshare -m`) has a copy of the mount, with which the file
+ * system lives on: whoever then mounts the image gets that very file system again, also where it was cut off, and an image that is replaced goes unseen.
+ * @returns the devices that have it still at the limit
+ */
+async function untilFree(image: string, limitMs: number): Promise<string[]> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    const { stdout } = await commands.run(['losetup', '-n', '-O', 'NAME', '-j', image], { timeoutMs: 10_000, env: { PATH } });
+    const devices = stdout.split('\n').map((line) => line.trim()).filter(Boolean);
+    if (devices.length === 0 || performance.now() > deadline) return devices;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 const commands = createCommandRunner();
+const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
 
 async function run(...argv: readonly string[]): Promise<void> {
-  const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`;
   const result = await commands.run(argv, { timeoutMs: 30_000, env: { PATH } });
   if (result.exitCode !== 0) throw new Error(result.summary);
 }

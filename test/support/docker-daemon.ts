@@ -121,7 +121,7 @@ async function endDaemon(directory: string, host: string, pid: number | undefine
   // Mounts that outlive a killed daemon would keep its directory.
   const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').flatMap((line) => line.split(' ')[1] ?? []);
   for (const mount of mounts.filter((path) => path.startsWith(`${directory}/`)).reverse()) await promisify(execFile)('umount', ['--lazy', mount]).catch(() => undefined);
-  await rm(directory, { recursive: true, force: true });
+  await rm(directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
 async function endProcess(pid: number | undefined): Promise<void> {

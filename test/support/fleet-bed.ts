@@ -16,7 +16,7 @@ type Connecting = Partial<Parameters<typeof connectAgent>[0]>;
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
 
 /** Nothing happens by itself within a test, unless it asks for it. */
-const quiet: FleetTimes = { pingMs: 60_000, answerMs: 1_500, helloMs: 60_000, sweepMs: 60_000 };
+const quiet: FleetTimes = { pingMs: 60_000, answerMs: 10_000, helloMs: 60_000, sweepMs: 60_000 };
 
 /** Copies of the API on one database, with agents that connect to them. Ends after each test what it started. */
 export function fleetBed() {

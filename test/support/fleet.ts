@@ -8,7 +8,7 @@ import { startStack, type Stack } from './stack.ts';
 /** A stack whose first host is a controller, with what tests of rollouts ask of it. */
 export interface Fleet extends Stack {
   readonly hosts: readonly string[];
-  /** Publishes both artifacts of a release. @param faults of the instances, on every host */
+  /** Publishes both artifacts of a release. Their instances may take long to start: those of many hosts start at once. @param faults of the instances, on every host */
   release(releaseId: string, faults?: Record<string, unknown>): Promise<void>;
   /** @returns the rollout's id */
   rollOut(releaseId: string, more?: Omit<Partial<RolloutBody>, 'hosts'> & { readonly hosts?: readonly string[] }): Promise<string>;
@@ -22,7 +22,7 @@ export interface Fleet extends Stack {
 }
 
 /** Nothing waits for long: rollouts of tests bake for no time, and look for their hosts as soon as they are there. */
-export const quickly = { bakeSeconds: 0, maxParallel: 3, verifySeconds: 20 } as const;
+export const quickly = { bakeSeconds: 0, maxParallel: 3, verifySeconds: 60 } as const;
 
 export async function startFleet(options: { readonly nodes: number } & Omit<NonNullable<Parameters<typeof startStack>[0]>, 'hosts' | 'controllers'>): Promise<Fleet> {
   const { nodes, ...rest } = options;
@@ -35,7 +35,7 @@ export async function startFleet(options: { readonly nodes: number } & Omit<NonN
         const edit = async (directory: string): Promise<void> => {
           await cutDown(directory);
           const file = join(directory, 'fairlead.yaml');
-          await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replace('artifact: { role: node, profile: matrix }', `artifact: { role: ${role}, profile: ${role}-runtime }`));
+          await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replace('artifact: { role: node, profile: matrix }', `artifact: { role: ${role}, profile: ${role}-runtime }`).replace('startSeconds: 5', 'startSeconds: 30'));
         };
         await stack.publish(releaseId, { edit, format: role === 'controller' ? 'gz' : 'zst', ...(faults ? { faults } : {}) });
       }
@@ -52,7 +52,8 @@ export async function startFleet(options: { readonly nodes: number } & Omit<NonN
       let last: Rollout | null = null;
       try {
         return await eventually(`rollout ${id} ${what}`, async () => {
-          last = await fleet.rollout(id).catch(() => last);
+          // A refusal (503 while the database is away) says nothing of the rollout.
+          last = await stack.ask<Rollout>('GET', `/api/rollouts/${id}`).then(({ status, body }) => (status === 200 ? body : last), () => last);
           return last !== null && is(last) ? last : false;
         }, limitMs);
       } catch (error) {

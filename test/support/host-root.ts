@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../src/adapters/ports/free-port.ts';
 import { findByEnvironment, findByWorkingDirectory, signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 
 /** A directory that plays a host, in `parent`. `end` kills whatever still runs from it, each by its pid, and removes it. */
@@ -14,7 +15,8 @@ export async function createHostRoot(parent = tmpdir()): Promise<{ root: string;
       const left = [...(await findByEnvironment({ FAIRLEAD_ROOT: root })), ...(await Promise.all(nginxDirectories.map(findByWorkingDirectory))).flat()];
       for (const process of left) await signalProcess(process, 'SIGKILL');
       for (const process of left) await waitForEnd(process, 5_000);
-      await rm(root, { recursive: true, force: true });
+      // A service manager may start an instance anew at this very moment.
+      await rm(root, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
@@ -25,7 +27,14 @@ async function listNginxDirectories(root: string): Promise<string[]> {
   return products.map((product) => join(root, 'var/lib', product, 'fairlead/router/nginx'));
 }
 
-export { freePort } from '../../src/adapters/ports/free-port.ts';
+export { freePort };
+
+/** So many ports as `freePort` gives them, each another one. */
+export async function freePorts(count: number): Promise<number[]> {
+  const found = new Set<number>();
+  while (found.size < count) found.add(await freePort(found));
+  return [...found];
+}
 
 /** Polls until `condition` gives something other than false, null or undefined. Fails loudly, naming what was waited for. */
 export async function eventually<Value>(what: string, condition: () => Promise<Value | false | null | undefined> | Value | false | null | undefined, limitMs = 15_000): Promise<Value> {

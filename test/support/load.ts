@@ -34,10 +34,11 @@ export function startLoadProcess({ urls, postUrl, requestsPerSecond, connections
   };
 }
 
-/** Whether the process catches SIGTERM (proc(5), SigCgt). */
+/** Whether the process has a socket besides its standard streams. That it catches SIGTERM (proc(5), SigCgt) says nothing: Node does so before it reads a program. */
 async function started(pid: number | undefined): Promise<boolean> {
-  const { readFile } = await import('node:fs/promises');
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const caught = /^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1];
-  return caught === undefined || (BigInt(`0x${caught}`) & (1n << 14n)) !== 0n;
+  const { readdir, readlink } = await import('node:fs/promises');
+  const open = await readdir(`/proc/${pid}/fd`).catch(() => null);
+  if (open === null) return true;
+  const leads = await Promise.all(open.filter((name) => Number(name) > 2).map((name) => readlink(`/proc/${pid}/fd/${name}`).catch(() => '')));
+  return leads.some((to) => to.startsWith('socket:'));
 }

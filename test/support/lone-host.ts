@@ -94,9 +94,11 @@ export async function startLoneHost({ artifacts, agentFile }: LoneReleases): Pro
     endAgent,
     async cutPower() {
       await endAgent();
-      const all = await findByEnvironment({ FAIRLEAD_ROOT: root });
-      for (const victim of all) await signalProcess(victim, 'SIGKILL');
-      for (const victim of all) if (!(await waitForEnd(victim, 5_000))) throw new Error(`process ${victim.pid} survived SIGKILL`);
+      // Until nobody is left: one that was looked at may have started another before its end.
+      for (let all = await findByEnvironment({ FAIRLEAD_ROOT: root }); all.length > 0; all = await findByEnvironment({ FAIRLEAD_ROOT: root })) {
+        for (const victim of all) await signalProcess(victim, 'SIGKILL');
+        for (const victim of all) if (!(await waitForEnd(victim, 5_000))) throw new Error(`process ${victim.pid} survived SIGKILL`);
+      }
     },
     async startAgent() {
       const closed = await freePort();

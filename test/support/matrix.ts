@@ -149,7 +149,7 @@ export async function startMatrix(): Promise<Matrix> {
     async end() {
       await stack.end();
       await checkpoints.stop();
-      await fs.rm(dir, { recursive: true, force: true });
+      await fs.rm(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 

@@ -15,7 +15,7 @@ import { adoptOwnProduct } from '../../src/runtime/install/own-product.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 import { stageOwnAgent } from '../../scripts/release/stage-controller.ts';
-import { createHostRoot, eventually, freePort } from './host-root.ts';
+import { createHostRoot, eventually, freePorts } from './host-root.ts';
 import { deadManSlackSeconds, ownReleases, type OwnReleases } from './own-hosts.ts';
 import { startPostgres } from './postgres.ts';
 import { project, runCommand, type CommandResult } from './stack.ts';
@@ -53,11 +53,10 @@ async function stageSources(directory: string, ports: readonly number[]): Promis
 }
 
 export async function startOwnController(firstRelease: string): Promise<OwnController> {
-  const ports = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort(), await freePort()];
+  const [temporalPort, uiPort, ...ports] = (await freePorts(8)) as [number, number, ...number[]];
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-controller-'));
   const [postgres, releases, { root, end: endRoot }, { file: agentFile }, cli] = await Promise.all([startPostgres(), ownReleases((directory) => stageSources(directory, ports), 'controller', { startSeconds: 40, stopSeconds: 15 }), createHostRoot(), buildAgent(), ensureTemporalCli(process.env, () => undefined)]);
   await fs.symlink(join(project, 'node_modules'), join(root, 'node_modules'));
-  const [temporalPort, uiPort] = [await freePort(), await freePort()];
   const temporal = `127.0.0.1:${temporalPort}`;
   const children: ChildProcess[] = [];
   const start = (argv: readonly string[], env: NodeJS.ProcessEnv): void => void children.push(spawn(argv[0] as string, argv.slice(1), { env, stdio: 'ignore' }));
@@ -85,7 +84,7 @@ export async function startOwnController(firstRelease: string): Promise<OwnContr
     await endRoot();
     await postgres.end();
     await releases.end();
-    await fs.rm(work, { recursive: true, force: true });
+    await fs.rm(work, { recursive: true, force: true, maxRetries: 5 });
   };
   const ask = async <Body>(path: string): Promise<Body> => (await (await fetch(`${api}${path}`, { headers: { authorization: `Bearer ${adminKey}` } })).json()) as Body;
   try {

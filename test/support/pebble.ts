@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPebble } from '../../src/runtime/pebble-toolchain.ts';
 import { createAuthority, type TestPair } from './certificate-authority.ts';
-import { eventually, freePort } from './host-root.ts';
+import { eventually, freePorts } from './host-root.ts';
 import type { Requirement } from './requirement.ts';
 
 /** For `describeWith`: pebble is built by `npm test`, where there is Go. */
@@ -57,7 +57,8 @@ export async function startPebble({ nonceReject = 0, authorizationReuse = 0, ext
   const work = await fs.mkdtemp(join(tmpdir(), 'fairlead-pebble-'));
   const authority = await createAuthority('TLS of the test');
   const tls = await authority.issue({ names: ['localhost', '127.0.0.1'] });
-  const [port, management, httpPort, tlsPort, dns, challengeManagement] = [await freePort(), await freePort(), givenPort ?? (await freePort()), await freePort(), await freePort(), await freePort()];
+  const [port, management, tlsPort, dns, challengeManagement, ownHttpPort] = (await freePorts(6)) as [number, number, number, number, number, number];
+  const httpPort = givenPort ?? ownHttpPort;
   const macKey = Buffer.alloc(32, 7).toString('base64url');
   const files = { ca: join(work, 'ca.pem'), cert: join(work, 'cert.pem'), key: join(work, 'key.pem'), config: join(work, 'pebble.json') };
   await Promise.all([fs.writeFile(files.ca, authority.cert), fs.writeFile(files.cert, tls.cert), fs.writeFile(files.key, tls.key)]);

@@ -108,7 +108,11 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
         return now.status === 'failed' && now;
       });
       expect(status).toEqual({ status: 'failed', releaseId: null, pid: null, lastExit: 'exit 7' });
-      const evidence = await bench.services.evidence(ref, 5);
+      // A manager that starts it anew has it run again for a moment.
+      const evidence = await eventually('its evidence', async () => {
+        const facts = await bench.services.evidence(ref, 5);
+        return facts.some((fact) => fact.kind === 'unit' && fact.status === 'failed') && facts;
+      });
       expect(evidence).toContainEqual(expect.objectContaining({ kind: 'unit', status: 'failed', exit: 'exit 7' }));
       expect(evidence).toContainEqual(expect.objectContaining({ kind: 'log', lines: expect.arrayContaining(['the last words']) }));
     });
@@ -126,11 +130,17 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
 
     test('after a crash it starts again', async () => {
       await bench.services.start(bench.spec('r1'));
-      const { pid } = await eventually('the instance answers', bench.ask);
-      await machine.kill(pid, 'SIGKILL');
-      await eventually('the end is seen', async () => (await bench.services.status(ref)).status === 'failed');
-      expect(await bench.services.start(bench.spec('r1'))).toBe('started');
-      expect((await eventually('the instance answers again', bench.ask)).pid).not.toBe(pid);
+      let crashed = 0;
+      let answer = '';
+      // A manager that starts a crashed instance anew may come first: then that one is killed as well.
+      for (let turn = 0; turn < 3 && answer !== 'started'; turn += 1) {
+        crashed = (await eventually('the instance answers', bench.ask)).pid;
+        await machine.kill(crashed, 'SIGKILL');
+        await eventually('the end is seen', async () => (await bench.services.status(ref)).status === 'failed');
+        answer = await bench.services.start(bench.spec('r1'));
+      }
+      expect(answer).toBe('started');
+      expect((await eventually('the instance answers again', bench.ask)).pid).not.toBe(crashed);
     });
 
     test('what the instance left behind is gone after stop, also in a session of its own', async () => {
@@ -205,7 +215,8 @@ export function describeServiceManager(name: string, prepare: () => Promise<Mana
         const log = (await bench.services.evidence(ref, 5)).find((fact) => fact.kind === 'log');
         return log !== undefined && log.lines.length > 0 && log.lines;
       });
-      expect(lines).toEqual(['login with **** failed']);
+      // Once for each start: a manager may have started it anew by now.
+      expect([...new Set(lines)]).toEqual(['login with **** failed']);
     });
 
     test('a conf file that cannot be read as sh would: refused with file and line, nothing runs', async () => {

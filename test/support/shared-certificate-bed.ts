@@ -23,7 +23,7 @@ export const sharedNames = ['app.example.org', 'api.example.org'];
 export const sharingHosts = ['h1', 'h2', 'h3'] as const;
 /** In its setup phase once a test has installed it. */
 export const promotedHost = 'h4';
-const limitMs = 240_000;
+const limitMs = 480_000;
 
 interface Row<Detail> {
   readonly sequence: number;
@@ -113,7 +113,7 @@ export async function createSharedCertificateBed(): Promise<SharedCertificateBed
       expect([report.outcome, outcome === 'succeeded' ? report.reason : null]).toEqual([outcome, null]);
     },
     async audited<Detail>(event: string) {
-      const { rows } = (await stack.ask<{ rows: Row<Detail>[] }>('GET', '/api/audit?limit=500')).body;
+      const { rows } = (await stack.ask<{ rows: Row<Detail>[] }>('GET', '/api/audit?limit=1000')).body;
       return rows.filter((row) => row.event === event).sort((a, b) => a.sequence - b.sequence);
     },
     async distributed(act) {

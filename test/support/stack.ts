@@ -181,7 +181,7 @@ export async function startStack(options: { readonly hosts?: number; readonly co
     async end() {
       await temporal.close();
       await dev.stop();
-      if (!options.dir) await fs.rm(dir, { recursive: true, force: true });
+      if (!options.dir) await fs.rm(dir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   return stack;

@@ -9,7 +9,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/temporal-server/index.ts';
 import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
-import { eventually, freePort } from './host-root.ts';
+import { eventually, freePorts } from './host-root.ts';
 
 export interface TestTemporal {
   readonly address: string;
@@ -29,14 +29,14 @@ export interface TestTemporal {
 export async function startTemporal(taskQueue: string, { workflows = 'index.ts', activities = {}, codec = null }: { readonly workflows?: string; readonly activities?: object; readonly codec?: PayloadCodec | null } = {}): Promise<TestTemporal> {
   const directory = await fs.mkdtemp(join(tmpdir(), 'fairlead-temporal-'));
   const cli = (await ensureTemporalCli(process.env, () => undefined)).path;
-  const [port, uiPort] = [await freePort(), await freePort()];
+  const [port, uiPort] = (await freePorts(2)) as [number, number];
   const address = `127.0.0.1:${port}`;
   let server: ChildProcess | null = null;
 
   async function start(): Promise<void> {
     const [command = '', ...argv] = developmentServerCommand({ cli, databaseFile: join(directory, 'temporal.db'), port, uiPort, namespace: 'default' });
     server = spawn(command, argv, { stdio: 'ignore' });
-    await eventually('the Temporal server answers', async () => (await whatTemporalLacks(address, 'default', 2_000)) === null, 30_000);
+    await eventually('the Temporal server answers', async () => (await whatTemporalLacks(address, 'default', 2_000)) === null, 60_000);
   }
   async function kill(): Promise<void> {
     const running = server;
@@ -73,7 +73,7 @@ export async function startTemporal(taskQueue: string, { workflows = 'index.ts',
       await Promise.all(connections.map((connection) => connection.close()));
       await Runtime.instance().shutdown();
       await kill();
-      await fs.rm(directory, { recursive: true, force: true });
+      await fs.rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

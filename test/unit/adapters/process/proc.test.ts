@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { findByEnvironment, isAlive, parseEnvironment, parseStat, parseTcp, parseUnix, readProcess, signalProcess, waitForEnd } from '../../../../src/adapters/process/proc.ts';
+import { eventually } from '../../../support/host-root.ts';
 
 describe('what the kernel says of processes and connections', () => {
   test('a process whose name holds blanks and brackets is read right', () => {
@@ -44,7 +45,9 @@ describe('what the kernel says of processes and connections', () => {
       expect(await isAlive(stranger)).toBe(false);
       expect(await signalProcess(stranger, 'SIGKILL')).toBe(false);
       expect(await isAlive(found)).toBe(true);
-      expect((await findByEnvironment({ PROC_TEST: String(process.pid) })).map(({ pid }) => pid)).toEqual([child.pid]);
+      // The kernel shows an environment a moment after it has begun the program.
+      const shown = await eventually('its environment', async () => { const all = await findByEnvironment({ PROC_TEST: String(process.pid) }); return all.length > 0 && all; });
+      expect(shown.map(({ pid }) => pid)).toEqual([child.pid]);
       expect(await waitForEnd(found, 30)).toBe(false);
       expect(await signalProcess(found, 'SIGKILL')).toBe(true);
       expect(await waitForEnd(found, 5_000)).toBe(true);
