@@ -6,10 +6,10 @@ import type { Screen } from '../screen.ts';
 import type { Stage } from '../stage.ts';
 import { shown } from './under-load.ts';
 
-/** Who is killed, and at which step of the run. */
+/** Who is killed, one after the other, each while another instance is being proven. */
 const kills = [
-  { process: 'agent-h1', name: 'the agent', step: 'prove api-a' },
-  { process: 'control', name: 'the control worker', step: 'prove web-a' },
+  { process: 'agent-h1', name: 'the agent' },
+  { process: 'control', name: 'the control worker' },
 ] as const;
 
 export async function killed(stage: Stage, screen: Screen): Promise<void> {
@@ -41,18 +41,20 @@ async function atWork({ root }: Stage): Promise<boolean> {
 /** @returns how many were killed before the run ended */
 async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<number> {
   let done = 0;
-  for (const { process: name, name: shownName, step } of kills) {
+  let last: string | null = null;
+  for (const { process: name, name: shownName } of kills) {
     for (;;) {
       const { report, progress } = await stage.run(runId);
       if (report !== null) return done;
       const pid = stage.dev.pids()[name] ?? null;
-      if (progress?.step === step && progress.direction === 'do' && pid !== null && (await atWork(stage))) {
+      if (progress?.step?.startsWith('prove ') && progress.step !== last && progress.direction === 'do' && pid !== null && (await atWork(stage))) {
         process.kill(pid, 'SIGKILL');
-        screen.say(`kill -9 ${pid} (${shownName}) at step ${progress.steps.length + 1} of ${progress.stepsPlanned}: ${step}`);
+        screen.say(`kill -9 ${pid} (${shownName}) at step ${progress.steps.length + 1} of ${progress.stepsPlanned}: ${progress.step}`);
+        last = progress.step;
         done += 1;
         break;
       }
-      await pause(100, undefined, { signal: stage.cancel });
+      await pause(20, undefined, { signal: stage.cancel });
     }
   }
   return done;
