@@ -1,4 +1,4 @@
-import { CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, sleep, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
+import { CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import type { RunRef } from '../activities/host/dependencies.ts';
 import { nextTryAt } from '../src/domain/certificate/backoff.ts';
@@ -15,6 +15,7 @@ import { forgetDelivered, obtainCertificate, openDelivered, type ObtainedCertifi
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel, readFailure } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
+import { takeTurn } from './support/host-turn.ts';
 import { createJournal } from './support/journal.ts';
 import { createCourse, StepStopped } from './support/run-course.ts';
 import { attributesOf } from './support/search-attributes.ts';
@@ -33,8 +34,6 @@ export interface CertificateTiming {
 
 const day = 86_400_000;
 const defaultCertificateTiming: CertificateTiming = { answerWaitMs: 600_000, patienceMs: 30 * day, turnWaitMs: day, steps: {} };
-const firstTurnMs = 250;
-const longestTurnMs = 10_000;
 const tryNow = defineSignal(tryNowSignal);
 
 /**
@@ -119,23 +118,17 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
 
   /** Has the host take the certificate into use, once no other run has the host. */
   async function switchOnHost({ directory, facts }: ObtainedCertificate): Promise<RunReport> {
-    const since = Date.now();
-    const until = new Date(since + timing.turnWaitMs).toISOString();
-    for (let pauseMs = firstTurnMs; ; pauseMs = Math.min(2 * pauseMs, longestTurnMs)) {
-      await journal.flush();
-      const story = { sequence: journal.length(), unsent: [], steps: journal.steps };
-      const input: IssuedRun = { runId, workflowId, startedAt, request, directory, issued: { serial: facts.serial, notAfter: facts.notAfter }, story, evidence: course.evidence };
-      const child = await take(input);
-      if (child !== null) {
-        course.wait(null);
-        return child.result();
-      }
-      const holder = await controlCalls.holderOf({ host, product, but: runId });
-      const who = holder ? `run ${holder.runId} (${holder.kind})` : 'another run';
-      if (Date.now() - since >= timing.turnWaitMs) throw new StepStopped('take-host', hostBusy(hostId, who, timing.turnWaitMs), false);
-      course.wait({ for: `${hostId}, which is held by ${who}`, since: new Date(since).toISOString(), until, release: holder ? `${who}, by ending; fairlead runs cancel ${holder.runId} rolls it back` : `${who}, by ending` });
-      await sleep(pauseMs);
-    }
+    const child = await takeTurn({
+      ...{ host, product, runId, limitMs: timing.turnWaitMs, wait: course.wait, waiter: 'a renewal', hint: 'The new certificate lies on the host; the next run takes it into use.' },
+      take: async () => {
+        await journal.flush();
+        const story = { sequence: journal.length(), unsent: [], steps: journal.steps };
+        return take({ runId, workflowId, startedAt, request, directory, issued: { serial: facts.serial, notAfter: facts.notAfter }, story, evidence: course.evidence });
+      },
+      notCome: (reason) => new StepStopped('take-host', reason, false),
+    });
+    course.wait(null);
+    return child.result();
   }
 
   /** @returns null while another run has the host */
@@ -242,10 +235,3 @@ export async function certRenewal(request: CertificateRunRequest, given: Partial
 }
 
 const cancelReason = (step: string): Reason => ({ class: 'request', code: 'cancelled', message: `The run was cancelled at ${step}. Nothing that serves was touched.`, hint: 'Ask again when it is wanted.' });
-
-const hostBusy = (hostId: string, who: string, waitedMs: number): Reason => ({
-  class: 'host',
-  code: 'host_busy',
-  message: `${hostId} was held by other runs for ${Math.round(waitedMs / 1000)} s, the longest that a renewal waits for its turn; now by ${who}.`,
-  hint: 'The new certificate lies on the host; the next run takes it into use.',
-});

@@ -9,7 +9,6 @@ import {
   ParentClosePolicy,
   setCurrentDetails,
   setHandler,
-  sleep,
   startChild,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -24,6 +23,7 @@ import { nextServiceState, serviceOutcomeOf, type ServiceEvent, type ServiceStat
 import { controlCalls } from './support/control-calls.ts';
 import { isCancel } from './support/failures.ts';
 import type { RunTiming } from './support/host-calls.ts';
+import { takeTurn } from './support/host-turn.ts';
 import { createJournal } from './support/journal.ts';
 import { serviceChange, type GatheredRun } from './service-change.ts';
 import { attributesOf, showOutcome } from './support/search-attributes.ts';
@@ -46,8 +46,6 @@ export interface RestartTiming extends GatheringPolicy {
 }
 
 const defaultRestartTiming: RestartTiming = { ...defaultGathering, turnWaitMs: 1_800_000, change: {} };
-const firstRetryMs = 250;
-const longestRetryMs = 10_000;
 
 const progress = defineQuery<RunProgress>(progressQuery);
 const join = defineUpdate<JoinedRestart, [RestartRequest]>(joinRestartUpdate);
@@ -151,25 +149,13 @@ export async function serviceRestart(first: RestartRequest, timing: Partial<Rest
   }
 
   async function waitForTurn(): Promise<RestartHandedOver> {
-    const since = Date.now();
-    const until = new Date(since + turnWaitMs).toISOString();
-    for (let pauseMs = firstRetryMs; ; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
-      const taken = await CancellationScope.nonCancellable(takeHost);
-      if (taken) {
-        if (CancellationScope.current().consideredCancelled) await CancellationScope.nonCancellable(() => getExternalWorkflowHandle(hostId, taken.handedTo.temporalRunId).cancel());
-        return taken;
-      }
-      const holder = await controlCalls.holderOf({ host: first.host, product: first.product, but: runId });
-      const who = holder ? `run ${holder.runId} (${holder.kind})` : 'another run';
-      if (Date.now() - since >= turnWaitMs) throw new TurnNotCome(hostBusy(hostId, who, turnWaitMs));
-      wait({
-        for: `${hostId}, which is held by ${who}`,
-        since: new Date(since).toISOString(),
-        until,
-        release: holder ? `${who}, by ending; fairlead runs cancel ${holder.runId} rolls it back` : `${who}, by ending`,
-      });
-      await sleep(pauseMs);
-    }
+    const taken = await takeTurn({
+      ...{ host: first.host, product: first.product, runId, limitMs: turnWaitMs, wait, waiter: 'a restart', hint: 'Nothing was touched. Ask again when that run has ended.' },
+      take: () => CancellationScope.nonCancellable(takeHost),
+      notCome: (reason) => new TurnNotCome(reason),
+    });
+    if (CancellationScope.current().consideredCancelled) await CancellationScope.nonCancellable(() => getExternalWorkflowHandle(hostId, taken.handedTo.temporalRunId).cancel());
+    return taken;
   }
 
   async function end(): Promise<RunReport> {
@@ -234,10 +220,3 @@ class TurnNotCome extends Error {
     this.reason = reason;
   }
 }
-
-const hostBusy = (hostId: string, who: string, waitedMs: number): Reason => ({
-  class: 'host',
-  code: 'host_busy',
-  message: `${hostId} was held by other runs for ${Math.round(waitedMs / 1000)} s, the longest that a restart waits for its turn; now by ${who}.`,
-  hint: 'Nothing was touched. Ask again when that run has ended.',
-});

@@ -153,7 +153,7 @@ test('an incompatible change is found: another order of the steps of a restart',
 });
 
 test('an incompatible change is found: a restart that waits for its turn without saying for whom', async () => {
-  await alteredBundle('workflows/service-restart.ts', 'const holder = await controlCalls.holderOf({ host: first.host, product: first.product, but: runId });', 'const holder = null as { runId: RunId; kind: string } | null;', async (codePath) => {
+  await alteredBundle('workflows/support/host-turn.ts', 'const holder = await controlCalls.holderOf({ host, product, but: runId });', 'const holder = null as { runId: RunId; kind: string } | null;', async (codePath) => {
     expect([...(await failing(codePath)).keys()]).toEqual(['restart-after-another']);
   });
 });
