@@ -5,27 +5,24 @@ export const searchAttributes = ['FairleadHost', 'FairleadProduct', 'FairleadRel
  * What Fairlead asks of a Temporal server beyond its defaults. `deploy/temporal/dynamic-config.yaml` says the same for production.
  *
  * A queue that one agent polls needs one partition: with the default of four, a first task to each of 1,000 hosts takes 41 s instead of 2.
- * The default poll rate of the transfer queue makes each step of a run wait for a slot of 50 ms on a server with few shards. With the default of
- * 1,200 requests a second to its queues, a server to which 10,000 agents come back refuses everybody's requests meanwhile. And to report metrics for each of
- * 10,000 queues takes a tenth of its time, while nobody looks at one host's queue by itself.
+ * The default poll rate of the transfer queue makes each step of a run wait for a slot of 50 ms on a server with few shards. What else 10,000 queues ask of
+ * a server, and what it did without: docs/decisions/0030.
  */
-export const dynamicConfig: Readonly<Record<string, number | boolean>> = {
+export const dynamicConfig: Readonly<Record<string, number | boolean | string>> = {
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
   'matching.rps': 20_000,
+  'matching.updateAckInterval': '10m',
   'frontend.namespaceCount': 20_000,
   'frontend.WorkerHeartbeatsEnabled': true,
   'frontend.ListWorkersEnabled': true,
   'history.transferProcessorMaxPollRPS': 2000,
+  'history.queueReaderStuckCriticalAttempts': 100,
   'metrics.breakdownByTaskQueue': false,
 };
 
-/**
- * What only SQLite needs. An activity leaves timers behind that nobody waits for any more, some hundred for each update of a host, and the server reads its next ones by a
- * condition for which SQLite goes through all that it has not taken away yet. Under a large rollout (200 such timers a second) it fell eight minutes behind, with 100,000 of them there, and a
- * quarter of its time went into looking: so it takes more of them at once, and takes away sooner what is done.
- */
-const sqliteConfig: Readonly<Record<string, string>> = { 'history.timerTaskBatchSize': '1000', 'history.timerProcessorUpdateAckInterval': '"5s"' };
+/** What only SQLite needs: it looks for the next timer through all those that have passed and are not taken away yet. So that is done sooner. */
+const sqliteConfig: typeof dynamicConfig = { 'history.timerProcessorUpdateAckInterval': '5s' };
 
 export interface DevelopmentServer {
   /** Path of the Temporal CLI. */
@@ -53,6 +50,6 @@ export function developmentServerCommand(server: DevelopmentServer): string[] {
     ...(server.namespace === 'default' ? [] : ['--namespace', server.namespace]),
     '--log-level', 'warn',
     ...searchAttributes.flatMap((name) => ['--search-attribute', `${name}=Keyword`]),
-    ...Object.entries({ ...dynamicConfig, ...sqliteConfig }).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${value}`]),
+    ...Object.entries({ ...dynamicConfig, ...sqliteConfig }).flatMap(([key, value]) => ['--dynamic-config-value', `${key}=${JSON.stringify(value)}`]),
   ];
 }
