@@ -12,7 +12,7 @@ export const dynamicConfig: Readonly<Record<string, number | boolean | string>> 
   'matching.numTaskqueueReadPartitions': 1,
   'matching.numTaskqueueWritePartitions': 1,
   'matching.rps': 20_000,
-  'matching.updateAckInterval': '10m',
+  'matching.updateAckInterval': '5m',
   'frontend.namespaceCount': 20_000,
   'frontend.WorkerHeartbeatsEnabled': true,
   'frontend.ListWorkersEnabled': true,
