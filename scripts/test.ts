@@ -74,7 +74,9 @@ const projects = extent === 'fast' ? ['unit', 'contract'] : [];
 const first = await runJest(`jest: ${projects.length === 0 ? 'every project' : projects.join(', ')}`, 2, projects, [...ignored, ...more]);
 // Whoever names suites wants to see them as they are.
 const repeated = more.length > 0 ? [] : suitesToRepeat(first);
-const second: RunResult = repeated.length === 0 ? { interrupted: false, suites: [] } : await runJest('jest: once more, alone, what failed', 1, [], ['--runTestsByPath', ...repeated]);
+// By patterns: jest would run a suite that is given by its path in every project.
+const patterns = repeated.map((path) => `/${path.replaceAll('.', '\\.')}$`);
+const second: RunResult = repeated.length === 0 ? { interrupted: false, suites: [] } : await runJest('jest: once more, alone, what failed', 1, [], patterns);
 const totals = withRepeated(first, second).suites;
 const skipped = [...totals.flatMap((suite) => suite.skipped), ...leftOut.map((path) => ({ name: path, reason: `takes minutes beside ${thorough[suiteOf(path)]}; FAIRLEAD_REQUIRE_ALL=1 has it run` }))];
 const demanded = requiresAll && skipped.length > 0;
