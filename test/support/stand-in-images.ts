@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { findBinaries } from '../../src/adapters/embedded-postgres/binaries.ts';
 import { developmentServerCommand } from '../../src/adapters/temporal-server/commands.ts';
+import { quoteForShell } from '../../src/domain/shell-word.ts';
 import { ensureTemporalCli, findOnPath } from '../../src/runtime/toolchain.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 import { importImage, type DockerDaemon } from './docker-daemon.ts';
@@ -127,7 +128,8 @@ esac
 exec /usr/local/lib/temporal "$@"`,
   );
   const argv = developmentServerCommand({ cli: 'temporal', databaseFile: '/var/lib/temporal.db', port: 7233, uiPort: 7234, namespace: 'default' });
-  const words = argv.map((word) => (word === '127.0.0.1' ? '0.0.0.0' : word)).join(' ').replaceAll(/ --search-attribute \S+/g, '');
+  // Its attributes are registered by the script that production has for it.
+  const words = argv.map((word) => quoteForShell(word === '127.0.0.1' ? '0.0.0.0' : word)).join(' ').replaceAll(/ '--search-attribute' \S+/g, '');
   await script(
     tree,
     'etc/temporal/entrypoint.sh',
