@@ -35,7 +35,7 @@ describe('the demo', () => {
     const [, before, after] = /nothing was touched: digest of \d+ .*: (\w{16}) before, (\w{16}) after/.exec(stdout) ?? [];
     expect(before).toBeDefined();
     expect(after).toBe(before);
-    expect(stdout.match(/kill -9 \d+ \(the (agent|control worker)\) at step \d+ of \d+: prove (api|web)-a/g)).toHaveLength(2);
+    expect(stdout.match(/kill -9 \d+ \(the (agent|control worker)\) at step \d+ of \d+: prove (api|web)-[ab]/g)).toHaveLength(2);
     expect(stdout).toContain('starts on r5: api-a 1, api-b 1');
     expect(stdout).toMatch(/STRANDED: this host needs a person[^]*stuck at +prove api-a[^]*RECOVERED {2}noderax-platform: healthy on r5/);
   });
