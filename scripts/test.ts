@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suiteOf, thorough } from './suites.ts';
-import { suitesToRepeat, unsteady, withRepeated, type RunResult } from './totals.ts';
+import { suitesToRepeat, unsteady, withRepeated, type SuiteResult } from './totals.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bin = join(root, 'node_modules/.bin');
@@ -30,8 +30,8 @@ function run(name: string, argv: readonly string[], env: Readonly<Record<string,
   });
 }
 
-/** @throws never: whatever jest itself could not do (no test found, a crash) is a suite that failed */
-async function runJest(title: string, workers: number, projects: readonly string[], more: readonly string[]): Promise<RunResult> {
+/** @throws never: whatever jest itself could not do (no test found, a crash, an interruption) is a suite that failed */
+async function runJest(title: string, workers: number, projects: readonly string[], more: readonly string[]): Promise<SuiteResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'fairlead-totals-'));
   const file = join(folder, 'totals.json');
   const selected = projects.length === 0 ? [] : ['--selectProjects', ...projects];
@@ -40,11 +40,11 @@ async function runJest(title: string, workers: number, projects: readonly string
   const argv = [process.execPath, '--experimental-vm-modules', quiet, join(root, 'node_modules/jest/bin/jest.js'), ...selected, ...reporters, `--maxWorkers=${workers}`, `--testSequencer=${join(root, 'scripts/jest-sequencer.mjs')}`, ...more];
   try {
     const code = await run(title, argv, { FAIRLEAD_TEST_TOTALS: file });
-    const result: RunResult = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as RunResult) : { interrupted: true, suites: [] };
-    const failed = result.suites.some(({ failures }) => failures.length > 0);
-    if (!result.interrupted && result.suites.length > 0 && (code === 0 || failed)) return result;
-    const failure = `jest ended with ${code} ${result.suites.length === 0 ? 'and ran no test' : result.interrupted ? 'and was interrupted' : 'although no test failed'}`;
-    return { ...result, suites: [...result.suites, { path: 'jest', passed: 0, failures: [failure], skipped: [] }] };
+    const { interrupted, suites } = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { interrupted: boolean; suites: SuiteResult[] }) : { interrupted: true, suites: [] };
+    const failed = suites.some(({ failures }) => failures.length > 0);
+    if (!interrupted && suites.length > 0 && (code === 0 || failed)) return suites;
+    const failure = `jest ended with ${code} ${suites.length === 0 ? 'and ran no test' : interrupted ? 'and was interrupted' : 'although no test failed'}`;
+    return [...suites, { path: 'jest', passed: 0, failures: [failure], skipped: [] }];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -76,8 +76,8 @@ const first = await runJest(`jest: ${projects.length === 0 ? 'every project' : p
 const repeated = more.length > 0 ? [] : suitesToRepeat(first);
 // By patterns: jest would run a suite that is given by its path in every project.
 const patterns = repeated.map((path) => `/${path.replaceAll('.', '\\.')}$`);
-const second: RunResult = repeated.length === 0 ? { interrupted: false, suites: [] } : await runJest('jest: once more, alone, what failed', 1, [], patterns);
-const totals = withRepeated(first, second).suites;
+const second = repeated.length === 0 ? [] : await runJest('jest: once more, alone, what failed', 1, [], patterns);
+const totals = withRepeated(first, second);
 const skipped = [...totals.flatMap((suite) => suite.skipped), ...leftOut.map((path) => ({ name: path, reason: `takes minutes beside ${thorough[suiteOf(path)]}; FAIRLEAD_REQUIRE_ALL=1 has it run` }))];
 const demanded = requiresAll && skipped.length > 0;
 failures.push(...totals.flatMap((suite) => suite.failures));

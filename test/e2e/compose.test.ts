@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, readlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hostLayout } from '../../src/domain/host/layout.ts';
@@ -14,7 +14,7 @@ import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../sup
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
-import { exampleProduct as product, startStack, type Stack } from '../support/stack.ts';
+import { exampleProduct as product, startStack, startWithin, type Stack } from '../support/stack.ts';
 
 const image = 'fairlead-test/node:e2e';
 const instances = ['api-a', 'api-b', 'web-a', 'web-b'];
@@ -22,10 +22,7 @@ const instances = ['api-a', 'api-b', 'web-a', 'web-b'];
 const asking = () => new Promise((resolve) => setTimeout(resolve, 700));
 
 /** Never ready, and waited for so long that the control plane dies first. */
-async function longStart(directory: string): Promise<void> {
-  const file = join(directory, 'fairlead.yaml');
-  await writeFile(file, (await readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 600'));
-}
+const longStart = startWithin(600);
 
 describeWith([givenMachine, root, program('dockerd'), program('docker-compose'), program('setpriv')], 'a host that runs its instances in containers', () => {
   let daemon: DockerDaemon;

@@ -19,7 +19,7 @@ import { startLoad, type LoadResult } from '../support/load.ts';
 import { describeOwnAgent } from '../support/openrc-own-agent.ts';
 import { openRcRequirements, useRealOpenRc, type OpenRcMachine } from '../support/openrc-machine.ts';
 import { describeWith, program } from '../support/requirement.ts';
-import { project, shortStart, startStack, type Stack } from '../support/stack.ts';
+import { project, shortStart, startStack, startWithin, type Stack } from '../support/stack.ts';
 
 const product = 'bloom-runtime' as ProductName;
 const instances = ['runtime-a', 'runtime-b'] as InstanceName[];
@@ -29,10 +29,7 @@ const settings = `RUNTIME_API_KEY='${key}'\nMEMBRIDGE_ADMIN_KEY='abcd-admin-key-
 const asking = () => new Promise((resolve) => setTimeout(resolve, 700));
 
 /** Never ready, and waited for so long that the control plane dies first. */
-async function longStart(directory: string): Promise<void> {
-  const file = join(directory, 'fairlead.yaml');
-  await writeFile(file, (await readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 600'));
-}
+const longStart = startWithin(600);
 
 describeWith([...openRcRequirements, program('nginx')], 'bloom-runtime on a host with OpenRC and nginx', () => {
   let machine: OpenRcMachine;

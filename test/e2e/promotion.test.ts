@@ -1,11 +1,10 @@
 import * as fs from 'node:fs/promises';
-import { join } from 'node:path';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { describeWith, program, type Requirement } from '../support/requirement.ts';
 import { holdLongClients, unfelt, type LongStory } from '../support/long-clients.ts';
-import { shortDrain, startStack, type Stack } from '../support/stack.ts';
+import { shortDrain, startStack, startWithin, type Stack } from '../support/stack.ts';
 
 const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs: readonly Requirement[] }[] = [
   { router: 'nginx', needs: [program('nginx')] },
@@ -13,10 +12,7 @@ const routers: readonly { readonly router: 'nginx' | 'embedded'; readonly needs:
 ];
 const asking = () => new Promise((resolve) => setTimeout(resolve, 500));
 /** The set-up of a release that cannot be promoted has to start: its limit is short, and not so short that a busy machine passes it. */
-async function limitedStart(directory: string): Promise<void> {
-  const file = join(directory, 'fairlead.yaml');
-  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 10'));
-}
+const limitedStart = startWithin(10);
 
 /** From /setup to the dashboard, and back where it does not work; clients do not feel it. */
 for (const { router, needs } of routers) {

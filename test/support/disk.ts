@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
+import { eventually } from './host-root.ts';
 import { program, root, type Requirement } from './requirement.ts';
 
 /**
@@ -63,8 +64,7 @@ export async function createDisk(kind: DiskKind): Promise<Disk> {
     if (!mounted) return;
     await run('umount', directory);
     mounted = false;
-    const held = await untilFree(image, 30_000);
-    if (held.length > 0) throw new Error(`${directory} is unmounted, and ${held.join(', ')} still has its image`);
+    await untilFree(image, 30_000);
   };
   const disk: Disk = {
     directory,
@@ -115,23 +115,28 @@ async function endAt(home: string): Promise<void> {
   // The last resort takes it out of the tree at once, and frees the device when whoever holds it lets go.
   if (await isMounted()) await run('umount', directory).catch(() => run('umount', '-l', directory));
   // One that whoever was killed has left attached is not freed by itself.
-  for (const device of await untilFree(join(home, 'image'), 5_000)) await run('losetup', '-d', device);
+  const image = join(home, 'image');
+  await untilFree(image, 5_000).catch(async () => {
+    for (const device of await devicesOf(image)) await run('losetup', '-d', device);
+  });
   await fs.rm(home, { recursive: true, force: true });
 }
 
 /**
  * Waits until no loop device has the image. A mount namespace that was made meanwhile (a container, `unshare -m`) has a copy of the mount, with which the file
  * system lives on: whoever then mounts the image gets that very file system again, also where it was cut off, and an image that is replaced goes unseen.
- * @returns the devices that have it still at the limit
+ * @throws at the limit, with the devices that have it still
  */
-async function untilFree(image: string, limitMs: number): Promise<string[]> {
-  const deadline = performance.now() + limitMs;
-  for (;;) {
-    const { stdout } = await commands.run(['losetup', '-n', '-O', 'NAME', '-j', image], { timeoutMs: 10_000, env: { PATH } });
-    const devices = stdout.split('\n').map((line) => line.trim()).filter(Boolean);
-    if (devices.length === 0 || performance.now() > deadline) return devices;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+const untilFree = (image: string, limitMs: number): Promise<boolean> =>
+  eventually(`no loop device has ${image}`, async () => {
+    const held = await devicesOf(image);
+    if (held.length > 0) throw new Error(`${held.join(', ')} has it`);
+    return true;
+  }, limitMs);
+
+async function devicesOf(image: string): Promise<string[]> {
+  const { stdout } = await commands.run(['losetup', '-n', '-O', 'NAME', '-j', image], { timeoutMs: 10_000, env: { PATH } });
+  return stdout.split('\n').map((line) => line.trim()).filter(Boolean);
 }
 
 const commands = createCommandRunner();

@@ -66,11 +66,14 @@ export interface Stack {
 /** The settings of a run that a test does not want to wait for. */
 export const quick = { bakeSeconds: 0 };
 
-/** An edit of the example: an instance that is not ready after three seconds never will be. */
-export async function shortStart(directory: string): Promise<void> {
+/** An edit of an example: how long each instance may take to be ready. */
+export const startWithin = (seconds: number) => async (directory: string): Promise<void> => {
   const file = join(directory, 'fairlead.yaml');
-  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, 'startSeconds: 3'));
-}
+  await fs.writeFile(file, (await fs.readFile(file, 'utf8')).replaceAll(/startSeconds: \d+/g, `startSeconds: ${seconds}`));
+};
+
+/** One that is not ready after three seconds never will be. */
+export const shortStart = startWithin(3);
 
 /** An edit of the example with drains that are no longer than the longest upload needs: a WebSocket that stays open holds one up to its bound, which is long in the example. */
 export async function shortDrain(directory: string): Promise<void> {

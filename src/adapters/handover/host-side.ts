@@ -10,6 +10,7 @@ import type { CommandRunner } from '../../ports/command-runner.ts';
 import type { Handover } from '../../ports/handover.ts';
 import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, syncDirectory, writeFileDurably } from '../files/durable.ts';
 import { bootId, findByEnvironment } from '../process/proc.ts';
+import { createTurns } from '../process/turns.ts';
 import { lastLines } from '../service-manager/log-file.ts';
 import { instancePath } from '../service-manager/program.ts';
 
@@ -87,12 +88,8 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
   }
 
   /** Looking whether one is armed and writing its deadline are two steps: a deadline that is being put off must not come back after it was taken away. */
-  let last: Promise<unknown> = Promise.resolve();
-  function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const mine = last.then(work);
-    last = mine.catch(() => undefined);
-    return mine;
-  }
+  const turns = createTurns();
+  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => turns(ownProduct, work);
 
   const watch = (runId: RunId): Promise<void> => launch(`dead-man ${runId}`, filesOf(runId).watch, filesOf(runId).log);
   const hasActed = (runId: RunId): Promise<boolean> => exists(filesOf(runId).acted);

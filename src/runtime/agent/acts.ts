@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { ensureDirectory, readIfThere, removeFileDurably, writeFileDurably } from '../../adapters/files/durable.ts';
+import { createTurns } from '../../adapters/process/turns.ts';
 import { hostLayout } from '../../domain/host/layout.ts';
 import type { HostAct } from '../../domain/host/state.ts';
 import type { ProductName } from '../../domain/ids.ts';
@@ -20,12 +21,7 @@ export interface ActJournal {
 
 export function createActJournal(root: string, now: () => Date = () => new Date()): ActJournal {
   const fileOf = (product: ProductName) => join(hostLayout(root, product).fairleadDir, 'acts.json');
-  let tail: Promise<unknown> = Promise.resolve();
-  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
-    const turn = tail.then(work, work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
+  const inTurn = createTurns();
 
   async function read(product: ProductName): Promise<HostAct[]> {
     try {
@@ -38,14 +34,14 @@ export function createActJournal(root: string, now: () => Date = () => new Date(
 
   return {
     note: (product, act) =>
-      inTurn(async () => {
+      inTurn(product, async () => {
         await ensureDirectory(hostLayout(root, product).fairleadDir, 0o700);
         const kept = [...(await read(product)), { id: randomUUID(), at: now().toISOString(), ...act }].slice(-keptActs);
         await writeFileDurably(fileOf(product), `${JSON.stringify(kept, null, 2)}\n`);
       }),
     read,
     forget: (product, ids) =>
-      inTurn(async () => {
+      inTurn(product, async () => {
         const kept = await read(product);
         const left = kept.filter(({ id }) => !ids.includes(id));
         if (left.length === kept.length) return;

@@ -9,7 +9,7 @@ import { readCommandLine, readProcess, signalProcess } from '../../process/proc.
 import { parseConf } from '../conf-file.ts';
 import { lastLines, readLog, rotateLog, secretsIn } from '../log-file.ts';
 import { findProgram } from '../program.ts';
-import { createTurns } from '../turns.ts';
+import { createTurns } from '../../process/turns.ts';
 import * as argv from './commands.ts';
 import { composeFile, composeNames } from './compose-file.ts';
 import { programMissing, unreachable } from './errors.ts';

@@ -11,7 +11,7 @@ import { bootId, findByEnvironment, readProcess, signalProcess, waitForEnd, type
 import { parseConf } from '../conf-file.ts';
 import { readLog, rotateLog } from '../log-file.ts';
 import { findProgram, instancePath } from '../program.ts';
-import { createTurns } from '../turns.ts';
+import { createTurns } from '../../process/turns.ts';
 import { identityEnvironment, instanceFiles, launchEnvironment, recoveryLines, stopLines, watchCommand } from './commands.ts';
 import { parseExit, parseRecord, type InstanceRecord } from './parse.ts';
 

@@ -10,7 +10,7 @@ import { bootId, findByEnvironment, isAlive, signalProcess, waitForEnd, type Pro
 import { parseConf } from '../conf-file.ts';
 import { readLog, rotateLog } from '../log-file.ts';
 import { findProgram, instancePath, minimalPath } from '../program.ts';
-import { createTurns } from '../turns.ts';
+import { createTurns } from '../../process/turns.ts';
 import { addToBoot, instanceEnvironment, recoveryLines, removeFromBoot, startService, statusService, stopLines, stopService, zapService } from './commands.ts';
 import { instanceIdentity, openRcNames, ownerLine, renderInitScript, renderLaunchFile, watcherIdentity, type OpenRcNames } from './init-script.ts';
 import { parseExitNote, parseProcessNote, parseStatusExit, saysNotInRunlevel, type OpenRcState, type ProcessNote } from './parse.ts';

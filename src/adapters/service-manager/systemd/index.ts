@@ -8,7 +8,7 @@ import { ensureDirectory, exists, isMissing, readIfThere, removeFileDurably, rep
 import { parseConf } from '../conf-file.ts';
 import { readLog, rotateLog } from '../log-file.ts';
 import { findProgram, instancePath } from '../program.ts';
-import { createTurns } from '../turns.ts';
+import { createTurns } from '../../process/turns.ts';
 import { daemonReload, identityOf, instanceEnvironment, killAll, killMain, recoveryLines, resetFailed, show, startTarget, startUnit, stopLines, stopUnit } from './commands.ts';
 import { hasRunSince, lastExitOf, parseInvocation, parseShow, statusOf, type UnitFacts } from './parse.ts';
 import { dropInName, invocationFile, ownerLine, renderDropIn, renderTarget, renderTemplate, unitFiles, unitNames, withStopSettings } from './units.ts';
