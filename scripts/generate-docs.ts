@@ -1,6 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { errorCodes, errorsModule, errorsPage } from './error-codes.ts';
+import { guaranteesPage } from './guarantees.ts';
 
 const project = fileURLToPath(new URL('../', import.meta.url));
 let stale = 0;
@@ -21,6 +22,7 @@ await keep('src/cli/error-codes.ts', errorsModule(codes));
 const { commandsPage, configurationPage } = await import('./reference-pages.ts');
 const { openApiText } = await import('../src/api/document.ts');
 const { stateMachinesPage } = await import('./state-machines.ts');
+await keep('docs/guarantees.md', guaranteesPage());
 await keep('docs/state-machines.md', stateMachinesPage());
 await keep('docs/commands.md', commandsPage());
 await keep('docs/configuration.md', configurationPage());

@@ -6,7 +6,7 @@ import type { Outcome, RunReport } from '../src/domain/run/report.ts';
 import { createTestAuthority, stagePair } from '../test/support/certificates.ts';
 import { startCheckedStack } from '../test/support/checked-stack.ts';
 import type { Verdict } from '../test/support/checkpoints.ts';
-import { eventually } from '../test/support/host-root.ts';
+import { eventually } from '../test/support/eventually.ts';
 import { cutDown } from '../test/support/matrix-product.ts';
 import { renderHistory } from './history-text.ts';
 

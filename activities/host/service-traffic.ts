@@ -9,7 +9,7 @@ import { declarationOf, demandState, routerStateOf } from './instance-spec.ts';
 import { pause } from './wait.ts';
 
 /** What the activities of instances share: the host's state, the router that follows it, and the rule that a twin has to serve. */
-export function createServiceTraffic({ root, store, releases, services, router, now }: HostDependencies) {
+export function createServiceTraffic({ host, root, store, releases, services, router, now }: HostDependencies) {
   async function stateOf(product: ProductName): Promise<HostState> {
     return demandState(await store.readState(product), product);
   }
@@ -48,7 +48,7 @@ export function createServiceTraffic({ root, store, releases, services, router, 
         class: 'host',
         code: 'twin_down',
         message: `${name} is the only instance of its service that serves: ${twins.map(([twin]) => twin).join(', ')} is down or out of the router.`,
-        hint: `Bring the twin up first: fairlead service status ${twins[0]?.[0]}`,
+        hint: `Restart the whole service, which starts the others first: fairlead service restart ${state.instances[name]?.service} --host ${host} --product ${state.product}`,
       },
       { retryable: true },
     );

@@ -422,7 +422,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "too_many_polls": {"class":null,"message":"The host has too many polls open.","hint":null},
   "too_many_streams": {"class":"request","message":"No further event stream: {what}.","hint":"End those that nobody looks at, or ask for the run itself from time to time."},
   "too_many_waves": {"class":"request","message":"{length} hosts make {length} waves; {waves} are the most.","hint":"Make the waves larger."},
-  "twin_down": {"class":"host","message":"{name} is the only instance of its service that serves: {…} is down or out of the router.","hint":"Bring the twin up first: fairlead service status {…}"},
+  "twin_down": {"class":"host","message":"{name} is the only instance of its service that serves: {…} is down or out of the router.","hint":"Restart the whole service, which starts the others first: fairlead service restart {…} --host {host} --product {product}"},
   "unexpected_error": {"class":"orchestrator","message":"{doing}: {…}","hint":"This is a defect of Fairlead: keep the run id and the agent's log."},
   "unit_name_taken": {"class":"host","message":"{initScript} is there already and is not of {product}/{instance} of {root}; it was left as it is.","hint":"Move it away, or rename the product or the instance."},
   "unknown_artifact": {"class":"request","message":"No artifact {sha256} is stored here.","hint":"GET /api/releases lists what is published, with digests."},

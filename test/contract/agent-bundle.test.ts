@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
 /** The agent is one file of pure JavaScript: it has to run on musl, from a directory with nothing in it. */

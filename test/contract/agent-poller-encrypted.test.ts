@@ -8,7 +8,7 @@ import { createInFlightJournal } from '../../src/adapters/temporal/in-flight.ts'
 import { createPayloadCodec } from '../../src/adapters/temporal/payload-codec.ts';
 import type { SecretKey } from '../../src/adapters/sealed/key-lines.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
 const workflowQueue = 'test-encrypted';

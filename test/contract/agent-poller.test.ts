@@ -7,7 +7,7 @@ import { createActivityPoller, type PollerOptions } from '../../src/adapters/tem
 import { createInFlightJournal } from '../../src/adapters/temporal/in-flight.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import type { OneCall } from '../support/workflows/index.ts';
 

@@ -3,7 +3,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import type { ApiServerSettings } from '../../src/api/index.ts';
 import type { HostId, RunId } from '../../src/domain/ids.ts';
 import { startApi, type TestApi } from '../support/api.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startPostgres, type TestPostgres } from '../support/postgres.ts';
 import { product, sampleArtifact, sampleInspection } from '../support/samples.ts';
 

@@ -72,6 +72,7 @@ test('rows come back as they were chained, and verify', async () => {
 
 test('no row at all verifies', async () => expect(await audit.verify()).toMatchObject({ rows: 0, ok: true, problems: [] }));
 
+/** Guarantee 4. */
 test('appended by twenty at once: one chain without gaps', async () => {
   await Promise.all(Array.from({ length: 20 }, (_, number) => audit.append(entry(number))));
   expect(await audit.verify()).toMatchObject({ rows: 20, ok: true, problems: [] });
@@ -110,6 +111,7 @@ test.each<{ name: string; statements: string[]; sequence: number; why: RegExp }>
   expect(problems[0]).toEqual({ where: `row ${sequence}`, sequence, why: expect.stringMatching(why) });
 });
 
+/** Guarantee 4. */
 describe("with the application's own connection", () => {
   const attempts = [
     `update audit set actor = 'x'`,

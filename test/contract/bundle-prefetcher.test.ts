@@ -15,7 +15,7 @@ import type { PrefetchStanding } from '../../src/domain/update/prefetch.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import type { ControlSettings } from '../../src/runtime/config.ts';
 import { createControlWorker } from '../../src/runtime/control-worker.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { sampleArtifact } from '../support/samples.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 

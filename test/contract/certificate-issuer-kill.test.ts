@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { secretsBelow } from '../support/certificate-issuer-suite.ts';
 import { startFaultProxy, type Answer, type FaultProxy, type Seen } from '../support/fault-proxy.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { createIssuingBed, type IssuingBed } from '../support/issuing.ts';
 import { pebbleIsThere, startPebble, type TestPebble } from '../support/pebble.ts';
 import { describeWith } from '../support/requirement.ts';

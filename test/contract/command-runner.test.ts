@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import { readProcess } from '../../src/adapters/process/proc.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 
 const commands = createCommandRunner();
 const timeoutMs = 20_000;

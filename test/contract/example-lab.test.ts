@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundleCreate } from '../../src/cli/bundle.ts';
 import type { Role } from '../../src/domain/product/manifest.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
 
 const example = join(import.meta.dirname, '../../examples/lab');
 const limitMs = 60_000;

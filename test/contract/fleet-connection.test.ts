@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { createFleetConnection, type FleetConnection } from '../../src/adapters/fleet-connection/index.ts';
 import type { HostId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 
 /** The agent's way to control, against a control that is played: what stands in between, and what breaks. */
 type Upgrade = 'accept' | 'break' | number;

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { HostList } from '../../src/contract/index.ts';
 import type { HostId } from '../../src/domain/ids.ts';
 import { fleetBed, type ApiCopy } from '../support/fleet-bed.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { host, sampleReport } from '../support/samples.ts';
 
 /** Host states and enrolment, as people and hosts meet them at the API, on a real database. */

@@ -3,7 +3,7 @@ import { maxFleetMessageBytes } from '../../src/domain/fleet/protocol.ts';
 import type { HostId, ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import { fleetBed, told } from '../support/fleet-bed.ts';
 import type { TestAgent } from '../support/fleet-client.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { host, product } from '../support/samples.ts';
 
 /** The fleet connection with real sockets, on one database: the API's copies, and hosts that behave and misbehave. */

@@ -6,7 +6,8 @@ import { findByEnvironment, signalProcess, waitForEnd } from '../../src/adapters
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type InstanceName, type ReleaseId, type RunId } from '../../src/domain/ids.ts';
 import { deadManFiles } from '../../src/domain/recovery/dead-man.ts';
-import { createHostRoot, eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { createHostRoot } from '../support/host-root.ts';
 
 const runId = '11111111-1111-4111-8111-111111111111' as RunId;
 const limitMs = 60_000;

@@ -65,6 +65,7 @@ async function refusalOf(promise: Promise<unknown>): Promise<FairleadError> {
   return error;
 }
 
+/** Guarantee 1. */
 describe('a hostile archive is refused by its own code and leaves nothing', () => {
   test.each(hostileArchives.map((archive) => ({ ...archive, file: undefined, archive })))('$name: $code', async ({ archive }) => {
     const bundle = join(work, 'bundle');

@@ -226,6 +226,7 @@ describe('run store', () => {
     expect(await stores.runs.open(opened('waiting'))).toEqual(renewed);
     expect(waiting.fence).toBeLessThan(between.fence);
   });
+  /** Guarantee 6. */
   test('opened by eight at once: every fence is another one', async () => {
     const fences = await Promise.all(Array.from({ length: 8 }, (_, number) => stores.runs.open(opened(`run-${number}`))));
     expect(new Set(fences.map(({ fence }) => fence)).size).toBe(8);

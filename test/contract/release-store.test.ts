@@ -181,6 +181,7 @@ describe('current', () => {
     expect(await store.current(product)).toBeNull();
   });
 
+  /** Guarantee 1. */
   test('an incomplete release is not activated, and current stays', async () => {
     await extract(bundles.r1);
     await extract(bundles.r2);
@@ -212,6 +213,7 @@ describe('current', () => {
 });
 
 describe('remove', () => {
+  /** Guarantee 8. */
   test('the active release is refused; another one goes, once', async () => {
     await extract(bundles.r1);
     await extract(bundles.r2);

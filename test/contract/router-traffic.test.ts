@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
 import type { TrafficFigures, TrafficSplit } from '../../src/ports/router.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startLoad } from '../support/load.ts';
 import { describeWith } from '../support/requirement.ts';
 import { createRouterBed, product, routerKinds } from '../support/router-bed.ts';

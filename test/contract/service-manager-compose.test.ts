@@ -7,7 +7,8 @@ import { createComposeServiceManager, type ComposeOptions } from '../../src/adap
 import type { ReleaseId } from '../../src/domain/ids.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
 import { composeMachine, makeNodeImage, standInMachine } from '../support/compose-machine.ts';
-import { createHostRoot, eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { createHostRoot } from '../support/host-root.ts';
 import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
 import { createServiceManagerBench, describeServiceManager, instance, product, ref, type ServiceManagerBench } from '../support/service-manager-suite.ts';
 

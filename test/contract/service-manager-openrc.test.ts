@@ -7,7 +7,8 @@ import { createOpenRcServiceManager } from '../../src/adapters/service-manager/o
 import { parseProcessNote } from '../../src/adapters/service-manager/openrc/parse.ts';
 import { completeMark, hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type InstanceName, type ReleaseId, type ServiceName } from '../../src/domain/ids.ts';
-import { createHostRoot, eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { createHostRoot } from '../support/host-root.ts';
 import { openRcRequirements, useOpenRcStandIn, useRealOpenRc, type OpenRcMachine } from '../support/openrc-machine.ts';
 import { describeWith, type Requirement } from '../support/requirement.ts';
 import { createServiceManagerBench, describeServiceManager, product, ref, type ServiceManagerBench } from '../support/service-manager-suite.ts';

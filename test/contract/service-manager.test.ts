@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findByEnvironment, isAlive, readProcess, signalProcess } from '../../src/adapters/process/proc.ts';
 import { createEmbeddedServiceManager } from '../../src/adapters/service-manager/embedded/index.ts';
-import { createHostRoot, eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { createHostRoot } from '../support/host-root.ts';
 import { createServiceManagerBench, describeServiceManager, instance, product, ref } from '../support/service-manager-suite.ts';
 
 describeServiceManager('embedded', () => ({

@@ -12,7 +12,7 @@ import { pollerIdentity } from '../../src/domain/gateway/policy.ts';
 import { hostTaskQueue, type HostId } from '../../src/domain/ids.ts';
 import type { ActivityContext } from '../../src/ports/host-activity.ts';
 import { createGatewayBed, type GatewayBed, type RawClient, type TestGateway } from '../support/gateway.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 import type { OneCall } from '../support/workflows/index.ts';
 

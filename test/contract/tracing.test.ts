@@ -27,7 +27,8 @@ import { tracingPart } from '../../src/runtime/tracing-part.ts';
 import { workflowBundle } from '../../src/runtime/workflow-bundle.ts';
 import { startCollector, type Collector } from '../support/collector.ts';
 import { createGatewayBed, type GatewayBed, type TestGateway } from '../support/gateway.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
 import { startTemporal, type TestTemporal } from '../support/temporal.ts';
 
 const host = 'h1' as HostId;

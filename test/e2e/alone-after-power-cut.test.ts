@@ -4,7 +4,7 @@ import type { FairleadError } from '../../src/domain/failure.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import type { HostAct } from '../../src/domain/host/state.ts';
 import type { InstanceName, ReleaseId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
 import { packReleases, servesMs, startLoneHost, type LoneHost, type LoneReleases } from '../support/lone-host.ts';
 import { exampleProduct as product } from '../support/stack.ts';
@@ -20,6 +20,7 @@ const declaring = (instances: readonly string[]) => async (directory: string): P
   await fs.writeFile(file, instances.includes('b') ? text : text.replace(', b: 4012', ''));
 };
 
+/** Guarantees 1, 2, 9 and 10. */
 describe.each([[['a', 'b']], [['a']]])('the power of a host with the instances %j is cut, and control is away when it comes back', (instances) => {
   let releases: LoneReleases;
   let lone: LoneHost;

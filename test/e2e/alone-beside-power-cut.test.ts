@@ -20,7 +20,7 @@ const scenarios: readonly Scenario[] = [
   { name: 'a restart', phase: 'installed', shifts: null, serves: 'r1', plan: ({ host }, _releases, fence) => planRestartWalk(host, product, 'api' as ServiceName, fence) },
 ];
 
-/** Everything of the host is killed at once at each step of the run, and then only the agent is started: control is away. The run comes back after that. */
+/** Everything of the host is killed at once at each step of the run, and then only the agent is started: control is away. The run comes back after that. Guarantees 1, 2, 9 and 10. */
 describe('the power of a host is cut in a run that has instances beside others, and control is away when it comes back', () => {
   let releases: LoneReleases;
   let lone: LoneHost;

@@ -107,6 +107,7 @@ for (const kind of routerKinds) {
       expect(await answers()).toEqual(expected);
     }, limitMs);
 
+    /** Guarantees 7 and 12. */
     test('a renewal at 200 requests per second on kept connections: every request is answered, no handshake fails, and each place goes from the old one to the new one', async () => {
       await start();
       const [old, next] = [await issue(), await issue()];
@@ -276,6 +277,7 @@ describeWith([asRoot, ...nginx.requires, ...['prlimit', 'mount'].map(program)], 
   };
   let switched: CertificateVersion | undefined;
 
+  /** Guarantee 7. */
   test.each(Object.entries(faults))('%s: the old certificate is back and proven, no handshake and no request fails, and the report says it', async (_name, { at, code, message, newSeenOn, tamper }) => {
     bed = await createCertificateBed(nginx);
     await bed.serve();

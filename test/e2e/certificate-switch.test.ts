@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createCertificateStore } from '../../src/adapters/certificate-store/filesystem.ts';
 import type { Reason } from '../../src/domain/failure.ts';
 import { activeVersion, brokenPair, certificateHome, renewalRun, stageTwoPairs, startCertificateSwitch, walked, walkedCertificate, type TwoPairs } from '../support/certificate-files.ts';
-import { createDisk, diskKinds, diskRequirements, type Disk, type DiskKind } from '../support/disk.ts';
+import { createDisk, diskRequirements, disksTried, type Disk } from '../support/disk.ts';
 import { describeWith, program, root as asRoot } from '../support/requirement.ts';
 import type { Job, SystemCall } from '../support/strace.ts';
 
@@ -18,6 +18,7 @@ afterEach(end);
 /** The calls from the first that changes something. */
 const changing = (calls: readonly SystemCall[]) => calls.slice(Math.max(0, calls.findIndex(({ name }) => /^(symlink|mkdir|open|rename)/.test(name))));
 
+/** Guarantees 7 and 9. */
 describeWith([asRoot, program('strace')], 'a pair while it is switched, disturbed at a system call', () => {
   let root: string;
   let pairs: TwoPairs;
@@ -82,8 +83,9 @@ describeWith([asRoot, program('strace')], 'a pair while it is switched, disturbe
   }, 240_000);
 });
 
+/** Guarantees 7 and 9. */
 describeWith([...diskRequirements, program('strace')], 'a pair when the power is cut', () => {
-  describe.each(Object.keys(diskKinds) as DiskKind[])('%s', (kind) => {
+  describe.each(disksTried)('%s', (kind) => {
     let disk: Disk;
     let pairs: TwoPairs;
     beforeAll(async () => {

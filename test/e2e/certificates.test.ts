@@ -8,7 +8,7 @@ import { watchHandshakes } from '../support/certificate-bed.ts';
 import { createCertificateStack, stackLimitMs, stackNames, type CertificateStack } from '../support/certificate-stack.ts';
 import { killProcesses } from '../support/checked-stack.ts';
 import type { Verdict } from '../support/checkpoints.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { pebbleIsThere } from '../support/pebble.ts';
 import { describeWith, program } from '../support/requirement.ts';
 
@@ -205,6 +205,7 @@ describeWith([pebbleIsThere, program('nginx')], 'certificates of a whole Fairlea
     expect(audit.body.rows.some(({ event, detail }) => event === 'run.intended' && detail.because === 'half_left')).toBe(true);
   }, limitMs);
 
+  /** Guarantees 5 and 7. */
   test('throughout no handshake failed, and no key stands anywhere but in its files', async () => {
     // By a clock that is ahead the short one is due again as soon as it is there; what is searched below must not change meanwhile.
     await fs.rm(bed.clockFile, { force: true });

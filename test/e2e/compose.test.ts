@@ -9,7 +9,7 @@ import { switchOff } from '../../src/runtime/dev/power.ts';
 import { makeNodeImage } from '../support/compose-machine.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
 import { destroyDevDirectory } from '../support/dev.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
@@ -67,6 +67,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     expect((await stateOf()).manager).toBe('compose');
   }, 120_000);
 
+  /** Guarantees 3 and 12. */
   test('an update under constant load: no request fails, both releases answer, each container is replaced once', async () => {
     const address = await stack.address('h1');
     const before = (await bootsOf(hostRoot(), product)).length;
@@ -115,6 +116,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     expect(await brokenOutcome(hostRoot(), report)).toEqual([]);
   }, 180_000);
 
+  /** Guarantee 10. */
   test('agent and control gone in the middle of an update: the recovery script alone brings the old release back', async () => {
     const runId = (await stack.start('h1', 'r5')) as RunId;
     await eventually('the run waits for api-b', async () => (await stack.ask<{ progress: { step: string } | null }>('GET', `/api/runs/${runId}`)).body.progress?.step === 'prove api-b', 60_000);

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { destroyDevDirectory, eventually, fairlead, isRunning, makeDevDirectory, readProcesses, startDevProcess } from '../support/dev.ts';
+import { destroyDevDirectory, fairlead, isRunning, makeDevDirectory, readProcesses, startDevProcess } from '../support/dev.ts';
+import { eventually } from '../support/eventually.ts';
 import type { DevProcess } from '../support/dev.ts';
 
 const startLimitMs = 180_000;
@@ -34,6 +35,7 @@ describe('fairlead dev', () => {
     expect(web.status).toBe(200);
   });
 
+  /** Guarantee 5. */
   test('every secret lies in a file that only its owner reads', () => {
     const files = ['admin.key', 'publisher.key', 'audit.key', 'postgres.password', 'dev.json', 'hosts/h1/etc/fairlead/agent.key', 'hosts/h2/etc/fairlead/agent.key'];
     expect(files.map((name) => (statSync(join(dir, name)).mode & 0o777).toString(8))).toEqual(files.map(() => '600'));
@@ -86,6 +88,7 @@ describe('fairlead dev', () => {
     expect((JSON.parse(keys.stdout) as { keys: { name: string }[] }).keys.map(({ name }) => name)).toContain('before the crash');
   }, startLimitMs);
 
+  /** Guarantee 4. */
   test('the audit is signed while it grows, and its export verifies by itself, with a checkpoint that was kept; a file whose tail was cut does not', async () => {
     const run = (...argv: string[]) => fairlead(['audit', ...argv, '--dir', dir]);
     expect((await fairlead(['keys', 'create', 'audited', '--dir', dir])).code).toBe(0);

@@ -10,7 +10,7 @@ import { createEmbeddedServiceManager } from '../../src/adapters/service-manager
 import type { HostDetail } from '../../src/contract/index.ts';
 import { completeMark } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ReleaseId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startLoad } from '../support/load.ts';
 import { shortStart, startStack, type Stack } from '../support/stack.ts';
 

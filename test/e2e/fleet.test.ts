@@ -7,7 +7,7 @@ import type { FleetSession, HostDetail, HostList } from '../../src/contract/inde
 import { agentCommand, agentEnvironment } from '../../src/runtime/agent-command.ts';
 import { agentLayout } from '../../src/domain/host/layout.ts';
 import { killProcesses } from '../support/checked-stack.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { project, startStack, type Stack } from '../support/stack.ts';
 
 const limitMs = 120_000;

@@ -8,7 +8,7 @@ import { createAgentConnection } from '../../src/adapters/temporal/agent-connect
 import { agentLayout } from '../../src/domain/host/layout.ts';
 import { pollerIdentity } from '../../src/domain/gateway/policy.ts';
 import type { HostId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
 /** A whole Fairlead as it is where nobody is trusted more than has to be: hosts have no other way to Temporal than the gateway, and Temporal cannot read what it keeps. */
@@ -63,6 +63,7 @@ describe('hosts behind the gateway', () => {
     }
   }, 120_000);
 
+  /** Guarantees 5 and 6. */
   test("a host's own key, as it lies on the host, starts nothing and gets no other host's work; the audit and the metrics say who tried", async () => {
     const address = settingOf('agent-h1', 'FAIRLEAD_GATEWAY_ADDRESS') as string;
     const key = readFileSync(agentLayout(stack.dev.summary.hosts[0]!.root).agentKeyFile, 'utf8').trim();

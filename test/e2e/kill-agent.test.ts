@@ -1,6 +1,7 @@
 import { tried } from '../support/checkpoints.ts';
 import { hostActivities, scenarios, startMatrix, type Matrix } from '../support/matrix.ts';
 
+/** Guarantees 1, 2, 3, 4, 6 and 9. */
 describe('an update loses its agent', () => {
   let matrix: Matrix;
   beforeAll(async () => {

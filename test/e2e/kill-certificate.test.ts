@@ -12,14 +12,16 @@ import { createTestAuthority, stagePair } from '../support/certificates.ts';
 import { brokenService, createCertificateMatrix, ofControl, ofTheHost, renewals, type CertificateMatrix } from '../support/certificate-matrix.ts';
 import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
 import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
+import { eventually } from '../support/eventually.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
-import { eventually } from '../support/host-root.ts';
+import { auditOf, brokenAudit } from '../support/invariants.ts';
 import { pebbleIsThere } from '../support/pebble.ts';
 import { describeWith, program } from '../support/requirement.ts';
 
 /** Elsewhere than on a machine that is there for testing each activity is tried at one of the points. */
 const turns = triesEverything ? points.map((_, turn) => turn) : [0];
 
+/** Guarantees 4, 7 and 9. */
 describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, its agent or its control worker', () => {
   let bed: CertificateStack;
   let proxy: FaultProxy;
@@ -60,7 +62,12 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
   }, limitMs);
 
   const root = () => bed.stack.dev.summary.hosts[0]?.root as string;
-  const renew = async () => bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
+  const ended = async (runId: string): Promise<RunReport> => {
+    const report = await bed.ended(runId);
+    expect(brokenAudit(await auditOf(bed.stack, runId), report)).toEqual([]);
+    return report;
+  };
+  const renew = async () => ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
   /** One matching pair is in force, it is what every listener serves for every name, and nothing of a run is left. */
   const expectServed = async () => expect({ broken: matrix.broken, left: await brokenService(bed) }).toEqual({ broken: [], left: [] });
   const failsAfter = (...steps: readonly string[]) => ({ activity, direction, point }: Checkpoint): boolean => point === 'after' && steps.includes(`${activity} ${direction}`);
@@ -115,7 +122,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       proxy.inject();
       await bed.pebble.setAddress(names[0] as string, '127.0.0.1');
       expect((await bed.post('renew')).joined).toBe(true);
-      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect(brief(await ended(runId))).toEqual(['succeeded', null]);
       expect(proxy.count((seen) => isNewOrder(seen) && seen.status === 201)).toBe(orders);
       expect(await bed.activePem()).not.toBe(old);
       await expectServed();
@@ -132,14 +139,14 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       expect(waiting).toMatchObject({ until: expect.stringMatching(/^20/), release: expect.stringContaining('cancels the run') });
       expect(await bed.activePem()).toBe(old);
       proxy.inject();
-      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect(brief(await ended(runId))).toEqual(['succeeded', null]);
       expect([proxy.count(isNewOrder), proxy.count(isFinalize)]).toEqual([1, 1]);
     }, limitMs);
 
     test('it rejects nine of ten nonces, and says that what is replaced was replaced already: got over in the same try', async () => {
       const old = await bed.activePem();
       proxy.inject(...passingFaults());
-      const report = await bed.ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
+      const report = await ended((await bed.post('renew', { force: true, reason: 'a test' })).runId);
       expect(brief(report)).toEqual(['succeeded', null]);
       expect(proxy.seen.filter((seen) => isNewOrder(seen) && seen.status !== 400).map(({ status, payload }) => [status, typeof payload?.['replaces']])).toEqual([[409, 'string'], [201, 'undefined']]);
       expect(proxy.count(({ status }) => status === 400)).toBeGreaterThan(50);
@@ -151,7 +158,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       const old = await bed.activePem();
       for (const fault of renewalInformationFaults) {
         proxy.inject(fault);
-        expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+        expect(brief(await ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
         expect((await bed.status()).status.plan).toMatchObject({ because: 'one_third_left' });
       }
       expect([proxy.count(isNewOrder), await bed.activePem()]).toEqual([0, old]);
@@ -163,7 +170,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       const old = await bed.activePem();
       matrix.turn(turn, ({ direction }) => direction === 'do');
       const { runId } = await bed.post('issue', { names, issuer: await bed.issuer(), originPort: bed.plain, force: true, reason: 'a test' });
-      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect(brief(await ended(runId))).toEqual(['succeeded', null]);
       matrix.calm();
       await expectServed();
       expect(proxy.count((seen) => isFinalize(seen) && seen.status === 200)).toBe(1);
@@ -216,7 +223,7 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
       return 'go';
     });
     ({ runId } = await bed.post('renew', { force: true, reason: 'a test' }));
-    const report = await bed.ended(runId);
+    const report = await ended(runId);
     expect([report.outcome, report.reason?.code]).toEqual(['cancelled', 'cancelled']);
     expect(report.steps.filter(({ direction }) => direction === 'undo').map(({ name, outcome }) => [name, outcome])).toEqual([['restore', 'done'], ['reload', 'done'], ['prove', 'done'], ['close-intent', 'done']]);
     expect(await bed.activePem()).toBe(old);
@@ -235,14 +242,14 @@ describeWith([pebbleIsThere, program('nginx')], 'a renewal that loses its CA, it
     };
     const fingerprint = async () => readCertificateFacts(await bed.activePem(), []).fingerprintSha256;
     const first = await deliver(55);
-    expect(brief(await bed.ended((await bed.post('issue', { names, issuer: { kind: 'directory', rootsFile, directory }, originPort: null, force: true, reason: 'a test' })).runId))).toEqual(['succeeded', null]);
+    expect(brief(await ended((await bed.post('issue', { names, issuer: { kind: 'directory', rootsFile, directory }, originPort: null, force: true, reason: 'a test' })).runId))).toEqual(['succeeded', null]);
     expect(await fingerprint()).toBe(first);
     const second = await deliver(89);
-    expect(brief(await bed.ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
+    expect(brief(await ended((await bed.post('renew')).runId))).toEqual(['unchanged', null]);
     await fs.writeFile(bed.clockFile, String(40 * 24 * 3_600_000));
     try {
       const { runId } = await bed.post('renew');
-      expect(brief(await bed.ended(runId))).toEqual(['succeeded', null]);
+      expect(brief(await ended(runId))).toEqual(['succeeded', null]);
       const { rows } = (await bed.stack.ask<{ rows: { event: string; runId: string; detail: { because?: string } }[] }>('GET', '/api/audit?limit=200')).body;
       expect(rows.find((row) => row.event === 'run.intended' && row.runId === runId)?.detail.because).toBe('one_third_left');
     } finally {

@@ -1,5 +1,6 @@
 import { changeScenarios, startChangeMatrix, type ChangeMatrix } from '../support/change-matrix.ts';
 
+/** Guarantees 1, 2, 3, 4, 6 and 9. */
 describe('a promotion, or a release beside the old one, loses its agent at every activity', () => {
   let matrix: ChangeMatrix;
   beforeAll(async () => {

@@ -7,6 +7,7 @@ const beforeBackup = ['openIntent', 'downloadBundle', 'verifyBundle', 'extractBu
 /** What only tidies up changes no outcome, whichever way the run goes. */
 const tidying: Readonly<Record<string, readonly string[]>> = { do: ['pruneReleases', 'closeIntent'], undo: ['discardRelease', 'closeIntent'] };
 
+/** Guarantees 1, 2, 3, 4, 6 and 9. */
 describe('an update loses its control worker, or an activity', () => {
   let matrix: Matrix;
   beforeAll(async () => {

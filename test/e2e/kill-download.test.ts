@@ -7,10 +7,11 @@ import { controlTaskQueue } from '../../src/domain/ids.ts';
 import { releaseCheckWorkflow } from '../../src/domain/run/names.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
 import { tried, type Verdict } from '../support/checkpoints.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { brokenActivation } from '../support/invariants.ts';
 import { cutDown } from '../support/matrix-product.ts';
 
+/** Guarantee 9. */
 describe('a host fetches a bundle ahead of its update, and loses its agent', () => {
   let stack: CheckedStack;
   let connection: Connection;

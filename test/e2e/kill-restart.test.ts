@@ -2,13 +2,14 @@ import type { HostDetail, ServiceRunAccepted } from '../../src/contract/index.ts
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { killProcesses, startCheckedStack, type CheckedStack } from '../support/checked-stack.ts';
 import { points, tried, type Verdict } from '../support/checkpoints.ts';
-import { eventually } from '../support/host-root.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
+import { eventually } from '../support/eventually.ts';
+import { bootsOf, brokenActivation, brokenGuarantees, brokenRestarts } from '../support/invariants.ts';
 import { cutDown } from '../support/matrix-product.ts';
 
 /** Every activity of a restart, in the order of its steps; a new one has to be added here, or the first test fails. */
 const activities = ['inspectServices', 'openIntent', 'armRecovery', 'drainInstance', 'restartInstance', 'proveInstance', 'admitInstance', 'verifyHealth', 'closeIntent'];
 
+/** Guarantees 1, 2, 3, 4, 6 and 9. */
 describe('a restart loses its agent, or its control worker', () => {
   let stack: CheckedStack;
   beforeAll(async () => {
@@ -57,7 +58,7 @@ describe('a restart loses its agent, or its control worker', () => {
     const { report, started } = await restart();
     stack.decide(() => 'go');
     expect({ killed, broken, outcome: report.outcome, started }).toEqual({ killed: true, broken: [], outcome: 'succeeded', started: ['api-a', 'api-b'] });
-    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
   }, 120_000);
 
   test.each(activities)('SIGKILL of control before, during and after %s: the run ends well, and each instance was restarted once', async (activity) => {
@@ -77,6 +78,6 @@ describe('a restart loses its agent, or its control worker', () => {
     stack.decide(() => 'go');
     // What only asks has no effect to be killed during.
     expect({ left: left.filter((point) => point !== 'during'), broken, outcome: report.outcome, started }).toEqual({ left: [], broken: [], outcome: 'succeeded', started: ['api-a', 'api-b'] });
-    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
   }, 120_000);
 });

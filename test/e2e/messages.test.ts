@@ -11,8 +11,9 @@ import { agentLayout } from '../../src/domain/host/layout.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { devLayout } from '../../src/runtime/dev/layout.ts';
 import { fairlead as fairleadAlone } from '../support/dev.ts';
-import { eventually, freePort } from '../support/host-root.ts';
-import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
+import { brokenActivation, brokenGuarantees } from '../support/invariants.ts';
 import { listingOf } from '../support/listing.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { expectMessage } from '../support/messages.ts';
@@ -89,7 +90,7 @@ describe('an operator is told what is wrong, where, and how to mend it', () => {
     const report = JSON.parse(stdout) as RunReport;
     expect([report.outcome, report.reason?.code, report.reason]).toEqual(['refused', code, expect.objectContaining({ message: expect.any(String) as string, hint: expect.any(String) as string })]);
     expect(await listingOf(rootOf(host), product)).toEqual(before);
-    expect([await brokenActivation(rootOf(host), product), await brokenOutcome(rootOf(host), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
     return report;
   }
 
@@ -164,6 +165,7 @@ describe('an operator is told what is wrong, where, and how to mend it', () => {
       expectMessage(result, { exitCode: 3, stdout: '', says: ['"noderax"', '(unknown_product)', product] });
     });
 
+    /** Guarantee 6. */
     test('another run holds the host: 3, which one, how to watch it and how to roll it back', async () => {
       await stack.publish('slow', {
         faults: { notReady: true, only: 'api-a' },
@@ -230,6 +232,7 @@ describe('an operator is told what is wrong, where, and how to mend it', () => {
     });
   });
 
+  /** Guarantee 2. */
   describe('bundles', () => {
     test('not signed, on a host that trusts publishers: refused, and how to publish it', async () => {
       await mustPublish(await pack('unsigned'), '--no-sign');

@@ -6,7 +6,8 @@ import { bundleCreate } from '../../src/cli/bundle.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { isForbidden, notOnNodes, problemsOf } from '../../scripts/release/node-contents.ts';
 import { stageNode, type NodeProgram } from '../../scripts/release/stage-node.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
 import { listening, nativeModules, processTree } from '../support/process-view.ts';
 import { project } from '../support/stack.ts';
 

@@ -3,7 +3,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCollector, type CollectedSpan, type Collector } from '../support/collector.ts';
-import { eventually, freePort } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/host-root.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { project, startStack, type Stack } from '../support/stack.ts';
 

@@ -12,7 +12,7 @@ import type { InstanceName, ProductName, RunId } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { switchOff } from '../../src/runtime/dev/power.ts';
 import { destroyDevDirectory } from '../support/dev.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
@@ -139,6 +139,7 @@ describeWith([...openRcRequirements, program('nginx')], 'bloom-runtime on a host
     for (const line of ['\tneed net', '\tafter firewall', 'supervisor=supervise-daemon']) expect(script.split('\n')).toContain(line);
   }, 180_000);
 
+  /** Guarantee 12. */
   test('an update under constant load: no request fails, no task is lost, both releases answer, each instance is replaced once', async () => {
     const before = [await boots(), await running()] as const;
     const { value: run, load } = await underLoad(() => apply('r2'));
@@ -219,6 +220,7 @@ describeWith([...openRcRequirements, program('nginx')], 'bloom-runtime on a host
 
   describeOwnAgent(() => ({ machine, stack, dir }), product, settings);
 
+  /** Guarantee 10. */
   test('agent and control gone in the middle of an update: the recovery script alone brings the old release back', async () => {
     const runId = await start('r6');
     await eventually('the run waits for runtime-b', async () => (await stack.ask<{ progress: { step: string } | null }>('GET', `/api/runs/${runId}`)).body.progress?.step === 'prove runtime-b', 60_000);

@@ -2,11 +2,11 @@ import * as fs from 'node:fs/promises';
 import { renderInstanceConfig, parseInstanceConfig } from '../../src/domain/host/instance-config.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
-import { eventually } from '../support/host-root.ts';
-import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
+import { eventually } from '../support/eventually.ts';
+import { brokenGuarantees, brokenOutcome } from '../support/invariants.ts';
 import { shortStart, startStack, type Stack } from '../support/stack.ts';
 
-/** The outcomes as an operator meets them: the real command, its exit code, its one JSON document, and the host afterwards. */
+/** The outcomes as an operator meets them: the real command, its exit code, its one JSON document, and the host afterwards. Guarantees 2 and 4. */
 describe('fairlead update apply', () => {
   let stack: Stack;
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe('fairlead update apply', () => {
   async function apply(releaseId: string, ...more: string[]): Promise<{ exitCode: number | null; report: RunReport; stderr: string }> {
     const { exitCode, stdout, stderr } = await stack.fairlead('update', 'apply', '--host', 'h1', '--product', stack.product, '--release', releaseId, '--bake-seconds', '0', '--json', ...more);
     const report = JSON.parse(stdout) as RunReport; // Nothing else may stand on stdout.
-    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
     return { exitCode, report, stderr };
   }
 
@@ -54,10 +54,11 @@ describe('fairlead update apply', () => {
     const { exitCode, stdout } = await running;
     const report = JSON.parse(stdout) as RunReport;
     expect([exitCode, report.outcome, report.fromReleaseId]).toEqual([2, 'cancelled', 'r2']);
-    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
     expect((await stack.state('h1')).failedReleaseIds).toEqual([]);
   }, 180_000);
 
+  /** Guarantees 2 and 8. */
   test('an instance that crashes is rolled back with its log as evidence: 5; the release is condemned: 3', async () => {
     const { exitCode, report } = await apply('r3');
     expect([exitCode, report.outcome, report.reason?.class]).toEqual([5, 'rolled_back', 'release']);

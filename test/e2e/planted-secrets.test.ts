@@ -11,7 +11,7 @@ import { databaseUrlOf } from '../../bench/support/dev-database.ts';
 import { agentLayout } from '../../src/domain/host/layout.ts';
 import { parseInstanceConfig, renderInstanceConfig } from '../../src/domain/host/instance-config.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
-import { eventually } from '../support/dev.ts';
+import { eventually } from '../support/eventually.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { commandLines, filesBelow, findSecrets, madeUp, madeUpPlain } from '../support/planted.ts';
 import { project, startStack, type Stack } from '../support/stack.ts';
@@ -19,6 +19,8 @@ import { project, startStack, type Stack } from '../support/stack.ts';
 /**
  * Secrets of every kind are put where such secrets are, and used: an update that succeeds, one that fails with evidence, requests that are refused. Then each is looked for in whatever
  * Fairlead writes, keeps, answers and shows.
+ *
+ * Guarantee 5.
  */
 describe('planted secrets', () => {
   const secrets: Record<string, string> = {

@@ -9,7 +9,7 @@ import { hostLayout } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId } from '../../src/domain/ids.ts';
 import { stepTitle, type UpdateStep } from '../../src/domain/update/step.ts';
 import { startArtifactServer } from '../support/artifact-server.ts';
-import { createDisk, diskKinds, diskRequirements, type Disk, type DiskKind } from '../support/disk.ts';
+import { createDisk, diskRequirements, disksTried, type Disk } from '../support/disk.ts';
 import { createFakeMachine } from '../support/fake-machine.ts';
 import { startFileHost } from '../support/file-host.ts';
 import { brokenActivation, brokenOutcome } from '../support/invariants.ts';
@@ -76,6 +76,7 @@ async function brokenAcknowledgement(host: HostDependencies, { run }: Walk, titl
 
 const modeOf = async (path: string): Promise<number | null> => fs.stat(path).then(({ mode }) => mode & 0o7777, () => null);
 
+/** Guarantees 1, 2 and 9. */
 describeWith(diskRequirements, 'the power of a host is cut', () => {
   let work: string;
   let packed: { r0: Packed; r1: Packed; r2: Packed };
@@ -90,7 +91,7 @@ describeWith(diskRequirements, 'the power of a host is cut', () => {
     await fs.rm(work, { recursive: true, force: true });
   });
 
-  describe.each(Object.keys(diskKinds) as DiskKind[])('%s', (kind) => {
+  describe.each(disksTried)('%s', (kind) => {
     let disk: Disk;
     let walk: Walk;
     const machine = createFakeMachine();

@@ -7,7 +7,8 @@ import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
 import type { ReleaseId } from '../../src/domain/ids.ts';
 import { switchOff } from '../../src/runtime/dev/power.ts';
 import { startDockerDaemon, type DockerDaemon } from '../support/docker-daemon.ts';
-import { eventually, freePort, freePorts } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
+import { freePort, freePorts } from '../support/host-root.ts';
 import { describeWith, givenMachine, program, root } from '../support/requirement.ts';
 import { exampleProduct as product, project, runCommand, type CommandResult } from '../support/stack.ts';
 import { makeStandInImages } from '../support/stand-in-images.ts';
@@ -101,6 +102,7 @@ describeWith([givenMachine, root, program('dockerd'), program('docker-compose'),
     expect([plain.status, plain.headers.get('location')]).toEqual([308, 'https://127.0.0.1/health']);
   }, limitMs);
 
+  /** Guarantee 5. */
   test('secrets stand in files: no environment of a container and no command line holds one', async () => {
     const inspected = await daemon.docker('inspect', ...(await daemon.docker('ps', '--all', '--quiet')).trim().split('\n'));
     const secrets = join(dir, 'deploy/secrets');

@@ -10,11 +10,11 @@ import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { switchOff } from '../../src/runtime/dev/power.ts';
 import { startCheckpoints, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
 import { destroyDevDirectory, fairlead, isRunning, type CommandEnd } from '../support/dev.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 import { cutDown } from '../support/matrix-product.ts';
-import { describeWith, program } from '../support/requirement.ts';
+import { describeWith, program, thorough } from '../support/requirement.ts';
 import { exampleProduct as product, startStack, type Stack } from '../support/stack.ts';
 
 /** On `h1` the script brings the host back, on `h2` the command, on `h3` a person takes it from a run, on `h4` a run goes on after a power cut. */
@@ -49,7 +49,8 @@ const cases: readonly Case[] = [
 
 for (const { router, power, hosts } of cases) {
   const hasRuns = hosts.includes('h3');
-  describeWith(router === 'nginx' ? [program('nginx')] : [], `with everything dead at once (${router} router, the hosts' power ${power})`, () => {
+  /** Guarantees 1, 2, 9 and 10. */
+  describeWith(router === 'nginx' ? [program('nginx'), thorough('the embedded router')] : [], `with everything dead at once (${router} router, the hosts' power ${power})`, () => {
     let dir: string;
     let stack: Stack;
     let checkpoints: Awaited<ReturnType<typeof startCheckpoints>>;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { RolloutHost } from '../../src/contract/index.ts';
 import { startFleet, type Fleet } from '../support/fleet.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { brokenActivation } from '../support/invariants.ts';
 import { startDevProgram } from '../support/killable-dev.ts';
 
@@ -137,6 +137,7 @@ describe('a release across a fleet', () => {
     expect((await fleet.ended(id)).ok).toBe(true);
   }, 300_000);
 
+  /** Guarantee 11. */
   test('a gate waits for somebody else than who asked; why tells; approved by another key it opens', async () => {
     const releaseId = await next();
     const gates = [{ kind: 'approval' as const, name: 'go', before: 'between' as const, role: 'admin', quorum: 1, commentRequired: true }];
@@ -211,6 +212,7 @@ describe('a release across a fleet', () => {
     for (const host of hosts) expect(await releaseOf(host)).toBe(third);
   }, 300_000);
 
+  /** Guarantee 9. */
   test('control, API, Temporal and PostgreSQL are killed in the middle of a rollout: it ends, and no host was updated twice', async () => {
     const releaseId = await next();
     const id = await fleet.rollOut(releaseId, { hosts: few, strategy: { waves: { by: 'count', hosts: 3 } } });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
 import type { RunDetail } from '../../src/contract/index.ts';
 import { killProcesses } from '../support/checked-stack.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { ownReleases, startOwnHost, type OwnHost, type OwnReleases } from '../support/own-hosts.ts';
 import { controllerInstances, startOwnController, type OwnController } from '../support/own-controller.ts';
 
@@ -44,6 +44,7 @@ describe('a controller that is updated by itself', () => {
     expect(controllerInstances.map((name) => state.instances[name as never]?.['releaseId'])).toEqual(controllerInstances.map(() => 'c1'));
   }, 2 * limitMs);
 
+  /** Guarantees 3 and 9. */
   test('controller and node in one rollout, SIGKILL of both APIs and both control workers in the middle: the controller first, its own agent with it, each restarted once, then the node; ok, and exit code 0', async () => {
     node = await startOwnHost(controller, 'n1', await nodes.pack('n0'));
     await eventually('the node is known', async () => JSON.stringify(await controller.ask('/api/hosts/n1')).includes('"lastGoodReleaseId":"n0"'), limitMs);

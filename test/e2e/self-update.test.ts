@@ -4,7 +4,7 @@ import type { HostDetail, RunDetail } from '../../src/contract/index.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type ReleaseId } from '../../src/domain/ids.ts';
 import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { ownReleases, startOwnHost, type OwnHost, type OwnReleases } from '../support/own-hosts.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
@@ -57,6 +57,7 @@ describe('nodes that are updated by themselves', () => {
     }
   }, limitMs);
 
+  /** Guarantees 2 and 10. */
   test('a release whose agent ends at its start: the dead-man takes the host back, the run ends rolled back, and the agent is at work', async () => {
     const broken = await releases.pack('f3', async (directory) => fs.writeFile(join(directory, 'lib/agent.mjs'), "throw new Error('this agent was packed broken');\n"));
     const { code, result } = await update('n1', broken, '--decision-seconds', '0');

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { RunReport } from '../../src/domain/run/report.ts';
 import { findByEnvironment } from '../../src/adapters/process/proc.ts';
 import { killProcesses, startCheckedStack, withDescendants, type CheckedStack } from '../support/checked-stack.ts';
-import { eventually } from '../support/dev.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
+import { eventually } from '../support/eventually.ts';
+import { bootsOf, brokenGuarantees } from '../support/invariants.ts';
 import { startLoad } from '../support/load.ts';
 import { cutDown } from '../support/matrix-product.ts';
 
-/** The servers behind a run die in the middle of it: whoever started them starts them again, the run goes on, and clients of the product feel nothing. */
+/** The servers behind a run die in the middle of it: whoever started them starts them again, the run goes on, and clients of the product feel nothing. Guarantees 1, 2, 3, 4, 6, 9 and 12. */
 describe('in the middle of an update', () => {
   let stack: CheckedStack;
   let count = 0;
@@ -52,7 +52,7 @@ describe('in the middle of an update', () => {
       felt = sent === 0 ? NaN : failed.length;
     }
     const boots = (await bootsOf(root(), stack.product)).slice(bootsBefore);
-    const broken = [...(await brokenActivation(root(), stack.product)), ...(await brokenOutcome(root(), report)), ...(hostGoes ? [] : brokenRestarts(boots))];
+    const broken = await brokenGuarantees(stack, report, hostGoes ? [] : boots);
     expect({ outcome: report.outcome, reason: report.reason, broken, felt: hostGoes ? 0 : felt }).toEqual({ outcome: 'succeeded', reason: null, broken: [], felt: 0 });
     return report;
   }
@@ -103,6 +103,7 @@ describe('in the middle of an update', () => {
     expect(stack.said.at(-1)).toContain('agent-h1 ended with exit code 0');
   }, 240_000);
 
+  /** Guarantee 6. */
   test('SIGSTOP of the agent for longer than the heartbeat limit, then SIGCONT: the attempt that was given up does no harm', async () => {
     const report = await applyWith('restartInstance', async (runId) => {
       const pid = stack.pidOf('agent-h1');

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { ServiceRunAccepted, ServiceStatusAnswer } from '../../src/contract/index.ts';
 import type { InstanceName } from '../../src/domain/ids.ts';
 import type { RunProgress, RunReport } from '../../src/domain/run/report.ts';
-import { eventually } from '../support/host-root.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
+import { eventually } from '../support/eventually.ts';
+import { bootsOf, brokenGuarantees, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { startStack, type Stack } from '../support/stack.ts';
 
@@ -43,7 +43,7 @@ describe('services of a host', () => {
   async function during(work: () => Promise<RunReport>): Promise<{ report: RunReport; started: string[] }> {
     const before = (await boots()).length;
     const report = await work();
-    expect([await brokenActivation(root(), stack.product), await brokenOutcome(root(), report)]).toEqual([[], []]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
     return { report, started: (await boots()).slice(before) };
   }
 
@@ -65,6 +65,7 @@ describe('services of a host', () => {
     }
   }
 
+  /** Guarantee 3. */
   test('five requests within two seconds make one restart, and each of the five learns how it ended', async () => {
     const before = (await boots()).length;
     const accepted: ServiceRunAccepted[] = [];
@@ -87,6 +88,7 @@ describe('services of a host', () => {
     expect(events.filter((event) => event !== 'request.ended').sort()).toEqual(['run.ended', 'run.intended', ...Array(5).fill('run.service_requested')]);
   }, 120_000);
 
+  /** Guarantee 11. */
   test('a request during the restart makes a second one; meanwhile the drain is seen, and the wait says for what', async () => {
     const before = (await boots()).length;
     // Requests that take their time: the drain of their instance waits for them. They begin before the restart does, and end within the bound of the drain.
@@ -110,6 +112,7 @@ describe('services of a host', () => {
     expect(await slow).toEqual(Array(12).fill(200));
   }, 150_000);
 
+  /** Guarantees 3 and 12. */
   test('a restart under load: no request fails, each instance starts once, one after the other', async () => {
     const { report, started } = await underLoad(async () => reportOf((await restart()).runId));
     expect(report.outcome).toBe('succeeded');
@@ -231,7 +234,7 @@ describe('services of a host', () => {
     const before = (await boots()).length;
     const report = await reportOf((await restart()).runId);
     expect(report).toMatchObject({ outcome: 'stranded', recovery: { stuckAt: 'prove api-a', failedStep: 'prove api-a' } });
-    expect(await brokenOutcome(root(), report)).toEqual([]);
+    expect(await brokenGuarantees(stack, report)).toEqual([]);
     // Once in each direction, and the twin was left to serve.
     expect((await boots()).slice(before).map((line) => line.split(' ')[0])).toEqual(['api-a', 'api-a']);
     expect((await fetch(`${await stack.address('h1')}/api/health`)).status).toBe(200);

@@ -136,6 +136,7 @@ describeWith([pebbleIsThere], 'one certificate on three hosts of a whole Fairlea
     });
     afterAll(() => matrix?.end(), limitMs);
 
+    /** Guarantees 7 and 9. */
     test('at every activity of a distribution in turn: all serve the new one, which was ordered once and sealed once for each wave, and no handshake failed', async () => {
       const [[old], ordered, sealings] = [await served('h2'), bed.orders(), (await bed.audited('certificate.sealing_intended')).length];
       const watch = watchHandshakes([...(await bed.targets('h2')), ...(await bed.targets('h3'))]);

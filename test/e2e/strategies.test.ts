@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunReport, StepReport, Waiting } from '../../src/domain/run/report.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from '../support/invariants.ts';
+import { bootsOf, brokenGuarantees } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { holdLongClients, unfelt, type LongStory } from '../support/long-clients.ts';
 import { describeWith, program, type Requirement } from '../support/requirement.ts';
@@ -55,8 +55,7 @@ for (const { router, needs } of routers) {
       } finally {
         [load, long] = await Promise.all([clients.stop(), stay.end()]);
       }
-      const broken = [...brokenRestarts((await bootsOf(root(), stack.product)).slice(bootsBefore)), ...(await brokenActivation(root(), stack.product)), ...(await brokenOutcome(root(), report))];
-      expect(broken).toEqual([]);
+      expect(await brokenGuarantees(stack, report, (await bootsOf(root(), stack.product)).slice(bootsBefore))).toEqual([]);
       return { report, load, long };
     }
 
@@ -68,6 +67,7 @@ for (const { router, needs } of routers) {
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     }, 240_000);
 
+    /** Guarantee 12. */
     test('blue-green with a WebSocket, a long poll and an upload: one flip, none fails, the old colour is stopped at the end', async () => {
       const { report, load, long } = await applyUnderLoad('r2', { strategy: 'blue-green', holdSeconds: 1 });
       expect([report.outcome, report.reason]).toEqual(['succeeded', null]);
@@ -108,6 +108,7 @@ for (const { router, needs } of routers) {
       expect(await instances()).toEqual(['api-a', 'api-b', 'web-a', 'web-b']);
     }, 240_000);
 
+    /** Guarantee 11. */
     test('a canary without requests: waits, says for what and until when, and a cancel rolls it back', async () => {
       const runId = await stack.start('h1', 'r2', { ...quick, strategy: 'canary', tiers: [10], holdSeconds: 0 });
       let waiting: Waiting | null = null;
@@ -121,7 +122,7 @@ for (const { router, needs } of routers) {
       expect((await stack.fairlead('runs', 'cancel', runId, '--reason', 'nobody asks')).exitCode).toBe(0);
       const report = await stack.report(runId);
       expect(report.outcome).toBe('cancelled');
-      expect(await brokenOutcome(root(), report)).toEqual([]);
+      expect(await brokenGuarantees(stack, report)).toEqual([]);
     }, 240_000);
   });
 }

@@ -20,6 +20,7 @@ import { packWalkedProduct, type Packed } from '../support/walked-product.ts';
 const [r1, r2] = ['r1', 'r2'] as [ReleaseId, ReleaseId];
 const activate = `activateRelease ${r2}`;
 
+/** Guarantees 1 and 9. */
 describe('`current` while it is switched', () => {
   let work: string;
   let root: string;

@@ -7,7 +7,7 @@ import { agentLayout, hostLayout } from '../../src/domain/host/layout.ts';
 import type { HostState } from '../../src/domain/host/state.ts';
 import { ownProduct, type InstanceName, type ServiceName } from '../../src/domain/ids.ts';
 import type { RunReport } from '../../src/domain/run/report.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { deadManSlackSeconds, ownReleases, type OwnReleases } from '../support/own-hosts.ts';
 import { describeWith } from '../support/requirement.ts';
@@ -87,6 +87,7 @@ describeWith(systemdRequirements, 'powernode on a host with systemd', () => {
     expect(await machine.run('sh', '-c', "systemd-analyze verify --recursive-errors=no powernode.target 'powernode-backend@default.service' 2>&1")).toBe('');
   }, 180_000);
 
+  /** Guarantee 12. */
   test('an update under constant load: no request fails, both releases answer, every process is a new one', async () => {
     const before = await pids();
     const { value: run, load } = await underLoad(() => apply('r2'));
@@ -146,6 +147,7 @@ describeWith(systemdRequirements, 'powernode on a host with systemd', () => {
     expect(await pids()).toEqual(before);
   }, 120_000);
 
+  /** Guarantees 3 and 9. */
   test('the agent is killed in the middle of an update: the run goes on where it was, each unit is started once, no request fails', async () => {
     const { value: run, load } = await underLoad(async () => {
       const runId = await start('r5');

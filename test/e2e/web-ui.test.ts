@@ -1,7 +1,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import { hostWorkflowId, type HostId } from '../../src/domain/ids.ts';
-import { eventually } from '../support/host-root.ts';
+import { eventually } from '../support/eventually.ts';
 import { cutDown } from '../support/matrix-product.ts';
 import { shortStart, startStack, type Stack } from '../support/stack.ts';
 
@@ -55,6 +55,7 @@ describe('a run in the Temporal Web UI', () => {
 
   const started = { summary: 'noderax-platform r2 on h1', attributes: { FairleadHost: 'h1', FairleadProduct: 'noderax-platform', FairleadRelease: 'r2' } };
 
+  /** Guarantee 11. */
   test('under way: what, where, who asked, how far it is; and after its end: how it ended, step by step', async () => {
     const runId = await stack.start('h1', 'r2', { bakeSeconds: 3 });
     const details = await eventually('api-b is proven', async () => {

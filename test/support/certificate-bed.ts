@@ -12,7 +12,8 @@ import type { CertificateName, CertificateVersion, HostId, InstanceName, Release
 import type { CertificateDeclaration } from '../../src/domain/product/manifest.ts';
 import { asFairleadError } from '../../src/domain/system-failure.ts';
 import { stagePair, type IssuedPair } from './certificates.ts';
-import { createHostRoot, eventually, freePorts } from './host-root.ts';
+import { eventually } from './eventually.ts';
+import { createHostRoot, freePorts } from './host-root.ts';
 import { sampleManifest, sampleState } from './host-samples.ts';
 import { product, startUpstream, type RouterKind } from './router-bed.ts';
 

@@ -13,7 +13,7 @@ import { brokenPair } from './certificate-files.ts';
 import { stackNames, type CertificateStack } from './certificate-stack.ts';
 import { killProcesses, type CheckedStack } from './checked-stack.ts';
 import { points, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import { certificateActivities } from './matrix.ts';
 
 const namesOf = (...creators: readonly ((dependencies: never) => object)[]): readonly string[] => creators.flatMap((create) => Object.keys(create({} as never)));

@@ -5,7 +5,7 @@ import { isAlive, readProcess } from '../../src/adapters/process/proc.ts';
 import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { points, startCheckpoints, triesEverything, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from './invariants.ts';
+import { bootsOf, brokenActivation, brokenGuarantees } from './invariants.ts';
 import { changeActivities } from './matrix.ts';
 import { cutDown } from './matrix-product.ts';
 import { startStack, type Stack } from './stack.ts';
@@ -98,7 +98,7 @@ export async function startChangeMatrix(victim: 'agent' | 'control'): Promise<Ch
       const report = await run(stack, host, releaseId);
       decision = () => 'go';
       const boots = (await bootsOf(rootOf(host), stack.product)).slice(bootsBefore);
-      broken.push(...(await brokenActivation(rootOf(host), stack.product)), ...(await brokenOutcome(rootOf(host), report)), ...brokenRestarts(boots));
+      broken.push(...(await brokenGuarantees(stack, report, boots)));
       const reason = report.outcome === outcome ? null : { ...report.reason, stuck: report.recovery };
       expect({ outcome: report.outcome, broken, reason }).toEqual({ outcome, broken: [], reason: null });
       const state = await stack.state(host);

@@ -4,7 +4,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { signalProcess, waitForEnd } from '../../src/adapters/process/proc.ts';
 
 const launcher = join(import.meta.dirname, '../../bin/fairlead');
@@ -108,16 +107,5 @@ export function isRunning(pid: number): boolean {
     return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch {
     return false;
-  }
-}
-
-/** Asks until the answer is not null. @throws Error with `what` at the limit */
-export async function eventually<Value>(what: string, ask: () => Promise<Value | null> | Value | null, limitMs = 30_000): Promise<Value> {
-  const deadline = performance.now() + limitMs;
-  for (;;) {
-    const value = await ask();
-    if (value !== null) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${limitMs / 1000} s: ${what}`);
-    await pause(50);
   }
 }

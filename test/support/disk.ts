@@ -3,7 +3,8 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
-import { eventually } from './host-root.ts';
+import { triesEverything } from './checkpoints.ts';
+import { eventually } from './eventually.ts';
 import { program, root, type Requirement } from './requirement.ts';
 
 /**
@@ -17,6 +18,8 @@ export const diskKinds = {
   xfs: { make: ['mkfs.xfs', '-q', '-f'], options: 'loop', mebibytes: 320 },
 } as const;
 export type DiskKind = keyof typeof diskKinds;
+/** The one that forgives least; the others as well where the machine is there for testing. */
+export const disksTried: readonly DiskKind[] = triesEverything ? (Object.keys(diskKinds) as DiskKind[]) : ['ext4 with noauto_da_alloc,commit=1'];
 
 const loopDevices: Requirement = { missing: existsSync('/dev/loop-control') ? null : 'there are no loop devices' };
 export const diskRequirements: readonly Requirement[] = [root, loopDevices, ...['mkfs.ext4', 'mkfs.xfs', 'xfs_io', 'mount', 'losetup'].map(program)];

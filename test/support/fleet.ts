@@ -2,7 +2,7 @@ import * as fs from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Rollout, RolloutAccepted, RolloutHost, RolloutHostList, RolloutBody } from '../../src/contract/index.ts';
 import { cutDown } from './matrix-product.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import { startStack, type Stack } from './stack.ts';
 
 /** A stack whose first host is a controller, with what tests of rollouts ask of it. */

@@ -8,7 +8,7 @@ import { createAcmeSteps } from '../../src/adapters/certificate-issuer/acme/step
 import type { AcmeIssuerConfiguration, CertificateRequest, Challenge } from '../../src/domain/certificate/request.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
 import type { CertificateIssuer, OrderProgress, StagedCertificate } from '../../src/ports/certificate-issuer.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import type { TestPebble } from './pebble.ts';
 
 /** A host's side of issuing: a webroot that is served where pebble asks, the state root's `acme`, and requests. */

@@ -11,7 +11,8 @@ import { agentCommand, agentEnvironment } from '../../src/runtime/agent-command.
 import { composeHost } from '../../src/runtime/agent/host.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { startArtifactServer } from './artifact-server.ts';
-import { createHostRoot, eventually, freePort } from './host-root.ts';
+import { eventually } from './eventually.ts';
+import { createHostRoot, freePort } from './host-root.ts';
 import { cutDown } from './matrix-product.ts';
 import { exampleProduct as product, project } from './stack.ts';
 import type { Packed } from './walked-product.ts';

@@ -18,7 +18,7 @@ import type { InstanceName } from '../../src/domain/ids.ts';
 import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
 import { startCheckpoints, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
-import { bootsOf, brokenActivation, brokenOutcome, brokenRestarts } from './invariants.ts';
+import { bootsOf, brokenActivation, brokenGuarantees } from './invariants.ts';
 import { listingOf } from './listing.ts';
 import { cutDown } from './matrix-product.ts';
 import { startStack, type Stack } from './stack.ts';
@@ -102,7 +102,7 @@ export async function startMatrix(): Promise<Matrix> {
       const bootsBefore = (await bootsOf(root, stack.product)).length;
       const report = await stack.apply(host, releaseId);
       const boots = (await bootsOf(root, stack.product)).slice(bootsBefore);
-      const broken = [...(await brokenActivation(root, stack.product)), ...(await brokenOutcome(root, report)), ...brokenRestarts(boots)];
+      const broken = await brokenGuarantees(stack, report, boots);
       const reason = report.outcome === expected ? null : { ...report.reason, stuck: report.recovery };
       if (name === 'stranded') await fs.writeFile(conf, before);
       if (report.outcome === 'stranded') {

@@ -6,7 +6,7 @@ import type { RolloutResult } from '../../src/cli/rollout/answer.ts';
 import type { HostDetail, RunDetail } from '../../src/contract/index.ts';
 import { hostLayout } from '../../src/domain/host/layout.ts';
 import { ownProduct, type InstanceName, type ProductName } from '../../src/domain/ids.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import type { OpenRcMachine } from './openrc-machine.ts';
 import { ownReleases, startOwnHost, type OwnHost, type OwnReleases } from './own-hosts.ts';
 import type { Stack } from './stack.ts';

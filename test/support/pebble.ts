@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findPebble } from '../../src/runtime/pebble-toolchain.ts';
 import { createAuthority, type TestPair } from './certificate-authority.ts';
-import { eventually, freePorts } from './host-root.ts';
+import { eventually } from './eventually.ts';
+import { freePorts } from './host-root.ts';
 import type { Requirement } from './requirement.ts';
 
 /** For `describeWith`: pebble is built by `npm test`, where there is Go. */

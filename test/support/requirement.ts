@@ -14,6 +14,9 @@ export const root: Requirement = { missing: process.getuid?.() === 0 ? null : 'n
  */
 export const givenMachine: Requirement = { missing: process.env['FAIRLEAD_REQUIRE_ALL'] === '1' ? null : 'needs a machine that is there for testing (FAIRLEAD_REQUIRE_ALL=1)' };
 
+/** For what takes minutes beside a sister that shows the same on other parts, and is always run. @param sister named to whoever wonders why it was left out */
+export const thorough = (sister: string): Requirement => ({ missing: givenMachine.missing === null ? null : `takes minutes beside ${sister}; FAIRLEAD_REQUIRE_ALL=1 has it run` });
+
 /** A program on the PATH or in sbin. */
 export function program(name: string): Requirement {
   const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];

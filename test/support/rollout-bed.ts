@@ -11,7 +11,7 @@ import type { RolloutStrategy } from '../../src/domain/rollout/request.ts';
 import type { ShardRow } from '../../src/domain/rollout/shard.ts';
 import type { RolloutStanding } from '../../src/domain/rollout/standing.ts';
 import { progressQuery } from '../../src/domain/run/names.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import { fleetHost, request } from './rollout-samples.ts';
 import { startTemporal, type TestTemporal } from './temporal.ts';
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { completeMark, hostLayout } from '../../src/domain/host/layout.ts';
 import type { InstanceName, ProductName, ReleaseId, ServiceName } from '../../src/domain/ids.ts';
 import type { InstanceSpec, ServiceManager } from '../../src/ports/service-manager.ts';
-import { createHostRoot, eventually, freePort } from './host-root.ts';
+import { eventually } from './eventually.ts';
+import { createHostRoot, freePort } from './host-root.ts';
 
 export const product = 'shop' as ProductName;
 const service = 'api' as ServiceName;

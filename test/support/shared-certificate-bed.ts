@@ -13,7 +13,7 @@ import type { RunReport } from '../../src/domain/run/report.ts';
 import { startCheckedStack, type CheckedStack } from './checked-stack.ts';
 import { routersVariable } from './checkpoints.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import { cutDown } from './matrix-product.ts';
 import { startPebble, type TestPebble } from './pebble.ts';
 import { program } from './requirement.ts';

@@ -6,7 +6,7 @@ import { createCommandRunner } from '../../src/adapters/process/index.ts';
 import type { CommandRunner } from '../../src/ports/command-runner.ts';
 import { toolsDirectory } from '../../src/runtime/toolchain.ts';
 import { importImage, startDockerDaemon, type DockerDaemon } from './docker-daemon.ts';
-import { eventually } from './host-root.ts';
+import { eventually } from './eventually.ts';
 import { givenMachine, program, root } from './requirement.ts';
 
 const repository = join(import.meta.dirname, '../..');

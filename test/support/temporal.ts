@@ -9,7 +9,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/temporal-server/index.ts';
 import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
-import { eventually, freePorts } from './host-root.ts';
+import { eventually } from './eventually.ts';
+import { freePorts } from './host-root.ts';
 
 export interface TestTemporal {
   readonly address: string;

@@ -185,6 +185,7 @@ describe('what the rows say', () => {
   });
 });
 
+/** Guarantee 4. */
 test('the audit cannot be written: every mutation is refused before it does anything', async () => {
   const away = () => Promise.reject(new FairleadError({ class: 'dependency', code: 'database_unavailable', message: 'away' }, { retryable: true }));
   await begin({ wrap: (stores) => ({ ...stores, audit: { ...stores.audit, append: away } }) });

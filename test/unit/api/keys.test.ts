@@ -3,7 +3,7 @@ import { makeKeyText } from '../../../src/adapters/postgres/index.ts';
 import type { HostId, ReleaseId } from '../../../src/domain/ids.ts';
 import { startApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
-import { eventually } from '../../support/host-root.ts';
+import { eventually } from '../../support/eventually.ts';
 import { startPostgres } from '../../support/postgres.ts';
 import type { TestPostgres } from '../../support/postgres.ts';
 import { sampleArtifact, sampleInspection } from '../../support/samples.ts';

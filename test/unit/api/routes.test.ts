@@ -8,7 +8,7 @@ import type { Artifact } from '../../../src/domain/bundle/artifact.ts';
 import { FairleadError } from '../../../src/domain/failure.ts';
 import type { HostId, ReleaseId, RunId, Sha256 } from '../../../src/domain/ids.ts';
 import type { RunEvent } from '../../../src/domain/run/event.ts';
-import { eventually } from '../../support/host-root.ts';
+import { eventually } from '../../support/eventually.ts';
 import { startApi } from '../../support/api.ts';
 import type { TestApi } from '../../support/api.ts';
 import { startPostgres } from '../../support/postgres.ts';
@@ -161,6 +161,7 @@ describe('hosts', () => {
 });
 
 describe('updates', () => {
+  /** Guarantee 8. */
   test('check: the newest release that is not condemned, by the order of publication', async () => {
     await ready();
     await publish('a-later-one');
@@ -171,6 +172,7 @@ describe('updates', () => {
     expect(await check()).toMatchObject({ updateAvailable: false, newest: { releaseId: 'r1' }, candidates: [{ releaseId: 'a-later-one', condemned: true }, { releaseId: 'r2' }, { releaseId: 'r1', active: true }] });
   });
 
+  /** Guarantee 8. */
   test('plan: what a run would do; a condemned release is refused with its reason', async () => {
     await ready();
     const plan = (await call('POST', '/api/updates/plan', { host, product, releaseId: 'r2' })).json();
@@ -230,6 +232,7 @@ describe('updates', () => {
     expect((await apply({ 'idempotency-key': 'k' })).statusCode).toBe(202);
   });
 
+  /** Guarantee 8. */
   test('rollback: goes to the good release before; without one, or to a condemned one: 409', async () => {
     await ready();
     expect((await call('POST', '/api/updates/rollback', { host, product })).json()).toMatchObject({ status: 409, code: 'nothing_to_roll_back_to' });

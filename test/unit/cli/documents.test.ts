@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { createProgram } from '../../../src/cli/program.ts';
@@ -49,15 +49,32 @@ test.each(named)('$page: $text', ({ text }) => {
   expect(takesSettings ? [] : unknown).toEqual([]);
 });
 
+/** Commands that texts of the program tell to type: hints, messages, ends of reports. What stands for a value is an X; prose goes on behind. */
+const told = ['activities', 'deploy', 'src', 'workers', 'workflows']
+  .flatMap((folder) => readdirSync(join(project, folder), { recursive: true, withFileTypes: true }))
+  .filter((entry) => entry.isFile() && entry.name !== 'error-codes.ts')
+  .flatMap(({ parentPath, name }) => {
+    const code = readFileSync(join(parentPath, name), 'utf8').replaceAll(/^\s*(\*|\/\/|\/\*).*$/gm, '').replaceAll(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, 'X');
+    return [...code.matchAll(/\bfairlead ([a-z][^.,;:)'"`\n\\]*)/g)].map(([, words = '']) => `fairlead ${words.split(/ (?:or|and|to|for|shows|prints|on) /)[0]?.trim()}`);
+  });
+/** Sentences that go on after the name of the product, and a group of commands that is only named. */
+const prose = /^fairlead ((as|another|beside|fleet|of|task)\b|settings$)/;
+const places = [...new Set(told)].filter((text) => !prose.test(text)).sort();
+
+test('the program tells commands at all', () => expect(places.length).toBeGreaterThan(90));
+
+test.each(places)('told by the program: %s', (text) => {
+  // `${…}` right behind a verb holds options, or nothing.
+  const { command, rest } = resolve(text.replaceAll(/([a-z])X+(?= |$)/g, '$1'));
+  const takesSettings = command.registeredArguments.some((argument) => argument.name() === 'settings');
+  expect(takesSettings ? [] : rest.filter((word) => word.startsWith('--') && !command.options.some(({ long }) => long === word))).toEqual([]);
+  // A command with verbs below it does nothing by itself.
+  expect(command.commands.length).toBe(0);
+});
+
 test('every link to a file of the project leads somewhere', () => {
-  const broken = pages.flatMap((page) =>
-    [...readFileSync(join(project, page), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, path = '']) => path).filter((path) => {
-      try {
-        return readFileSync(join(project, dirname(page), path)).length === 0;
-      } catch {
-        return true;
-      }
-    }),
+  const broken = [...pages, 'docs/guarantees.md'].flatMap((page) =>
+    [...readFileSync(join(project, page), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, path = '']) => join(project, dirname(page), path)).filter((path) => !existsSync(path)),
   );
   expect(broken).toEqual([]);
 });

@@ -8,7 +8,8 @@ import type { InstanceName, ProductName, ReleaseId, RunId } from '../../../src/d
 import type { Intent } from '../../../src/domain/host/state.ts';
 import type { HealingPolicy } from '../../../src/domain/host/healing.ts';
 import { createFakeHost } from '../../support/fake-host.ts';
-import { createHostRoot, eventually } from '../../support/host-root.ts';
+import { eventually } from '../../support/eventually.ts';
+import { createHostRoot } from '../../support/host-root.ts';
 
 const shop = 'shop' as ProductName;
 const intent: Intent = { schema: 1, runId: 'run-7' as RunId, fence: 7, kind: 'update-apply', product: shop, phase: 'installed', fromReleaseId: 'r1' as ReleaseId, toReleaseId: 'r2' as ReleaseId, openedAt: '2026-01-01T00:00:00.000Z', backupPath: null, stranded: null };

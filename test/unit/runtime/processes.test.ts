@@ -8,7 +8,8 @@ import { choosePort } from '../../../src/runtime/dev/ports.ts';
 import { createDevState, readDevState } from '../../../src/runtime/dev/state.ts';
 import { supervise } from '../../../src/runtime/processes.ts';
 import type { ProcessPlan, Supervised } from '../../../src/runtime/processes.ts';
-import { eventually, isRunning } from '../../support/dev.ts';
+import { isRunning } from '../../support/dev.ts';
+import { eventually } from '../../support/eventually.ts';
 
 let folder: string;
 const running: Supervised[] = [];

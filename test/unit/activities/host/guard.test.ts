@@ -25,6 +25,7 @@ test('a command of an older run than the host has seen is refused, and does noth
   expect(await dependencies.store.readFence('shop' as ProductName)).toEqual({ fence: 8, runId: 'new' });
 });
 
+/** Guarantee 6. */
 test('a command of another run with the same fence is refused: a fence belongs to one', async () => {
   const { command, done } = setUp();
   await command(run('one', 8), activityContext());

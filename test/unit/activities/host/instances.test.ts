@@ -19,6 +19,7 @@ const setUp = (change: Parameters<typeof createFakeHost>[0] = {}): { host: FakeH
 };
 const failureOf = (promise: Promise<unknown>) => promise.then(() => null, (error: FairleadError) => ({ code: error.reason.code, class: error.reason.class, retryable: error.retryable, text: `${error.reason.message} ${error.reason.hint}` }));
 
+/** Guarantee 3. */
 describe('an instance whose twin is down', () => {
   const downs: readonly [string, (host: FakeHost) => void][] = [
     ['has died', (host) => host.units.delete(b)],
@@ -30,7 +31,7 @@ describe('an instance whose twin is down', () => {
   test.each(downs)('is not drained (its twin %s): it goes on serving, and it is tried again', async (_how, down) => {
     const { host, activities } = setUp();
     down(host);
-    expect(await failureOf(activities.drainInstance(command(a), activityContext()))).toMatchObject({ code: 'twin_down', class: 'host', retryable: true, text: expect.stringMatching(/api-a is the only.*api-b/) });
+    expect(await failureOf(activities.drainInstance(command(a), activityContext()))).toMatchObject({ code: 'twin_down', class: 'host', retryable: true, text: expect.stringMatching(/api-a is the only.*api-b.*fairlead service restart api --host/) });
     expect(host.changes).toEqual([]);
   });
 

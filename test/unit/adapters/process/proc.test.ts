@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { findByEnvironment, isAlive, parseEnvironment, parseStat, parseTcp, parseUnix, readProcess, signalProcess, waitForEnd } from '../../../../src/adapters/process/proc.ts';
-import { eventually } from '../../../support/host-root.ts';
+import { eventually } from '../../../support/eventually.ts';
 
 describe('what the kernel says of processes and connections', () => {
   test('a process whose name holds blanks and brackets is read right', () => {

@@ -54,6 +54,7 @@ describe('after a boot', () => {
     expect(startsOf({ instances: { ...facts().instances, ['api-a' as InstanceName]: { ...inactive, status: 'unknown' } } })).toEqual(['api-b r1', 'web-a r1']);
   });
 
+  /** Guarantee 1. */
   test('a release that is not complete is not started from: the last good one takes its place; without that, it is said', () => {
     const mixed = { intent: intent(), state: state(['r2', 'r1', 'r1'], toldR2) };
     expect(startsOf({ ...mixed, complete: [r1] })).toEqual(['api-a r1 retold', 'api-b r1', 'web-a r1']);

@@ -84,6 +84,7 @@ test('nothing was installed before: `current` and the state are taken away', asy
   expect(await fs.stat(layout.stateFile).catch(() => null)).toBeNull();
 });
 
+/** Guarantees 1 and 10. */
 test('the last good release is not whole: nothing is changed, and it says so', async () => {
   const layout = await strandedHost(work);
   await fs.rm(join(layout.releaseDir('r1' as ReleaseId), '.fairlead-complete.json'));

@@ -162,6 +162,7 @@ describe('a rollout', () => {
     }
   });
 
+  /** Guarantee 11. */
   test('every state says what is next, and whatever waits says for what, since when, until when, and who can release it', () => {
     for (const state of Object.values(sampleStates) as RolloutState[]) {
       const actions = nextActions(state, at);
