@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { AuditRow as DomainAuditRow } from '../domain/audit/chain.ts';
 import type { AuditCheckpoint as DomainAuditCheckpoint } from '../domain/audit/checkpoint.ts';
-import { instant } from './identifiers.ts';
+import { hostId, instant } from './identifiers.ts';
 
 export const AuditRow = z
   .object({
@@ -22,6 +22,11 @@ export const AuditListQuery = z.strictObject({
   afterSequence: z.coerce.number().int().min(0).optional().meta({ description: 'Only rows after this one, oldest first. Left out: the latest rows, oldest first' }),
   runId: z.string().max(64).optional(),
   subject: z.string().max(256).optional(),
+  actor: z.string().max(256).optional().meta({ description: 'Only rows of this key, by its name, or of this part of Fairlead', examples: ['deploy'] }),
+  event: z.string().max(64).optional().meta({ description: 'Only rows of this event, or of those below it', examples: ['run.ended', 'run'] }),
+  host: hostId.optional().meta({ description: 'Only rows about this host: its runs, its certificates, its downloads, itself' }),
+  since: instant.optional().meta({ description: 'Only rows from then on' }),
+  until: instant.optional().meta({ description: 'Only rows before then' }),
 });
 export const AuditList = z
   .object({ rows: z.array(AuditRow), nextAfterSequence: z.number().int().nullable().meta({ description: 'Give this as `afterSequence` to go on; null where there was no row' }) })

@@ -52,6 +52,9 @@ export const certificateDistributionWorkflowId = (host: HostId, product: Product
 /** The workflow id under which a bundle is brought to a host ahead of its update; beside the host's own id, since it changes nothing that runs. */
 export const prefetchWorkflowId = (host: HostId, product: ProductName): string => `prefetch/${host}/${product}`;
 
+/** What ids of workflows, and subjects of the audit, begin with where a host comes next: those above, and the host itself. */
+export const subjectsOfHosts = ['host', 'restart', 'certificate', 'certificate-distribution', 'prefetch'] as const;
+
 /** The task queue of the control worker. */
 export const controlTaskQueue = 'control';
 

@@ -112,10 +112,28 @@ export interface RunStore {
 }
 
 /** Rows are only ever appended, each chained to the one before by its hash. */
+/** Which rows are wanted: those that all of it is true of. */
+export interface AuditFilter {
+  readonly limit: number;
+  readonly afterSequence?: number;
+  readonly runId?: string;
+  readonly subject?: string;
+  /** A key's name, with its role in brackets or without, or a part of Fairlead. */
+  readonly actor?: string;
+  /** An event, or what stands before its dots: `run` finds `run.ended`. */
+  readonly event?: string;
+  readonly host?: HostId;
+  /** RFC 3339; inclusive. */
+  readonly since?: string;
+  /** RFC 3339; exclusive. */
+  readonly until?: string;
+}
+
 export interface AuditLog {
   /** With a `key`, a second append of the same key is no second row (activities are retried). */
   append(entry: AuditEntry, key?: string): Promise<AuditRow>;
-  list(filter: { limit: number; afterSequence?: number; runId?: string; subject?: string }): Promise<AuditRow[]>;
+  /** Oldest first; without `afterSequence` the latest. */
+  list(filter: AuditFilter): Promise<AuditRow[]>;
   /** Where the chain ends. */
   head(): Promise<ChainHead>;
   /** Walks the whole chain, with the checkpoints beside it. @param given what signatures are checked with, and checkpoints that were kept elsewhere; left out, only hashes and links are checked */

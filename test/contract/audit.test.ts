@@ -8,6 +8,7 @@ import { createAuditSigner, createSignatureCheck } from '../../src/adapters/audi
 import { createDatabase, createStores, migrate } from '../../src/adapters/postgres/index.ts';
 import type { Database, Stores } from '../../src/adapters/postgres/index.ts';
 import type { AuditCheckpoint } from '../../src/domain/audit/checkpoint.ts';
+import type { HostId } from '../../src/domain/ids.ts';
 import { createLogger } from '../../src/adapters/logger.ts';
 import { auditPart, createCheckpoints } from '../../src/runtime/audit-part.ts';
 import { startPostgres } from '../support/postgres.ts';
@@ -68,6 +69,30 @@ test('rows come back as they were chained, and verify', async () => {
   expect((await audit.list({ limit: 9, afterSequence: 1 })).map((row) => row.sequence)).toEqual([2, 3]);
   expect((await audit.list({ limit: 9, runId: 'run-2' })).map((row) => row.sequence)).toEqual([2]);
   expect((await audit.list({ limit: 9, subject: 'host/h3/lab' })).map((row) => row.sequence)).toEqual([3]);
+});
+
+test('rows are found by whom, by what, about which host, and when; all that is asked for has to be true', async () => {
+  const rows: readonly (readonly [at: string, event: string, actor: string, subject: string])[] = [
+    ['2026-11-20T23:59:59.999Z', 'run.intended', 'ops (operator)', 'host/h1/lab'],
+    ['2026-11-21T00:00:00.000Z', 'run.ended', 'fairlead', 'host/h1/lab'],
+    ['2026-11-21T01:00:00.000Z', 'certificate.expiring', 'fairlead', 'certificate/h1/lab'],
+    ['2026-11-21T02:00:00.000Z', 'runs', 'ops-2 (admin)', 'host/h10/lab'],
+    ['2026-11-21T03:00:00.000Z', 'host.maintenance_ended', 'ops (admin)', 'host/h1'],
+    ['2026-11-21T04:00:00.000Z', 'release.published', 'ops (admin)', 'release/h1/r1'],
+  ];
+  for (const [at, event, actor, subject] of rows) await audit.append({ at, event, actor, subject, runId: null, detail: {} });
+  const found = async (filter: Omit<Parameters<Stores['audit']['list']>[0], 'limit'>) => (await audit.list({ limit: 9, ...filter })).map((row) => row.sequence);
+  expect(await found({ actor: 'ops' })).toEqual([1, 5, 6]);
+  expect(await found({ actor: 'ops (admin)' })).toEqual([5, 6]);
+  expect(await found({ actor: 'op%' })).toEqual([]);
+  expect(await found({ event: 'run' })).toEqual([1, 2]);
+  expect(await found({ event: 'run.ended' })).toEqual([2]);
+  expect(await found({ host: 'h1' as HostId })).toEqual([1, 2, 3, 5]);
+  expect(await found({ since: '2026-11-21T00:00:00Z' })).toEqual([2, 3, 4, 5, 6]);
+  expect(await found({ until: '2026-11-21T00:00:00Z' })).toEqual([1]);
+  expect(await found({ since: '2026-11-21T01:00:00+01:00', until: '2026-11-21T02:00:00Z' })).toEqual([2, 3]);
+  expect(await found({ actor: 'ops', host: 'h1' as HostId, since: '2026-11-21T00:00:00Z' })).toEqual([5]);
+  expect(await audit.list({ limit: 1, host: 'h1' as HostId })).toMatchObject([{ sequence: 5 }]);
 });
 
 test('no row at all verifies', async () => expect(await audit.verify()).toMatchObject({ rows: 0, ok: true, problems: [] }));

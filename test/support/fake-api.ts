@@ -11,7 +11,7 @@ export interface SeenRequest {
 
 export type Answer = { readonly status: number; readonly json: unknown } | { readonly stream: (response: ServerResponse, request: SeenRequest) => void } | 'hang up';
 
-/** An API that answers as a test says, and remembers what it was asked. Routes are `METHOD /path`; a function is asked anew each time. */
+/** An API that answers as a test says, and remembers what it was asked. Routes are `METHOD /path`, with a query or for any; a function is asked anew each time. */
 export async function startFakeApi(routes: Readonly<Record<string, Answer | ((request: SeenRequest) => Answer)>>): Promise<{ url: string; seen: SeenRequest[]; stop(): Promise<void> }> {
   const seen: SeenRequest[] = [];
   const server: Server = createServer((request, response) => {
@@ -20,7 +20,7 @@ export async function startFakeApi(routes: Readonly<Record<string, Answer | ((re
     request.on('end', () => {
       const entry: SeenRequest = { method: request.method ?? '', path: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString('utf8') };
       seen.push(entry);
-      const route = routes[`${entry.method} ${entry.path}`];
+      const route = routes[`${entry.method} ${entry.path}`] ?? routes[`${entry.method} ${entry.path.split('?')[0]}`];
       const answer: Answer = route === undefined ? { status: 404, json: { code: 'unknown_route', detail: `there is no ${entry.method} ${entry.path}`, hint: null } } : typeof route === 'function' ? route(entry) : route;
       if (answer === 'hang up') return void request.socket.destroy();
       if ('stream' in answer) {

@@ -3,6 +3,7 @@ import type { Selectable, Transaction } from 'kysely';
 import { chainRow } from '../../domain/audit/chain.ts';
 import type { AuditEntry, AuditRow, ChainHead } from '../../domain/audit/chain.ts';
 import type { AuditCheckpoint } from '../../domain/audit/checkpoint.ts';
+import { subjectsOfHosts } from '../../domain/ids.ts';
 import { createAuditVerification } from '../../domain/audit/verification.ts';
 import type { AuditLog } from '../../ports/control-stores.ts';
 import { sha256Hex } from '../audit-signature/ed25519.ts';
@@ -22,11 +23,16 @@ export function createAuditLog(database: Database): AuditLog {
   return {
     append: async (entry, key) => gathered({ entry: storable(entry), key }),
 
-    list: ({ limit, afterSequence, runId, subject }) =>
+    list: ({ limit, afterSequence, runId, subject, actor, event, host, since, until }) =>
       database.query('reading the audit', async (db) => {
         let query = db.selectFrom('audit').selectAll().limit(limit);
         if (runId !== undefined) query = query.where('run_id', '=', runId);
         if (subject !== undefined) query = query.where('subject', '=', subject);
+        if (actor !== undefined) query = query.where(sql<boolean>`(actor = ${actor} or starts_with(actor, ${`${actor} (`}))`);
+        if (event !== undefined) query = query.where(sql<boolean>`(event = ${event} or starts_with(event, ${`${event}.`}))`);
+        if (host !== undefined) query = query.where(sql<boolean>`split_part(subject, '/', 1) = any(${[...subjectsOfHosts]}) and split_part(subject, '/', 2) = ${host}`);
+        if (since !== undefined) query = query.where(sql<boolean>`at >= ${since}::timestamptz`);
+        if (until !== undefined) query = query.where(sql<boolean>`at < ${until}::timestamptz`);
         if (afterSequence !== undefined) return (await query.where('sequence', '>', String(afterSequence)).orderBy('sequence').execute()).map(auditRowOf);
         return (await query.orderBy('sequence', 'desc').execute()).map(auditRowOf).reverse();
       }),

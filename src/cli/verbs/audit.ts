@@ -13,21 +13,46 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { exitCodes } from '../errors.ts';
 import { renderTable } from '../table.ts';
-import { apiCommand, numberFrom, query } from './shared.ts';
+import { auditBrief } from '../audit-text.ts';
+import { apiCommand, instantOf, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
+interface ListOptions extends CommonOptions {
+  readonly limit: number;
+  readonly after?: number;
+  readonly run?: string;
+  readonly host?: string;
+  readonly actor?: string;
+  readonly event?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly subject?: string;
+}
 type VerifyOptions = CommonOptions & { readonly file?: string; readonly publicKey?: string; readonly checkpoints?: string };
 
 export function registerAudit(program: Command, context: Context): void {
   const audit = program.command('audit').description('who did what, and that nobody changed it since');
 
   apiCommand(
-    audit.command('list').description('the latest rows, oldest first').option('--limit <count>', 'at most so many', numberFrom(1, '--limit'), 50).option('--after <sequence>', 'only rows after this one', numberFrom(0, '--after')).option('--run <run>').option('--subject <subject>', 'for example host/h1/noderax-platform'),
+    audit
+      .command('list')
+      .description('the latest rows of which all is true that is asked for, oldest first')
+      .option('--limit <count>', 'at most so many', numberFrom(1, '--limit'), 50)
+      .option('--after <sequence>', 'only rows after this one', numberFrom(0, '--after'))
+      .option('--run <run>')
+      .option('--host <host>', 'about this host: its runs, its certificates, itself')
+      .option('--actor <name>', 'by this key, or this part of Fairlead')
+      .option('--event <event>', 'for example run.ended; run finds all that begin with run.')
+      .option('--since <time>', 'from then on: an instant (2026-11-21T18:00:00Z), or a duration back from now (7d)')
+      .option('--until <time>', 'before then, in the same words')
+      .option('--subject <subject>', 'for example host/h1/noderax-platform'),
     context,
-    async (api, { limit, after, run, subject, json }: CommonOptions & { limit: number; after?: number; run?: string; subject?: string }) => {
-      const list = await api.get<AuditList>(`/api/audit${query({ limit, afterSequence: after, runId: run, subject })}`);
+    async (api, { limit, after, run, since, until, json, subject, host, actor, event }: ListOptions) => {
+      const between = { since: since && instantOf(since, '--since', 'back'), until: until && instantOf(until, '--until', 'back') };
+      const list = await api.get<AuditList>(`/api/audit${query({ limit, afterSequence: after, runId: run, subject, host, actor, event, ...between })}`);
       if (json) return printJson(context, list);
-      context.out(renderTable(['SEQ', 'AT', 'EVENT', 'SUBJECT', 'ACTOR', 'RUN'], list.rows.map((row) => [String(row.sequence), row.at, row.event, row.subject, row.actor, row.runId ?? '-'])));
+      context.out(renderTable(['SEQ', 'AT', 'EVENT', 'SUBJECT', 'ACTOR', 'WHAT', 'RUN'], list.rows.map((row) => [String(row.sequence), row.at, row.event, row.subject, row.actor, auditBrief(row.detail), row.runId ?? '-'])));
+      if (list.rows.length === limit) context.note(after === undefined ? `the latest ${limit}; older ones: --limit, --since, --until` : `there may be more: --after ${list.nextAfterSequence}`);
       if (list.rows.length === 0) context.note('no rows');
     },
   );

@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderTable } from '../table.ts';
-import { apiCommand, numberFrom, query, secondsOf } from './shared.ts';
+import { apiCommand, instantOf, numberFrom, query, secondsOf } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
 
 /** What people do with the fleet connection: enrol, look at sessions, decide, take a host out of service. */
@@ -51,7 +51,7 @@ export function registerFleetVerbs(nodes: Command, context: Context): void {
   apiCommand(maintenance, context, async (api, options: CommonOptions & { reason?: string; until?: string; end?: boolean }, host: string) => {
     if ((options.reason === undefined) === (options.end === undefined)) throw usageError('give --reason TEXT to begin a maintenance, or --end to end it');
     const path = `/api/hosts/${encodeURIComponent(host)}/maintenance`;
-    const answer = options.end ? await api.delete<MaintenanceAnswer>(path) : await api.put<MaintenanceAnswer>(path, { body: { reason: options.reason, until: options.until === undefined ? null : instantOf(options.until) } });
+    const answer = options.end ? await api.delete<MaintenanceAnswer>(path) : await api.put<MaintenanceAnswer>(path, { body: { reason: options.reason, until: options.until === undefined ? null : instantOf(options.until, '--until', 'ahead') } });
     if (options.json) return printJson(context, answer);
     const { state } = answer;
     context.out(`${answer.host} is ${state.phase}${state.phase === 'maintenance' ? ` since ${state.since}, ${state.until === null ? 'until somebody ends it' : `until ${state.until}`}: ${state.reason}` : ''}\n`);
@@ -95,10 +95,3 @@ export function fleetPairs({ host, state, lastSession, conflict }: Pick<HostDeta
 }
 
 const releasesText = ({ releases }: Pick<FleetSession, 'releases'>): string => releases.map(({ product, releaseId, artifactRole, artifactProfile }) => `${product} ${releaseId ?? '(not seen whole)'}${artifactRole === null ? '' : ` ${artifactRole}/${artifactProfile ?? '-'}`}`).join(', ') || 'nothing';
-
-function instantOf(text: string): string {
-  if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() + secondsOf(text, '--until') * 1_000).toISOString();
-  const at = Date.parse(text);
-  if (Number.isNaN(at) || !/^\d{4}-/.test(text)) throw usageError(`--until is ${JSON.stringify(text)}: expected an instant such as 2026-11-21T18:00:00Z, or a duration such as 2h`);
-  return new Date(at).toISOString();
-}

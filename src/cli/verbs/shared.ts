@@ -64,6 +64,18 @@ export const because = (reason: string | undefined): Readonly<Record<string, str
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
+/**
+ * An instant that is given as one (2026-11-21T18:00:00Z, 2026-11-21), or as a duration from now.
+ * @param way where a duration leads
+ * @returns RFC 3339, UTC
+ */
+export function instantOf(text: string, option: string, way: 'ahead' | 'back'): string {
+  if (/^\d+[smhd]$/.test(text)) return new Date(Date.now() + secondsOf(text, option) * (way === 'ahead' ? 1_000 : -1_000)).toISOString();
+  const at = Date.parse(text);
+  if (Number.isNaN(at) || !/^\d{4}-/.test(text)) throw usageError(`${option} is ${JSON.stringify(text)}: expected an instant such as 2026-11-21T18:00:00Z, or a duration such as 2h`);
+  return new Date(at).toISOString();
+}
+
 /** @param text a whole number with s, m, h or d */
 export function secondsOf(text: string, option: string): number {
   const match = /^(\d{1,6})([smhd])$/.exec(text);

@@ -196,6 +196,21 @@ describe('the audit', () => {
     expect(await run(['audit', 'verify'])).toMatchObject({ code: 1, out: 'BROKEN at row 4: its hash does not fit\nBROKEN at checkpoint 2: forged\n9 rows and 2 checkpoints were read\n' });
   });
 
+  test('list: asked for by whom, about what and when; each row says in a line what it is about', async () => {
+    const row = (sequence: number, event: string, detail: object) => ({ sequence, at: '2026-11-21T09:00:00.000Z', event, actor: 'ops (admin)', subject: 'host/h1/lab', runId: null, detail, previousHash: '', hash: '' });
+    const rows = [row(7, 'run.intended', { fromReleaseId: 'r1', toReleaseId: 'r2', strategy: 'rolling' }), row(8, 'run.ended', { outcome: 'rolled_back', reason: { code: 'instance_crashed' }, fromReleaseId: null, toReleaseId: 'r2' }), row(9, 'request.intended', { request: 'POST /api/keys', reason: 'for CI' }), row(10, 'host.away', { since: 'x'.repeat(99) })];
+    const { run, seen } = await withApi({ 'GET /api/audit': { status: 200, json: { rows, nextAfterSequence: 10 } } });
+    const { code, out, notes } = await run(['audit', 'list', '--host', 'h1', '--actor', 'ops', '--event', 'run', '--since', '2026-11-21', '--until', '2026-11-22T00:00:00+01:00', '--limit', '4']);
+    expect([code, notes]).toEqual([0, expect.stringContaining('the latest 4')]);
+    expect(Object.fromEntries(new URL(seen[0]!.path, 'http://x').searchParams)).toEqual({ host: 'h1', actor: 'ops', event: 'run', since: '2026-11-21T00:00:00.000Z', until: '2026-11-21T23:00:00.000Z', limit: '4' });
+    for (const text of ['r1 → r2', '(nothing) → r2 rolled_back (instance_crashed)', 'POST /api/keys “for CI”', 'since xxx']) expect(out).toContain(text);
+    expect(Math.max(...out.split('\n').map((line) => line.length))).toBeLessThan(190);
+    const back = await run(['audit', 'list', '--since', '7d']);
+    const asked = Date.parse(new URL(seen[1]!.path, 'http://x').searchParams.get('since') ?? '');
+    expect([back.code, Math.round((Date.now() - asked) / 86_400_000)]).toEqual([0, 7]);
+    expect(await run(['audit', 'list', '--since', 'yesterday'])).toMatchObject({ code: 64, notes: expect.stringContaining('--since is "yesterday": expected an instant') });
+  });
+
   test('export to a file, 0600, which verifies by itself with a public key; one whose tail was cut does not; a server is not believed either', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'fairlead-audit-'));
     stops.push(() => rmSync(folder, { recursive: true, force: true }));
