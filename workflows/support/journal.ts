@@ -4,7 +4,7 @@ import type { RunEvent } from '../../src/domain/run/event.ts';
 import type { StepReport } from '../../src/domain/run/report.ts';
 
 /** How long lines are gathered before they are sent on: live enough for a person, and no activity beside a run that is over as soon. */
-const gatherMs = 1_000;
+const usualGatherMs = 1_000;
 
 /** A story that another workflow of the same run has begun: how many lines it has, and those of them that were not written yet. */
 export interface StoryStart {
@@ -17,8 +17,10 @@ export interface StoryStart {
 /**
  * The story of a run, told while it goes on. Lines are written to PostgreSQL beside the steps, never in their way: a database that is away
  * delays the story, not the update. `settle` waits for what is being written, and hands over the rest, which goes with the report.
+ *
+ * @param gatherMs for how long lines are gathered, asked each time that there are some
  */
-export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>, start: StoryStart = { sequence: 0, unsent: [] }) {
+export function createJournal(runId: RunId, write: (events: readonly RunEvent[]) => Promise<void>, start: StoryStart = { sequence: 0, unsent: [] }, gatherMs: () => number = () => usualGatherMs) {
   const waiting: RunEvent[] = [...start.unsent];
   const steps: StepReport[] = [...(start.steps ?? [])];
   let sequence = start.sequence;
@@ -28,7 +30,7 @@ export function createJournal(runId: RunId, write: (events: readonly RunEvent[])
   const writer = CancellationScope.nonCancellable(async () => {
     for (;;) {
       await condition(() => waiting.length > 0 || closing);
-      if (!closing) await Promise.race([sleep(gatherMs), condition(() => closing)]);
+      if (!closing) await Promise.race([sleep(gatherMs()), condition(() => closing)]);
       if (closing) return;
       writing = true;
       try {

@@ -1,9 +1,9 @@
-import { setCurrentDetails } from '@temporalio/workflow';
+import { patched, setCurrentDetails, workflowInfo } from '@temporalio/workflow';
 import type { RunId } from '../../src/domain/ids.ts';
 import type { RolloutEvent } from '../../src/domain/rollout/event.ts';
 import type { RolloutInput } from '../../src/domain/rollout/names.ts';
 import { sumOfCounts } from '../../src/domain/rollout/outcome.ts';
-import { standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
+import { gatherStoryMs, standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
 import type { RolloutState } from '../../src/domain/rollout/state.ts';
 import type { RunEvent } from '../../src/domain/run/event.ts';
 import type { Waiting } from '../../src/domain/run/report.ts';
@@ -18,7 +18,7 @@ export interface CarriedStory {
 
 /** What is told of a rollout while it is under way: its lines and its standing in PostgreSQL, the query, and the Web UI. */
 export function createRolloutStory({ rolloutId, request }: RolloutInput, stateNow: () => RolloutState, carried: CarriedStory | null) {
-  const journal = createJournal(rolloutId as string as RunId, (events) => rolloutCalls.noteRollout({ rolloutId, standing: standing(), events }), carried ?? undefined);
+  const journal = createJournal(rolloutId as string as RunId, (events) => rolloutCalls.noteRollout({ rolloutId, standing: standing(), events }), carried ?? undefined, gatherMs);
   let shown = '';
 
   const standing = (): RolloutStanding => standingNow(stateNow(), new Date().toISOString());
@@ -56,6 +56,12 @@ export function createRolloutStory({ rolloutId, request }: RolloutInput, stateNo
       return { sequence: journal.length(), unsent };
     },
   };
+}
+
+/** Runs that began before stories were gathered for longer go on as they did. */
+function gatherMs(): number {
+  const ms = gatherStoryMs(workflowInfo().historyLength);
+  return ms > gatherStoryMs(0) && patched('long-stories-gather-longer') ? ms : gatherStoryMs(0);
 }
 
 function sentenceOf(before: RolloutState, state: RolloutState, event: RolloutEvent): string {

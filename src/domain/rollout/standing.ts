@@ -39,3 +39,13 @@ export function standingNow(state: RolloutState, now: string): RolloutStanding {
 
 const wantedApprovals = (state: RolloutState): WantedApproval[] =>
   state.phase !== 'Gated' ? [] : state.gates.flatMap((standing) => (standing.gate.kind !== 'approval' || standing.open ? [] : [{ gate: standing.gate.name, role: standing.gate.role, approvals: standing.approvals.length, quorum: standing.gate.quorum, since: standing.since, until: timeoutAt(standing) }]));
+
+const longHistory = 2_000;
+
+/**
+ * For how long the lines of a rollout's story are gathered before they are written. Each report of a failure takes four events of the history, and five more where it is written by itself:
+ * with that alone some five thousand failures in one wave would fill the 51,200 that a history can hold. A rollout that has come far is written less often.
+ * @param historyLength how many events the history has
+ * @returns milliseconds
+ */
+export const gatherStoryMs = (historyLength: number): number => (historyLength < longHistory ? 1_000 : 10_000);

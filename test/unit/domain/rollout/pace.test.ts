@@ -1,5 +1,6 @@
 import { noHosts } from '../../../../src/domain/rollout/outcome.ts';
 import { pauseBetween, reportNow } from '../../../../src/domain/rollout/shard.ts';
+import { gatherStoryMs } from '../../../../src/domain/rollout/standing.ts';
 
 const hour = 3_600_000;
 /** A history ends at 51,200 events; a report costs its rollout up to 18 when it comes alone, a look its shard 11. */
@@ -29,4 +30,19 @@ describe('the pace of a shard', () => {
     const counts = { ...noHosts, failed: 1 };
     expect([0, 5, null].map((failuresAllowed) => reportNow(noHosts, counts, { failuresAllowed }))).toEqual([true, true, false]);
   });
+});
+
+test('a rollout all of whose 10,000 hosts fail, two a second, each told by itself, fits into one history', () => {
+  // A report: its signal and a workflow task. What is written: a timer, an activity, and a workflow task for each.
+  let events = 0;
+  let writtenAt = 0;
+  for (let host = 1; host <= 10_000; host += 1) {
+    events += 4;
+    const at = host * 500;
+    if (at - writtenAt < gatherStoryMs(events)) continue;
+    writtenAt = at;
+    events += 11;
+  }
+  expect(events).toBeLessThan(mostEvents);
+  expect(gatherStoryMs(0)).toBe(1_000);
 });
