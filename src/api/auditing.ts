@@ -162,14 +162,14 @@ function quietReason(request: FastifyRequest): string | null {
 
 /** Bundles are not kept in the audit, only that one came; their digest stands in the row about the release. */
 function askedOf(request: FastifyRequest, route: string): unknown {
-  if (request.body === undefined || request.body === null) return null;
+  if (request.body === undefined || request.body === null) return isJson(request.query) && Object.keys(request.query).length > 0 ? askedForAudit(request.query, digest, route) : null;
   return isJson(request.body) ? askedForAudit(request.body, digest, route) : { bytes: Number(request.headers['content-length'] ?? 0) || null };
 }
 
 /** By what rows about one thing are found, also where the request is refused. */
 function subjectOf(request: FastifyRequest, route: string): string {
   const { id, name } = (request.params ?? {}) as { readonly id?: string; readonly name?: string };
-  const { host, product } = (isJson(request.body) ? request.body : {}) as { readonly host?: unknown; readonly product?: unknown };
+  const { host, product } = (isJson(request.body) ? request.body : isJson(request.query) ? request.query : {}) as { readonly host?: unknown; readonly product?: unknown };
   const [, , collection = ''] = (route.split(' ')[1] ?? '').split('/');
   if (name !== undefined) return `${collection.replace(/s$/, '')}/${name}`;
   if (id === undefined) return typeof host === 'string' && typeof product === 'string' ? hostWorkflowId(host as HostId, product as ProductName) : collection;

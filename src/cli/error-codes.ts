@@ -115,7 +115,7 @@ export const errorCodes: Readonly<Record<string, ExplainedCode>> = {
   "canary_latency": {"class":null,"message":null,"hint":null},
   "canary_metric": {"class":null,"message":null,"hint":null},
   "canary_no_data": {"class":"dependency","message":"After {dataWaitSeconds} s beyond its time there was still nothing to judge {percent} % of the traffic by: {note}.","hint":"Try it when there are requests, lower canary.minRequests, or use another strategy."},
-  "cancelled": {"class":"request","message":"Reading the bundle was cancelled.","hint":"Ask again when it is wanted."},
+  "cancelled": {"class":"request","message":"Reading the bundle was cancelled.","hint":"What has come so far stays on the host: fairlead update download goes on from there."},
   "certbot_busy": {"class":"dependency","message":null,"hint":"It is tried again once the other one has ended."},
   "certbot_hook_failed": {"class":"host","message":null,"hint":"Run the hook by hand; certbot's log (--logs-dir) has what it printed."},
   "certificate_chain_expired": {"class":"dependency","message":"{which}: {subject} of its chain expired at {notAfter}.","hint":"Ask the CA for its present chain."},

@@ -155,3 +155,12 @@ export const UpdateDownloadAnswer = z
   })
   .meta({ id: 'UpdateDownloadAnswer' });
 export type UpdateDownloadAnswer = z.infer<typeof UpdateDownloadAnswer>;
+
+export const UpdateDownloadCancelAnswer = z
+  .object({
+    ...target,
+    state: z.enum(['requested', 'not_under_way']),
+    releaseId: releaseId.nullable().meta({ description: 'Whose bundle was on its way; null where none was' }),
+  })
+  .meta({ id: 'UpdateDownloadCancelAnswer' });
+export type UpdateDownloadCancelAnswer = z.infer<typeof UpdateDownloadCancelAnswer>;

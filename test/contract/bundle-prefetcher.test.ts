@@ -103,11 +103,19 @@ describe.each([['in the clear', null, 'h1'], ['encrypted', sealing, 'h2']] as co
     expect(await ask('r3')).toEqual([false, null]);
     expect(await until('it has failed', ({ state }) => state === 'failed')).toMatchObject({ releaseId: 'r3', reason: { class: 'release', code: 'signature_invalid' } });
 
+    // The host hears of a cancel by its next heartbeat, and keeps what has come.
+    fetching.set('r5', async ({ cancel }) => new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(new Error('cut off')))));
+    await ask('r5');
+    await until('the host works on it', ({ releaseId, state }) => releaseId === 'r5' && state === 'running');
+    expect(await prefetcher.cancelPrefetch(host, product)).toBe('r5');
+    expect(await until('it has ended', ({ state }) => state === 'failed')).toMatchObject({ releaseId: 'r5', reason: { class: 'request', code: 'cancelled' } });
+    expect(await prefetcher.cancelPrefetch(host, product)).toBeNull();
+
     fetching.set('r4', async ({ cancel }) => new Promise((_resolve, reject) => cancel.addEventListener('abort', () => reject(new Error('cut off')))));
     await ask('r4');
     await until('the host works on it', ({ releaseId, state }) => releaseId === 'r4' && state === 'running');
     await new Client({ connection: temporal.connect() }).workflow.getHandle(workflowId).terminate();
     expect(await until('it was ended', ({ state }) => state === 'failed')).toMatchObject({ releaseId: 'r4', reason: { code: 'prefetch_ended_outside' } });
-    expect(noted).toEqual([{ releaseId: 'r2', outcome: 'fetched', code: null }, { releaseId: 'r3', outcome: 'failed', code: 'signature_invalid' }]);
+    expect(noted).toEqual([{ releaseId: 'r2', outcome: 'fetched', code: null }, { releaseId: 'r3', outcome: 'failed', code: 'signature_invalid' }, { releaseId: 'r5', outcome: 'failed', code: 'cancelled' }]);
   }, 300_000);
 });

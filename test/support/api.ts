@@ -10,7 +10,7 @@ import { createCronerCalendar } from '../../src/adapters/calendar/croner.ts';
 import { createDatabase, createFleetBus, createStores, migrate, pingDatabase } from '../../src/adapters/postgres/index.ts';
 import type { Database } from '../../src/adapters/postgres/index.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
-import { rolloutWorkflowId, type HostId, type ProductName, type RolloutId, type RunId } from '../../src/domain/ids.ts';
+import { rolloutWorkflowId, type HostId, type ProductName, type ReleaseId, type RolloutId, type RunId } from '../../src/domain/ids.ts';
 import type { RolloutCommand } from '../../src/domain/rollout/command.ts';
 import type { RolloutInput } from '../../src/domain/rollout/names.ts';
 import { standingNow, type RolloutStanding } from '../../src/domain/rollout/standing.ts';
@@ -124,6 +124,13 @@ export class MemoryPrefetcher implements BundlePrefetcher {
     const { releaseId, sha256, sizeBytes } = artifact;
     this.standings.set(workflowId, { workflowId, releaseId, sha256, sizeBytes, requestedBy, requestedAt: '2026-11-21T03:00:00.000Z', endedAt: null, state: 'running', progress: { what: 'bytes downloaded', done: 1, total: sizeBytes }, waiting: null, reason: null });
     return { workflowId, joined: false, replaced: before?.state === 'running' ? before.releaseId : null };
+  }
+  async cancelPrefetch(host: HostId, product: ProductName): Promise<ReleaseId | null> {
+    const workflowId = `prefetch/${host}/${product}`;
+    const open = this.standings.get(workflowId);
+    if (open?.state !== 'running') return null;
+    this.standings.set(workflowId, { ...open, state: 'failed', endedAt: '2026-11-21T03:01:00.000Z', progress: null });
+    return open.releaseId;
   }
   async findPrefetch(host: HostId, product: ProductName): Promise<PrefetchStanding | null> {
     return this.standings.get(`prefetch/${host}/${product}`) ?? null;

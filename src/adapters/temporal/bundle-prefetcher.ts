@@ -67,6 +67,18 @@ export function createTemporalBundlePrefetcher({ connection, address, namespace,
       return { workflowId, joined: false, replaced: before?.releaseId ?? null };
     },
 
+    async cancelPrefetch(host, product) {
+      const open = await describe(host, product);
+      if (open?.status.name !== 'RUNNING') return null;
+      try {
+        await ask(() => client.workflow.getHandle(open.workflowId, open.runId).cancel());
+      } catch (error) {
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+        return null; // It has just ended.
+      }
+      return memoOf(open).releaseId;
+    },
+
     async findPrefetch(host, product) {
       const found = await describe(host, product);
       if (found === null) return null;

@@ -1,4 +1,4 @@
-import { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdateCheckBody, UpdateDownloadAnswer, UpdateDownloadBody, UpdateHistory, UpdateHistoryQuery, UpdatePlanAnswer, UpdatePlanBody, UpdateRollbackBody, UpdateStatusAnswer, UpdateStatusQuery } from '../../contract/index.ts';
+import { RunAccepted, UpdateApplyBody, UpdateCheckAnswer, UpdateCheckBody, UpdateDownloadAnswer, UpdateDownloadBody, UpdateDownloadCancelAnswer, UpdateHistory, UpdateHistoryQuery, UpdatePlanAnswer, UpdatePlanBody, UpdateRollbackBody, UpdateStatusAnswer, UpdateStatusQuery } from '../../contract/index.ts';
 import { MutationHeaders } from '../idempotency.ts';
 import { problemContent } from '../problems.ts';
 
@@ -17,6 +17,14 @@ export const updateSchemas = {
     headers: MutationHeaders,
     body: UpdateDownloadBody,
     response: { 200: UpdateDownloadAnswer, 202: UpdateDownloadAnswer },
+  },
+  cancelDownload: {
+    tags,
+    summary: 'End a download that is under way',
+    description: 'What has come so far stays on the host, and is gone on with where the bundle is asked for again. 200 where none is under way.',
+    headers: MutationHeaders,
+    querystring: UpdateStatusQuery,
+    response: { 200: UpdateDownloadCancelAnswer, 202: UpdateDownloadCancelAnswer },
   },
   apply: { tags, summary: 'Start an update of a host', headers: MutationHeaders, body: UpdateApplyBody, response: accepted },
   rollback: {

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import type { RunAccepted, UpdateDownloadAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
+import type { RunAccepted, UpdateDownloadAnswer, UpdateDownloadCancelAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import type { HostInspection } from '../../domain/host/state.ts';
 import { hostWorkflowId, type ProductName } from '../../domain/ids.ts';
 import { planUpdate } from '../../domain/update/plan.ts';
@@ -104,6 +104,22 @@ export function updateRoutes(app: Api, dependencies: ApiDependencies): void {
         return { status: 202, body: { ...held, transfer: { workflowId, joined, replaced, links: { status, temporalUi: temporalUiOf(settings, workflowId, null) } } } };
       });
       return reply.code(202).send(answer.body);
+    },
+  );
+
+  app.delete(
+    '/api/updates/download',
+    { schema: updateSchemas.cancelDownload },
+    async (request, reply) => {
+      const { host, product } = request.query;
+      const answer = await answerOnce<UpdateDownloadCancelAnswer>(stores.idempotency, request, reply, async () => {
+        await requireProduct(stores, product, await knownHost(stores, host));
+        const cancelled = await prefetcher.cancelPrefetch(host, product);
+        if (cancelled === null) return { status: 200, body: { host, product, state: 'not_under_way' as const, releaseId: null } };
+        noteChange(request, { before: { onItsWay: cancelled }, after: { onItsWay: null } });
+        return { status: 202, body: { host, product, state: 'requested' as const, releaseId: cancelled } };
+      });
+      return reply.code(answer.status as 200 | 202).send(answer.body);
     },
   );
 

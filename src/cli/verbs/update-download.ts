@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { UpdateDownload, UpdateDownloadAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
+import type { UpdateDownload, UpdateDownloadAnswer, UpdateDownloadCancelAnswer, UpdateStatusAnswer } from '../../contract/index.ts';
 import { ApiUnreachable, type ApiClient } from '../api-client.ts';
 import type { Context } from '../context.ts';
 import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes } from '../errors.ts';
 import type { AcceptedOptions } from './follow-accepted.ts';
-import { connectionWords, query } from './shared.ts';
+import { connectionWords, query, type CommonOptions } from './shared.ts';
 
 const lookMs = 500;
 
@@ -31,6 +31,16 @@ export async function followDownload(api: ApiClient, answer: UpdateDownloadAnswe
   if (download.state === 'fetched') return context.note(`apply it: fairlead update apply ${releaseId} --host ${host} --product ${product}${words}`);
   context.note(`${product} ${releaseId} did not come to ${host}: ${download.reason?.message ?? 'nobody said why'}${download.reason?.hint === undefined ? '' : `\n${download.reason.hint}`}`);
   context.exitWith(exitCodes.failed);
+}
+
+/** Ends what is on its way to a host. */
+export async function cancelDownload(api: ApiClient, target: { readonly host: string; readonly product: string }, { json }: CommonOptions, context: Context): Promise<void> {
+  const answer = await api.delete<UpdateDownloadCancelAnswer>(`/api/updates/download${query(target)}`);
+  if (json) return printJson(context, answer);
+  const { host, product, releaseId } = answer;
+  if (releaseId === null) return context.note(`nothing of ${product} is on its way to ${host}`);
+  context.out(`${product} ${releaseId} is no longer brought to ${host}\n`);
+  context.note(`what has come so far stays there; go on: fairlead update download ${releaseId} --host ${host} --product ${product}`);
 }
 
 async function untilFetched(api: ApiClient, { host, product, releaseId, sha256 }: UpdateDownloadAnswer, context: Context, leave: AbortSignal): Promise<UpdateDownload> {

@@ -8,7 +8,7 @@ import { printJson } from '../context.ts';
 import { CommandFailure, exitCodes, usageError } from '../errors.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { followAccepted } from './follow-accepted.ts';
-import { followDownload, lineOf } from './update-download.ts';
+import { cancelDownload, followDownload, lineOf } from './update-download.ts';
 import { renderPlan } from './plan-text.ts';
 import { apiCommand, because, connectionWords, numberFrom, query } from './shared.ts';
 import type { CommonOptions } from './shared.ts';
@@ -80,9 +80,10 @@ export function registerUpdate(program: Command, context: Context): void {
       .option('--release <release>', 'the same as the argument')
       .option('--role <role>', "artifact to take: controller or node (default: the host's role)")
       .option('--detach', 'have it fetched and leave')
-      .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout')),
+      .option('--timeout <seconds>', 'leave after this time with exit code 8', numberFrom(0, '--timeout'))
+      .option('--cancel', 'end what is on its way, whatever release it is of'),
     context,
-    async (api, options: ChangeOptions, argument?: string) => followDownload(api, await api.post<UpdateDownloadAnswer>('/api/updates/download', { body: await changeBody(api, options, argument, context) }), options, context),
+    async (api, options: ChangeOptions & { cancel?: boolean }, argument?: string) => options.cancel ? cancelDownload(api, await resolveTarget(api, options), options, context) : followDownload(api, await api.post<UpdateDownloadAnswer>('/api/updates/download', { body: await changeBody(api, options, argument, context) }), options, context),
   );
 
   apiCommand(

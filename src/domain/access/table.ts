@@ -60,6 +60,7 @@ export const routeTable: Readonly<Record<string, RouteAccess>> = {
   'POST /api/updates/plan': look('target'),
   'GET /api/updates/history': look('filtered'),
   'POST /api/updates/download': operate('target'),
+  'DELETE /api/updates/download': operate('target'),
   'POST /api/updates/apply': operate('target'),
   'POST /api/updates/rollback': operate('target'),
   'POST /api/promotions/plan': look('target'),

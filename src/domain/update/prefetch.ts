@@ -56,5 +56,5 @@ export const prefetchLimitMs = 24 * 3_600_000;
  */
 export function prefetchWaiting(who: 'host' | 'control', host: HostId, since: string, lastError: string | null): Waiting {
   const what = who === 'control' ? 'control to take it up' : lastError === null ? `host ${host} to take it up` : `another attempt of host ${host}, after: ${lastError}`;
-  return { for: what, since, until: new Date(Date.parse(since) + prefetchLimitMs).toISOString(), release: 'the host and control, when both are connected; a download of another release takes its place' };
+  return { for: what, since, until: new Date(Date.parse(since) + prefetchLimitMs).toISOString(), release: 'the host and control, when both are connected; a download of another release takes its place; fairlead update download --cancel ends it' };
 }

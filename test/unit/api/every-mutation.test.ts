@@ -26,6 +26,7 @@ const bodies: Readonly<Record<string, object | null>> = {
   'POST /api/enrolments/exchange': { token: 'fl_enrol_nobody-knows-this-one', host: 'h1' },
   'POST /api/releases': {},
   'POST /api/updates/download': { ...target, releaseId: 'r1' },
+  'DELETE /api/updates/download': null,
   'POST /api/updates/apply': { ...target, releaseId: 'r1' },
   'POST /api/updates/rollback': target,
   'POST /api/promotions': { ...target, releaseId: 'r1' },
@@ -94,7 +95,7 @@ function onOneApi(): void {
 }
 
 function urlOf(path: string): string {
-  return path.replace('/api/runs/{id}', `/api/runs/${ids.run}`).replace('/api/rollouts/{id}', `/api/rollouts/${ids.rollout}`).replace('/api/freezes/{id}', `/api/freezes/${ids.freeze}`).replace('/api/keys/{id}', `/api/keys/${spare}`).replace('{product}/{releaseId}', 'lab/r1').replace('{name}', 'bearer.https@gates.example').replace('{id}', 'h1') + (path === '/api/updates/policies' ? '?product=lab' : '');
+  return path.replace('/api/runs/{id}', `/api/runs/${ids.run}`).replace('/api/rollouts/{id}', `/api/rollouts/${ids.rollout}`).replace('/api/freezes/{id}', `/api/freezes/${ids.freeze}`).replace('/api/keys/{id}', `/api/keys/${spare}`).replace('{product}/{releaseId}', 'lab/r1').replace('{name}', 'bearer.https@gates.example').replace('{id}', 'h1') + (path === '/api/updates/policies' ? '?product=lab' : path === '/api/updates/download' ? '?host=h1&product=lab' : '');
 }
 
 function ask(route: string, key: string | null = api.adminKey, more: Record<string, string> = {}, change: object = {}): Promise<LightMyRequestResponse> {

@@ -44,6 +44,7 @@ const table: Readonly<Record<string, readonly [who: string, outOfScope: 'refused
   'POST /api/updates/plan': ['VOPA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
   'GET /api/updates/history': ['VOPA', 'filtered'],
   'POST /api/updates/download': ['OA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
+  'DELETE /api/updates/download': ['OA', 'refused'],
   'POST /api/updates/apply': ['OA', 'refused', { host: 'h1', product: 'lab', releaseId: 'r9' }],
   'POST /api/updates/rollback': ['OA', 'refused', { host: 'h1', product: 'lab' }],
   'POST /api/promotions/plan': ['VOPA', 'refused', { host: 'h1', product: 'lab' }],
@@ -157,7 +158,7 @@ const uploaded = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff
 
 function urlOf(path: string): string {
   const url = path.replace('/api/runs/{id}', `/api/runs/${runId}`).replace('/api/rollouts/{id}', `/api/rollouts/${rolloutId}`).replace('/api/freezes/{id}', '/api/freezes/00000000-0000-4000-8000-000000000000').replace('{sha256}', sha256).replace('{product}/{releaseId}', 'lab/r1').replace('{id}', 'h1');
-  return /\/(updates|services)\/status$/.test(path) ? `${url}?host=h1&product=lab` : url;
+  return /\/(updates|services)\/status$|\/updates\/download$/.test(path) ? `${url}?host=h1&product=lab` : url;
 }
 
 async function ask(route: string, key: string | null) {

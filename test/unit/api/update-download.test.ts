@@ -52,6 +52,19 @@ test('asked again it joins; another bundle takes its place, and the audit says w
   expect(rows.filter(({ detail }) => 'before' in detail)).toMatchObject([{ event: 'request.ended', detail: { outcome: 'accepted', before: { onItsWay: 'r2' }, after: { onItsWay: 'r3' } } }]);
 });
 
+test('cancelled: 202 with whose bundle it was, noted; nothing under way: 200, also the second time', async () => {
+  await publish('r2');
+  await download('r2');
+  const cancel = () => call('DELETE' as never, `/api/updates/download?host=${host}&product=${product}`);
+  const first = await cancel();
+  expect([first.statusCode, first.json()]).toEqual([202, { host, product, state: 'requested', releaseId: 'r2' }]);
+  expect(await status()).toMatchObject({ releaseId: 'r2', state: 'failed' });
+  const second = await cancel();
+  expect([second.statusCode, second.json()]).toEqual([200, { host, product, state: 'not_under_way', releaseId: null }]);
+  const { rows } = (await call('GET', '/api/audit?limit=100')).json() as { rows: { detail: Record<string, unknown> }[] };
+  expect(rows.filter(({ detail }) => 'before' in detail)).toMatchObject([{ detail: { outcome: 'accepted', before: { onItsWay: 'r2' }, after: { onItsWay: null } } }]);
+});
+
 test('a bundle that was altered where it is stored goes nowhere', async () => {
   const sha256 = await publish('r2');
   await fs.writeFile(join(api.directory, 'artifacts', sha256.slice(0, 2), sha256), 'THE bundle of r2');

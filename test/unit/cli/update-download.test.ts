@@ -48,6 +48,14 @@ test('the API is away for longer than a request is repeated: it is asked again, 
   expect([code, notes]).toEqual([0, expect.stringContaining('the download goes on without it, trying again')]);
 });
 
+test('--cancel: ends what is on its way, and says how to go on; where nothing is, it says so', async () => {
+  const api = await startFakeApi({ 'DELETE /api/updates/download?host=h1&product=lab': { status: 202, json: { host: 'h1', product: 'lab', state: 'requested', releaseId: 'r2' } }, 'DELETE /api/updates/download?host=h2&product=lab': { status: 200, json: { host: 'h2', product: 'lab', state: 'not_under_way', releaseId: null } } });
+  stop = api.stop;
+  const cancel = (host: string) => command(['update', 'download', '--cancel', '--host', host, '--product', 'lab'], { env: { FAIRLEAD_API_URL: api.url, FAIRLEAD_API_KEY: 'fl_admin_secret' } });
+  expect(await cancel('h1')).toEqual({ code: 0, out: 'lab r2 is no longer brought to h1\n', notes: expect.stringContaining('fairlead update download r2 --host h1 --product lab') });
+  expect(await cancel('h2')).toEqual({ code: 0, out: '', notes: 'nothing of lab is on its way to h2' });
+});
+
 test('--json: exactly how it ended; --detach: what was accepted, and nobody looks', async () => {
   const ended = standing({ state: 'fetched', endedAt: '2026-11-21T03:01:00.000Z' });
   expect(JSON.parse((await download([ended], '--json')).out)).toEqual(ended);

@@ -83,7 +83,7 @@ test('stop while it is being started again: that one is ended as well', async ()
   const again = await supervise(plan, { say: () => undefined, started: ({ pid }) => void pids.push(pid) });
   running.push(again);
   process.kill(pids[0]!, 'SIGKILL');
-  await eventually('somebody stops it', () => stopped);
+  await eventually('somebody stops it', () => stopped !== null);
   await stopped;
   expect([pids.length, pids.filter(isRunning)]).toEqual([2, []]);
 });
