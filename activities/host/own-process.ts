@@ -14,6 +14,9 @@ const successorMs = 2_500;
 /** How often the deadline is put off while a command is at work. */
 const putOffMs = 10_000;
 
+/** How often a command looks whether the dead-man has done what it does. */
+const actingLookMs = 250;
+
 type Commanded = Pick<Command, 'run'> & Partial<Pick<Command, 'direction'>>;
 
 /**
@@ -68,10 +71,12 @@ export function createOwnProcess({ root, releases, services, handover }: HostDep
     },
 
     /** Takes a command of a run: while it is at work the deadline is put off. On the way back as well: there the dead-man wants what the run wants. */
-    async around<Result>(command: Commanded, work: () => Promise<Result>): Promise<Result> {
+    async around<Result>(command: Commanded, work: () => Promise<Result>, cancel: AbortSignal): Promise<Result> {
       if (!isOwn(command)) return work();
       await demandStanding(command);
       const { runId } = command.run;
+      // The first control worker that it starts has the run go on, and go back, while it still sees to the others: two of them would stop and start the same instance.
+      while (await handover.isActing(runId)) await pause(actingLookMs, cancel);
       await handover.putOff(runId);
       const beat = setInterval(() => void handover.putOff(runId).catch(() => undefined), putOffMs);
       try {

@@ -28,8 +28,10 @@ export interface Handover {
   putOff(runId: RunId): Promise<void>;
   /** Whether a dead-man is armed: then he decides what becomes of the host while no run is heard of. */
   isArmed(): Promise<boolean>;
-  /** Whether the run's dead-man has taken the host back. */
+  /** Whether the run's dead-man has taken the host back, or is about to. */
   hasActed(runId: RunId): Promise<boolean>;
+  /** Whether it is just taking the host back: then its instances are its own. One that was killed at it does nothing more. */
+  isActing(runId: RunId): Promise<boolean>;
   /** Idempotent. @returns `acted` where it was too late: the host is being taken back */
   disarm(runId: RunId): Promise<'disarmed' | 'acted'>;
   /** Idempotent. Disarms every dead-man, and takes away what runs have left. */

@@ -49,6 +49,29 @@ describe('helpers that outlive the agent', () => {
     expect([await watchers(), await said()]).toEqual([[], 'restarted']);
   }, limitMs);
 
+  test('it is acting until it has done all that it does; killed at it, it is not', async () => {
+    const handover = open();
+    const gate = join(root, 'gate');
+    const slow = { ...order(), restarts: [{ instance, lines: [`echo begun >>${done}`, `while [ ! -e ${gate} ]; do sleep 0.05; done`] }] };
+    await handover.arm(slow, 1);
+    expect(await handover.isActing(runId)).toBe(false);
+    await eventually('it is at the instance', async () => (await said()) === 'begun', limitMs);
+    expect(await handover.isActing(runId)).toBe(true);
+    await fs.writeFile(gate, '');
+    await eventually('it has done', async () => !(await handover.isActing(runId)), limitMs);
+    expect((await handover.said(runId)).at(-1)).toMatch(/^(starting agent-main on f1|done, failed: 0)$/);
+
+    const other = 'run-2' as RunId;
+    await fs.rm(gate);
+    await handover.arm({ ...slow, runId: other }, 1);
+    await eventually('it is at the instance', async () => (await said()) === 'begun\nbegun', limitMs);
+    for (const watcher of await helpers(`dead-man ${other}`)) {
+      await signalProcess(watcher, 'SIGKILL');
+      await waitForEnd(watcher, 5_000);
+    }
+    expect([await handover.hasActed(other), await handover.isActing(other)]).toEqual([true, false]);
+  }, limitMs);
+
   test('disarmed: it ends, and changes nothing', async () => {
     const handover = open();
     await handover.arm(order(), 30);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client, type Connection } from '@temporalio/client';
 import type { PayloadCodec } from '@temporalio/common';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { quietRuntime } from '../../scripts/release/replay.ts';
 import { developmentServerCommand, whatTemporalLacks } from '../../src/adapters/temporal-server/index.ts';
 import { createAgentConnection } from '../../src/adapters/temporal/agent-connection.ts';
 import { ensureTemporalCli } from '../../src/runtime/toolchain.ts';
@@ -55,7 +56,7 @@ export async function startTemporal(taskQueue: string, { workflows = 'index.ts',
     connections.push(connection);
     return connection;
   };
-  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  quietRuntime();
   const native = await NativeConnection.connect({ address });
   const dataConverter = codec === null ? {} : { dataConverter: { payloadCodecs: [codec] } };
   const worker = await Worker.create({ connection: native, taskQueue, ...dataConverter, workflowsPath: fileURLToPath(new URL(`workflows/${workflows}`, import.meta.url)), activities });

@@ -49,8 +49,7 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
 
   async function launch(name: string, script: string, log: string): Promise<void> {
     const env = { PATH: instancePath, LANG: 'C', FAIRLEAD_ROOT: root, [mark]: name };
-    // A killed helper may leave a child that still sleeps; the helper itself leads its session.
-    if ((await findByEnvironment({ FAIRLEAD_ROOT: root, [mark]: name })).some(({ pid, sessionId }) => pid === sessionId)) return;
+    if (await isAtWork(name)) return;
     if (services === 'systemd') {
       const settings = Object.entries(env).map(([key, value]) => `--setenv=${key}=${value}`);
       const { exitCode, summary } = await commands.run(['systemd-run', '--quiet', '--collect', '--no-block', ...settings, `--property=StandardOutput=append:${log}`, `--property=StandardError=append:${log}`, '/bin/sh', script], { timeoutMs: launchLimitMs });
@@ -66,6 +65,9 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
       await output.close();
     }
   }
+
+  /** A killed helper may leave a child that still sleeps; the helper itself leads its session. */
+  const isAtWork = async (name: string): Promise<boolean> => (await findByEnvironment({ FAIRLEAD_ROOT: root, [mark]: name })).some(({ pid, sessionId }) => pid === sessionId);
 
   async function writeDeadline(runId: RunId, seconds: number): Promise<void> {
     const { armed, given } = filesOf(runId);
@@ -91,7 +93,7 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
   const turns = createTurns();
   const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => turns(ownProduct, work);
 
-  const watch = (runId: RunId): Promise<void> => launch(`dead-man ${runId}`, filesOf(runId).watch, filesOf(runId).log);
+  const watch = (runId: RunId): Promise<void> => launch(deadManOf(runId), filesOf(runId).watch, filesOf(runId).log);
   const hasActed = (runId: RunId): Promise<boolean> => exists(filesOf(runId).acted);
 
   async function disarm(runId: RunId): Promise<'disarmed' | 'acted'> {
@@ -135,6 +137,7 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
       }),
     isArmed: async () => (await armedRuns()).length > 0,
     hasActed,
+    isActing: async (runId) => (await hasActed(runId)) && !(await exists(filesOf(runId).done)) && isAtWork(deadManOf(runId)),
     disarm: (runId) => inTurn(() => disarm(runId)),
     forget: () =>
       inTurn(async () => {
@@ -156,5 +159,7 @@ export function createHandover({ root, services, commands, slackSeconds = deadMa
       }),
   };
 }
+
+const deadManOf = (runId: RunId): string => `dead-man ${runId}`;
 
 const uptime = async (): Promise<number> => Number((await fs.readFile('/proc/uptime', 'utf8')).split(' ')[0]);

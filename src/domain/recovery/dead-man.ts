@@ -20,6 +20,8 @@ export const deadManFiles = (layout: HostLayout, runId: RunId) => {
     /** Its deadline, in whole seconds since the machine's boot. There as long as it is armed; renamed to `acted` before it acts, so that it cannot be disarmed and act. */
     armed: `${base}.armed`,
     acted: `${base}.acted`,
+    /** There when it has done what it could. */
+    done: `${base}.done`,
     given: `${base}.json`,
     /** Waits. */
     watch: `${base}.watch.sh`,
@@ -69,6 +71,7 @@ export function renderDeadMan(layout: HostLayout, { product, runId, releaseId, r
     ...switchLines(layout, releaseId),
     ...restarts.flatMap(({ instance, lines }) => [`say 'starting ${instance} on ${releaseId}'`, ...lines]),
     'sync 2>/dev/null',
+    `: >${quoteForShell(deadManFiles(layout, runId).done)}`,
     'say "done, failed: $failed"',
     '',
   ].join('\n');

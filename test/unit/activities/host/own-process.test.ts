@@ -10,7 +10,7 @@ const [r1, r2] = ['r1', 'r2'] as ReleaseId[] as [ReleaseId, ReleaseId];
 const selfPid = 4242;
 
 /** The sample product under the name of Fairlead: `web-a`, which has no twin, is this process. */
-function setUp({ product = ownProduct as ProductName, acted = false } = {}) {
+function setUp({ product = ownProduct as ProductName, acted = false, acting = [] as boolean[] } = {}) {
   const host = createFakeHost({ manifest: { product } });
   host.state = { ...host.state, product };
   host.units.set(web, { ...active('r1'), pid: selfPid });
@@ -22,6 +22,7 @@ function setUp({ product = ownProduct as ProductName, acted = false } = {}) {
     putOff: async () => void asked.push('put off'),
     isArmed: async () => !acted,
     hasActed: async () => acted,
+    isActing: async () => (acting.length > 0 ? (acting.shift() as boolean) : false),
     disarm: async () => {
       asked.push('disarm');
       return acted ? 'acted' : 'disarmed';
@@ -95,6 +96,24 @@ test.each(['restartInstance', 'proveInstance', 'commitRelease', 'admitInstance']
 test('once the dead-man has acted, the way back goes on', async () => {
   const { activities, command } = setUp({ acted: true });
   expect(await activities.restartInstance({ ...command(a, 'undo'), releaseId: r1 }, activityContext())).toEqual({ result: 'not_needed' });
+});
+
+/** Guarantee 3. */
+test('while the dead-man acts, a command of the way back waits for it; a cancel ends the wait', async () => {
+  const acting = [true, true];
+  const { host, activities, command } = setUp({ acted: true, acting });
+  const work = activities.restartInstance({ ...command(a, 'undo'), releaseId: r2 }, activityContext());
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect([acting.length, host.changes]).toEqual([1, []]);
+  expect(await work).toEqual({ result: 'restarted' });
+  expect(acting).toEqual([]);
+
+  const cancel = new AbortController();
+  const cancelled = setUp({ acted: true, acting: Array(100).fill(true) as boolean[] });
+  const waiting = cancelled.activities.restartInstance({ ...cancelled.command(a, 'undo'), releaseId: r2 }, { ...activityContext(), cancel: cancel.signal });
+  cancel.abort(new Error('the run was cancelled'));
+  await expect(waiting).rejects.toThrow('the run was cancelled');
+  expect(cancelled.host.changes).toEqual([]);
 });
 
 test('a commit disarms the dead-man before it makes the release the good one', async () => {

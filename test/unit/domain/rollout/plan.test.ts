@@ -66,6 +66,7 @@ describe('a plan', () => {
     expect(`${odd?.action} ${odd?.why}`).toBe(expected);
   });
 
+  /** Guarantee 8. */
   test('a release that failed is tried again when the request says so', () => {
     expect(plan([fleetHost('n', { failedReleaseIds: [r2] })], request({}, { allowFailed: true })).waves[0]?.hosts).toHaveLength(1);
   });

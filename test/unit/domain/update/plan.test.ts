@@ -98,6 +98,7 @@ describe('the way back', () => {
     expect(steps).not.toContain('verify-health r1');
   });
 
+  /** Guarantee 3. */
   test('in one run an instance is restarted at most once in each direction, wherever it fails', () => {
     const plan = planned();
     for (let count = 1; count <= plan.steps.length; count += 1) {
