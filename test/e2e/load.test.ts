@@ -1,4 +1,5 @@
 import type { RunReport } from '../../src/domain/run/report.ts';
+import { eventually } from '../support/eventually.ts';
 import { bootsOf, brokenGuarantees, brokenRestarts } from '../support/invariants.ts';
 import { startLoad, type LoadResult } from '../support/load.ts';
 import { holdLongClients, unfelt, type LongStory } from '../support/long-clients.ts';
@@ -61,8 +62,12 @@ for (const { router, needs } of routers) {
     }
 
     test('the host uses the router that it was told to use', async () => {
-      const { body } = await stack.ask<{ products: { router: string }[] }>('GET', '/api/hosts/h1');
-      expect(body.products.map((product) => product.router)).toEqual([router]);
+      // The host tells of its products beside the run.
+      const [told] = await eventually('control hears of the product', async () => {
+        const { products } = (await stack.ask<{ products: { router: string }[] }>('GET', '/api/hosts/h1')).body;
+        return products.length > 0 && products;
+      });
+      expect(told?.router).toBe(router);
     });
 
     /** Guarantees 3 and 12. */
