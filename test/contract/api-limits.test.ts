@@ -38,13 +38,15 @@ async function drip(head: string, byteMs: number): Promise<{ answer: string; byt
   let bytes = 0;
   socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
   socket.on('error', () => undefined);
+  // Not by `once`: a connection that is cut off while a byte is on its way ends with an error, and closes all the same.
+  const closed = new Promise((resolve) => socket.on('close', resolve));
   await once(socket, 'connect');
   socket.write(head);
   const timer = setInterval(() => {
     if (socket.writable) socket.write('x');
     bytes += 1;
   }, byteMs);
-  await once(socket, 'close');
+  await closed;
   clearInterval(timer);
   return { answer, bytes };
 }
