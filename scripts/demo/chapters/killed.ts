@@ -14,14 +14,14 @@ const kills = [
 
 export async function killed(stage: Stage, screen: Screen): Promise<void> {
   screen.chapter('kill -9 in the middle of the update to r5: first the agent, then the control worker');
-  let killing: Promise<number> | null = null;
+  let killing: Promise<Killing> | null = null;
   const { report, exitCode, tookMs } = await stage.apply('r5', [], (runId) => {
     killing = killInTurn(stage, screen, runId);
     killing.catch(() => undefined); // Told below, once the run has ended.
   });
-  const done = await (killing ?? Promise.resolve(0));
+  const { done, looked } = await (killing ?? Promise.resolve<Killing>({ done: 0, looked: 'nobody said which run it is' }));
   const again = stage.said.filter((line) => line.includes('starting it again')).length;
-  screen.claim('both were killed while the run was under way, and started again', done === kills.length && again >= kills.length, `${done} killed, ${again} started again`);
+  screen.claim('both were killed while the run was under way, and started again', done === kills.length && again >= kills.length, `${done} killed, ${again} started again${done === kills.length ? '' : `; ${looked}`}`);
   const lost = report.steps.filter(({ attempts }) => attempts > 1).map(({ name, instance, attempts }) => `${name}${instance === undefined ? '' : ` ${instance}`} took ${attempts} attempts`);
   screen.claim('the run finishes by itself', report.outcome === 'succeeded' && exitCode === 0, `${report.outcome} in ${(tookMs / 1000).toFixed(1)} s${lost.length > 0 ? `; ${lost.join(', ')}` : ''}`);
   const starts = await startsOf(stage.layout, 'r5');
@@ -38,16 +38,31 @@ async function atWork({ root }: Stage): Promise<boolean> {
   return (await readdir(agentLayout(root).inFlightDir).catch(() => [])).length > 0;
 }
 
-/** @returns how many were killed before the run ended */
-async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<number> {
+interface Killing {
+  /** How many were killed before the run ended. */
+  readonly done: number;
+  /** How it was looked for the moment, for whoever wonders why it did not come. */
+  readonly looked: string;
+}
+
+async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<Killing> {
   let done = 0;
   let last: string | null = null;
+  let looks = 0;
+  let slowestMs = 0;
+  const seen = new Set<string>();
+  const told = (): Killing => ({ done, looked: `looked ${looks} times, the slowest took ${Math.round(slowestMs)} ms; seen: ${[...seen].join(', ') || 'no step'}` });
   for (const { process: name, name: shownName } of kills) {
     for (;;) {
+      const began = performance.now();
       const { report, progress } = await stage.run(runId);
-      if (report !== null) return done;
+      looks += 1;
+      slowestMs = Math.max(slowestMs, performance.now() - began);
+      if (report !== null) return told();
       const pid = stage.dev.pids()[name] ?? null;
-      if (progress?.step?.startsWith('prove ') && progress.step !== last && progress.direction === 'do' && pid !== null && (await atWork(stage))) {
+      const isAtWork = await atWork(stage);
+      seen.add(`${progress?.step ?? 'none'}${isAtWork ? '' : ' (not taken up)'}`);
+      if (progress?.step?.startsWith('prove ') && progress.step !== last && progress.direction === 'do' && pid !== null && isAtWork) {
         process.kill(pid, 'SIGKILL');
         screen.say(`kill -9 ${pid} (${shownName}) at step ${progress.steps.length + 1} of ${progress.stepsPlanned}: ${progress.step}`);
         last = progress.step;
@@ -57,5 +72,5 @@ async function killInTurn(stage: Stage, screen: Screen, runId: string): Promise<
       await pause(20, undefined, { signal: stage.cancel });
     }
   }
-  return done;
+  return told();
 }

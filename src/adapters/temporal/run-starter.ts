@@ -28,6 +28,9 @@ const closingPauseMs = 50;
 const joinPatienceMs = 15_000;
 /** A host that does not say how its services are within this long is away. */
 const lookLimitMs = 9_000;
+/** Where a run stands is asked so often, each time for so long. */
+const progressTries = 2;
+const progressLimitMs = 1_500;
 
 /** Starts and watches runs on a Temporal server. */
 export function createTemporalRunStarter({ connection, address, namespace, codec = null, interceptors = {}, workflowIdOf, hasReported, workflowTaskTimeoutMs }: Options): RunStarter {
@@ -168,12 +171,16 @@ export function createTemporalRunStarter({ connection, address, namespace, codec
     async progress(runId) {
       const handle = await handleOf(runId);
       if (handle === null) return null;
-      try {
-        return await ask(() => handle.query<RunProgress>(progressQuery));
-      } catch (error) {
-        // A worker that is away cannot answer queries, and a run that was removed has nothing to say: the stored row still stands.
-        if (error instanceof FairleadError || isUnanswerable(error)) return null;
-        throw error;
+      for (let asked = 1; ; asked += 1) {
+        try {
+          return await ask(() => handle.query<RunProgress>(progressQuery), progressLimitMs);
+        } catch (error) {
+          // The server holds a query that no worker takes until its limit, and whoever asked with it: asked anew, it finds one that is there again.
+          if (error instanceof FairleadError && asked < progressTries) continue;
+          // A worker that is away cannot answer queries, and a run that was removed has nothing to say: the stored row still stands.
+          if (error instanceof FairleadError || isUnanswerable(error)) return null;
+          throw error;
+        }
       }
     },
 
