@@ -10,7 +10,7 @@ interface Guarantee {
 }
 
 /** A test that says, in a comment right above it, which guarantees it shows: `Guarantees 1, 2 and 9.` */
-export interface Citation {
+interface Citation {
   readonly numbers: readonly number[];
   readonly file: string;
   readonly title: string;
@@ -19,7 +19,7 @@ export interface Citation {
 const at = (path: string): string => `[${path}](../${path})`;
 
 /** What must always be true. The numbers are stable: tests, decisions and people cite them. */
-export const guarantees: readonly Guarantee[] = [
+const guarantees: readonly Guarantee[] = [
   {
     number: 1,
     sentence: 'At every instant `current` leads to a release that is complete, and whose files match their digests.',
@@ -85,7 +85,7 @@ export const guarantees: readonly Guarantee[] = [
 const project = fileURLToPath(new URL('../', import.meta.url));
 
 /** Every citation in a test's source, in its order. @throws Error where no title follows, or a number is no guarantee's */
-export function citationsOf(file: string, text: string): Citation[] {
+function citationsOf(file: string, text: string): Citation[] {
   return [...text.matchAll(/(?:\/\/|\*)[^\n]*?\bGuarantees? (\d[\d, and]*)\.(?: \*\/|\n \*\/)?\n([\s\S]{0,900})/g)].map(([, list = '', below = '']) => {
     const numbers = list.split(/, | and /).map(Number);
     const title = /^\s*(?:describe|test)[\s\S]*?[(,]\s*(['"`])((?:\\.|(?!\1)[\s\S])*)\1,\s*(?:async )?\(/.exec(below)?.[2];

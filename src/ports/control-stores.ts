@@ -111,7 +111,6 @@ export interface RunStore {
   events(runId: RunId, afterSequence: number, limit: number): Promise<RunEvent[]>;
 }
 
-/** Rows are only ever appended, each chained to the one before by its hash. */
 /** Which rows are wanted: those that all of it is true of. */
 export interface AuditFilter {
   readonly limit: number;
@@ -129,6 +128,7 @@ export interface AuditFilter {
   readonly until?: string;
 }
 
+/** Rows are only ever appended, each chained to the one before by its hash. */
 export interface AuditLog {
   /** With a `key`, a second append of the same key is no second row (activities are retried). */
   append(entry: AuditEntry, key?: string): Promise<AuditRow>;

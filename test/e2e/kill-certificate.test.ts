@@ -11,12 +11,12 @@ import { watchHandshakes } from '../support/certificate-bed.ts';
 import { createTestAuthority, stagePair } from '../support/certificates.ts';
 import { brokenService, createCertificateMatrix, ofControl, ofTheHost, renewals, type CertificateMatrix } from '../support/certificate-matrix.ts';
 import { createCertificateStack, stackLimitMs as limitMs, stackNames as names, type CertificateStack } from '../support/certificate-stack.ts';
-import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
+import { points, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
 import { eventually } from '../support/eventually.ts';
 import type { FaultProxy } from '../support/fault-proxy.ts';
 import { auditOf, brokenAudit } from '../support/invariants.ts';
 import { pebbleIsThere } from '../support/pebble.ts';
-import { describeWith, program } from '../support/requirement.ts';
+import { describeWith, program, triesEverything } from '../support/requirement.ts';
 
 /** Elsewhere than on a machine that is there for testing each activity is tried at one of the points. */
 const turns = triesEverything ? points.map((_, turn) => turn) : [0];

@@ -7,10 +7,10 @@ import { certificateSweepWorkflow } from '../../src/domain/run/names.ts';
 import { isFinalize } from '../support/ca-faults.ts';
 import { watchHandshakes } from '../support/certificate-bed.ts';
 import { createCertificateMatrix, issuing, leftovers, ofDistributing, ofOpening, ofOrdering, ofPromotingControl, ofTheHost, unspent, type CertificateMatrix } from '../support/certificate-matrix.ts';
-import { points, triesEverything, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
+import { points, type Checkpoint, type Verdict } from '../support/checkpoints.ts';
 import { certificateActivities } from '../support/matrix.ts';
 import { pebbleIsThere } from '../support/pebble.ts';
-import { describeWith } from '../support/requirement.ts';
+import { describeWith, triesEverything } from '../support/requirement.ts';
 import { createSharedCertificateBed, promotedHost, sharedNames as names, sharingHosts as hosts, startPromotedHost, type PromotedHost, type SharedCertificateBed } from '../support/shared-certificate-bed.ts';
 import { keysOf, placesOf } from '../support/shared-certificate-secrets.ts';
 

@@ -4,10 +4,11 @@ import * as fs from 'node:fs/promises';
 import { isAlive, readProcess } from '../../src/adapters/process/proc.ts';
 import type { Outcome, RunReport } from '../../src/domain/run/report.ts';
 import { buildAgent } from '../../src/runtime/build-agent.ts';
-import { points, startCheckpoints, triesEverything, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
+import { points, startCheckpoints, type Checkpoint, type Point, type Verdict } from './checkpoints.ts';
 import { bootsOf, brokenActivation, brokenGuarantees } from './invariants.ts';
 import { changeActivities } from './matrix.ts';
 import { cutDown } from './matrix-product.ts';
+import { triesEverything } from './requirement.ts';
 import { startStack, type Stack } from './stack.ts';
 
 /** A run that has instances beside others, on a host of its own. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { HostDependencies } from '../../activities/host/dependencies.ts';
 import type { AroundActivity } from '../../src/adapters/temporal/activity-poller.ts';
 import { FairleadError } from '../../src/domain/failure.ts';
+import { triesEverything } from './requirement.ts';
 
 /**
  * Places in an activity at which a test may step in. The agent and the control worker of a test ask at each of them what to do, and wait for the
@@ -23,8 +24,6 @@ export interface Checkpoint {
   readonly point: Point;
 }
 export const points: readonly Point[] = ['before', 'during', 'after'];
-/** Whether the machine is there for testing: what takes a quarter of an hour is for it alone. */
-export const triesEverything = process.env['FAIRLEAD_REQUIRE_ALL'] === '1';
 
 /** How long the upload of a client takes that stays for long. Seconds. A change waits for it, so that the whole of it is for a machine which is there for testing. */
 export const uploadSeconds = triesEverything ? 20 : 4;

@@ -3,9 +3,8 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCommandRunner } from '../../src/adapters/process/index.ts';
-import { triesEverything } from './checkpoints.ts';
 import { eventually } from './eventually.ts';
-import { program, root, type Requirement } from './requirement.ts';
+import { program, root, triesEverything, type Requirement } from './requirement.ts';
 
 /**
  * File systems whose power can be cut. Default ext4 alone hides a missing fsync of a replaced file (`auto_da_alloc`, ext4(5)), so it is also

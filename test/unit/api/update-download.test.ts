@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => api?.end());
 
-const call = (method: 'GET' | 'POST', url: string, payload?: object, headers: Record<string, string> = {}) => api.app.inject({ method, url, headers: { authorization: `Bearer ${api.adminKey}`, ...headers }, ...(payload ? { payload } : {}) });
+const call = (method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object, headers: Record<string, string> = {}) => api.app.inject({ method, url, headers: { authorization: `Bearer ${api.adminKey}`, ...headers }, ...(payload ? { payload } : {}) });
 async function publish(releaseId: string): Promise<Sha256> {
   const body = Buffer.from(`the bundle of ${releaseId}`);
   const sha256 = createHash('sha256').update(body).digest('hex') as Sha256;
@@ -55,7 +55,7 @@ test('asked again it joins; another bundle takes its place, and the audit says w
 test('cancelled: 202 with whose bundle it was, noted; nothing under way: 200, also the second time', async () => {
   await publish('r2');
   await download('r2');
-  const cancel = () => call('DELETE' as never, `/api/updates/download?host=${host}&product=${product}`);
+  const cancel = () => call('DELETE', `/api/updates/download?host=${host}&product=${product}`);
   const first = await cancel();
   expect([first.statusCode, first.json()]).toEqual([202, { host, product, state: 'requested', releaseId: 'r2' }]);
   expect(await status()).toMatchObject({ releaseId: 'r2', state: 'failed' });

@@ -2,6 +2,7 @@ import { createHostActivities } from '../../../../activities/host/index.ts';
 import type { FairleadError } from '../../../../src/domain/failure.ts';
 import { ownProduct, type HostId, type InstanceName, type ProductName, type ReleaseId, type RunId } from '../../../../src/domain/ids.ts';
 import type { Handover } from '../../../../src/ports/handover.ts';
+import { eventually } from '../../../support/eventually.ts';
 import { activityContext, active, createFakeHost } from '../../../support/fake-host.ts';
 
 const runId = 'run-1' as RunId;
@@ -22,7 +23,7 @@ function setUp({ product = ownProduct as ProductName, acted = false, acting = []
     putOff: async () => void asked.push('put off'),
     isArmed: async () => !acted,
     hasActed: async () => acted,
-    isActing: async () => (acting.length > 0 ? (acting.shift() as boolean) : false),
+    isActing: async () => acting.shift() ?? false,
     disarm: async () => {
       asked.push('disarm');
       return acted ? 'acted' : 'disarmed';
@@ -103,7 +104,7 @@ test('while the dead-man acts, a command of the way back waits for it; a cancel 
   const acting = [true, true];
   const { host, activities, command } = setUp({ acted: true, acting });
   const work = activities.restartInstance({ ...command(a, 'undo'), releaseId: r2 }, activityContext());
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await eventually('it has looked once', () => acting.length === 1);
   expect([acting.length, host.changes]).toEqual([1, []]);
   expect(await work).toEqual({ result: 'restarted' });
   expect(acting).toEqual([]);
