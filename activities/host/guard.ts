@@ -5,7 +5,7 @@ import type { FenceLine, HostStore } from '../../src/ports/host-store.ts';
 import type { Command, HostDependencies, RunRef } from './dependencies.ts';
 
 /** Stands around every command that was let through. */
-type AroundCommand = <Output>(command: Guarded, work: () => Promise<Output>, cancel: AbortSignal) => Promise<Output>;
+type AroundCommand = <Output>(command: Guarded, work: () => Promise<Output>, context: ActivityContext) => Promise<Output>;
 type Guarded = { readonly run: RunRef; readonly direction?: Command['direction'] };
 
 /**
@@ -42,7 +42,7 @@ export function createGuard({ host, store }: Pick<HostDependencies, 'host' | 'st
       return exclusively(input.run.product, async () => {
         await fence(store, input.run, line);
         context.cancel.throwIfAborted();
-        return around(input, () => activity(input, context), context.cancel);
+        return around(input, () => activity(input, context), context);
       });
     };
   }

@@ -71,12 +71,15 @@ export function createOwnProcess({ root, releases, services, handover }: HostDep
     },
 
     /** Takes a command of a run: while it is at work the deadline is put off. On the way back as well: there the dead-man wants what the run wants. */
-    async around<Result>(command: Commanded, work: () => Promise<Result>, cancel: AbortSignal): Promise<Result> {
+    async around<Result>(command: Commanded, work: () => Promise<Result>, { cancel, progress }: Pick<ActivityContext, 'cancel' | 'progress'>): Promise<Result> {
       if (!isOwn(command)) return work();
       await demandStanding(command);
       const { runId } = command.run;
       // The first control worker that it starts has the run go on, and go back, while it still sees to the others: two of them would stop and start the same instance.
-      while (await handover.isActing(runId)) await pause(actingLookMs, cancel);
+      while (await handover.isActing(runId)) {
+        progress({ what: 'waiting until the dead-man has taken the host back' });
+        await pause(actingLookMs, cancel);
+      }
       await handover.putOff(runId);
       const beat = setInterval(() => void handover.putOff(runId).catch(() => undefined), putOffMs);
       try {

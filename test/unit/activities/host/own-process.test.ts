@@ -103,11 +103,13 @@ test('once the dead-man has acted, the way back goes on', async () => {
 test('while the dead-man acts, a command of the way back waits for it; a cancel ends the wait', async () => {
   const acting = [true, true];
   const { host, activities, command } = setUp({ acted: true, acting });
-  const work = activities.restartInstance({ ...command(a, 'undo'), releaseId: r2 }, activityContext());
+  const told: unknown[] = [];
+  const work = activities.restartInstance({ ...command(a, 'undo'), releaseId: r2 }, { ...activityContext(), progress: (what) => void told.push(what) });
   await eventually('it has looked once', () => acting.length === 1);
   expect([acting.length, host.changes]).toEqual([1, []]);
   expect(await work).toEqual({ result: 'restarted' });
   expect(acting).toEqual([]);
+  expect(told[0]).toEqual({ what: 'waiting until the dead-man has taken the host back' });
 
   const cancel = new AbortController();
   const cancelled = setUp({ acted: true, acting: Array(100).fill(true) as boolean[] });
